@@ -1,0 +1,20 @@
+//! The only PyO3: wrappers and error mapping. No rule of trading lives here.
+#![allow(missing_docs)] // the public documentation of this crate is python/mmbot/_core.pyi
+
+mod data;
+mod ledger;
+mod matching;
+mod replay;
+mod signals;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    data::register(module)?;
+    ledger::register(module)?;
+    matching::register(module)?;
+    replay::register(module)?;
+    signals::register(module)
+}

@@ -1,0 +1,147 @@
+//! Records of the open tape: what the replay reads in place.
+//!
+//! ```text
+//! depth    40 B  one book message: both clocks, its span of levels, the touch after it
+//! levels    8 B  bids ascending, then asks ascending; strictly ascending, so each price once per message and side
+//! trades   32 B  one public execution: both clocks, and its place among the depth messages in either order
+//! funding  32 B  one funding settlement
+//! ```
+//! Depth messages keep one order in both clocks (a venue numbers its updates, so both clocks are made monotone along it);
+//! trades likewise. Their interleaving differs between the clocks and is stored as ranks, so replay compares no times of equal value.
+
+use bytemuck::{Pod, Zeroable};
+use mmbot_types::{Side, Touch};
+
+/// What a depth message does to the book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MessageKind {
+    /// Sets the listed levels; zero lots deletes.
+    Delta = 0,
+    /// Replaces the whole book by the listed levels.
+    Snapshot = 1,
+    /// Updates were lost here: the book is unknown until the next snapshot.
+    Gap = 2,
+}
+
+/// One price level: its new quantity, in lots; zero means the level is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Level {
+    /// Price in ticks, positive.
+    pub tick: i32,
+    /// Quantity in lots.
+    pub lots: u32,
+}
+
+/// One book message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct DepthMessage {
+    /// When we heard it, ns since epoch, after the import's clock shift; not before `ts_venue`.
+    pub ts_recv: i64,
+    /// When the venue's matching engine did it, ns since epoch.
+    pub ts_venue: i64,
+    /// Bits 0–55: index of the first level. Bits 56–63: [`MessageKind`].
+    pub span: u64,
+    /// Number of bid levels.
+    pub n_bid: u32,
+    /// Number of ask levels.
+    pub n_ask: u32,
+    /// Best bid after this message; [`mmbot_types::NO_BID`] if none, or if the book is crossed or unknown.
+    pub bid: i32,
+    /// Best ask after this message; [`mmbot_types::NO_ASK`] likewise.
+    pub ask: i32,
+}
+
+impl DepthMessage {
+    const FIRST: u64 = (1 << 56) - 1;
+
+    /// Packs a level index and a kind.
+    #[must_use]
+    pub const fn pack(first: u64, kind: MessageKind) -> u64 {
+        (first & Self::FIRST) | ((kind as u64) << 56)
+    }
+
+    /// Index of its first level.
+    #[must_use]
+    pub const fn first(&self) -> u64 {
+        self.span & Self::FIRST
+    }
+
+    /// What it does. An unknown kind reads as a gap: no book is better than a wrong one.
+    #[must_use]
+    pub const fn kind(&self) -> MessageKind {
+        match self.span >> 56 {
+            0 => MessageKind::Delta,
+            1 => MessageKind::Snapshot,
+            _ => MessageKind::Gap,
+        }
+    }
+
+    /// Touch after it.
+    #[must_use]
+    pub const fn touch(&self) -> Touch {
+        Touch { bid: self.bid, ask: self.ask }
+    }
+}
+
+/// One public execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct TradeMessage {
+    /// When we heard it.
+    pub ts_recv: i64,
+    /// When it happened.
+    pub ts_venue: i64,
+    /// Price in ticks.
+    pub tick: i32,
+    /// Quantity in lots.
+    pub lots: u32,
+    /// How many depth messages come before it in receive order.
+    pub depth_before_recv: u32,
+    /// Bits 0–30: how many depth messages come before it in venue order. Bit 31: the aggressor sold.
+    pub depth_before_venue: u32,
+}
+
+impl TradeMessage {
+    const SOLD: u32 = 1 << 31;
+
+    /// Packs a venue rank and the aggressor's side.
+    #[must_use]
+    pub const fn pack(depth_before_venue: u32, aggressor: Side) -> u32 {
+        match aggressor {
+            Side::Buy => depth_before_venue & !Self::SOLD,
+            Side::Sell => depth_before_venue | Self::SOLD,
+        }
+    }
+
+    /// Depth messages before it in venue order.
+    #[must_use]
+    pub const fn venue_rank(&self) -> u32 {
+        self.depth_before_venue & !Self::SOLD
+    }
+
+    /// Who crossed the spread.
+    #[must_use]
+    pub const fn aggressor(&self) -> Side {
+        if self.depth_before_venue & Self::SOLD == 0 { Side::Buy } else { Side::Sell }
+    }
+}
+
+/// One funding settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct FundingRecord {
+    /// When we heard it.
+    pub ts_recv: i64,
+    /// When it settled.
+    pub ts_venue: i64,
+    /// Rate in 10^-8; positive: longs pay.
+    pub rate: i64,
+    /// Mark price in ticks.
+    pub mark: i64,
+}
+
+const _: () = assert!(size_of::<Level>() == 8 && size_of::<DepthMessage>() == 40);
+const _: () = assert!(size_of::<TradeMessage>() == 32 && size_of::<FundingRecord>() == 32);

@@ -1,0 +1,5 @@
+//! The recorded market: an immutable file of integer records, mapped and read in place.
+
+mod layout;
+
+pub use layout::{DepthMessage, FundingRecord, Level, MessageKind, TradeMessage};

@@ -1,0 +1,196 @@
+//! Facts in the past tense ([`Event`]), requests in the imperative ([`Command`]).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Cash, Lots, Nanos, Side, Ticks};
+
+/// Index of an instrument in its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InstrumentId(pub u16);
+
+/// Our name for an order: unique in its run, counted from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OrderId(pub u64);
+
+/// How long an order may live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Tif {
+    /// Good till cancelled.
+    Gtc,
+    /// Immediate or cancel: what does not trade on arrival is cancelled.
+    Ioc,
+    /// Fill or kill: all of it on arrival, or none.
+    Fok,
+}
+
+/// Best bid and offer, in ticks; [`NO_BID`] / [`NO_ASK`] where a side is empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Touch {
+    /// Highest bid.
+    pub bid: i32,
+    /// Lowest ask.
+    pub ask: i32,
+}
+
+/// An empty bid side: below every price.
+pub const NO_BID: i32 = i32::MIN;
+/// An empty ask side: above every price.
+pub const NO_ASK: i32 = i32::MAX;
+
+impl Touch {
+    /// Neither side.
+    pub const EMPTY: Self = Self { bid: NO_BID, ask: NO_ASK };
+
+    /// Both sides present and not crossed or locked.
+    #[must_use]
+    pub const fn is_two_sided(self) -> bool {
+        self.bid != NO_BID && self.ask != NO_ASK && self.bid < self.ask
+    }
+}
+
+/// All that a new order says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OrderRequest {
+    /// What is traded.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Limit price.
+    pub price: Ticks,
+    /// Quantity, positive.
+    pub qty: Lots,
+    /// Life time.
+    pub tif: Tif,
+    /// Rest or be refused.
+    pub post_only: bool,
+    /// May only shrink the position.
+    pub reduce_only: bool,
+}
+
+/// What we ask of a venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Command {
+    /// A new order.
+    Place {
+        /// Its name.
+        id: OrderId,
+        /// Its terms.
+        request: OrderRequest,
+    },
+    /// Change a working order. Losing queue priority or not is the venue's rule.
+    Amend {
+        /// Which order.
+        id: OrderId,
+        /// New limit price.
+        price: Ticks,
+        /// New total quantity (filled part included).
+        qty: Lots,
+    },
+    /// Take an order out.
+    Cancel {
+        /// Which order.
+        id: OrderId,
+    },
+    /// Take every order of one instrument out.
+    CancelAll {
+        /// Which instrument.
+        instrument: InstrumentId,
+    },
+}
+
+/// Why a venue refused a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum RejectReason {
+    /// A post-only order would have taken liquidity.
+    PostOnlyWouldCross,
+    /// A fill-or-kill order could not be filled whole.
+    NotFillable,
+    /// A reduce-only order would have grown or turned the position.
+    ReduceOnly,
+    /// Cancel or amend of an order the venue does not have (any more).
+    UnknownOrder,
+    /// Price or quantity outside the instrument's rules.
+    Invalid,
+    /// The book is not known (no snapshot yet, or a gap): the simulated venue takes no orders.
+    NoMarket,
+}
+
+/// What happened, as the engine hears it. Public market data reaches the engine apart, by reference into the tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Event {
+    /// The venue took our order.
+    OrderAccepted {
+        /// Which order.
+        id: OrderId,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+    /// The venue refused our order.
+    OrderRejected {
+        /// Which order.
+        id: OrderId,
+        /// Why.
+        reason: RejectReason,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+    /// The order left the book; `cum` of it had been executed.
+    OrderCanceled {
+        /// Which order.
+        id: OrderId,
+        /// Executed quantity in all.
+        cum: Lots,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+    /// The order's terms changed.
+    OrderAmended {
+        /// Which order.
+        id: OrderId,
+        /// New price.
+        price: Ticks,
+        /// New total quantity.
+        qty: Lots,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+    /// A cancel or amend was refused.
+    RequestRefused {
+        /// Which order.
+        id: OrderId,
+        /// Why.
+        reason: RejectReason,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+    /// Our execution.
+    Filled {
+        /// Which order.
+        id: OrderId,
+        /// Execution id: unique per venue account, so that a repeat books nothing.
+        execution: u64,
+        /// Executed price.
+        price: Ticks,
+        /// Executed quantity.
+        qty: Lots,
+        /// We were resting.
+        maker: bool,
+        /// Fee paid; negative is a rebate received.
+        fee: Cash,
+        /// Venue's touch just before the execution, for spread capture and slippage.
+        touch_bid: i32,
+        /// See `touch_bid`.
+        touch_ask: i32,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+    /// Funding settled on the position.
+    FundingPaid {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// Received (negative: paid).
+        amount: Cash,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+}
