@@ -10,7 +10,7 @@
 //! trades likewise. Their interleaving differs between the clocks and is stored as ranks, so replay compares no times of equal value.
 
 use bytemuck::{Pod, Zeroable};
-use mmbot_types::{Side, Touch};
+use mmbot_types::{Level, Side, Touch};
 
 /// What a depth message does to the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,16 +22,6 @@ pub enum MessageKind {
     Snapshot = 1,
     /// Updates were lost here: the book is unknown until the next snapshot.
     Gap = 2,
-}
-
-/// One price level: its new quantity, in lots; zero means the level is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Level {
-    /// Price in ticks, positive.
-    pub tick: i32,
-    /// Quantity in lots.
-    pub lots: u32,
 }
 
 /// One book message.

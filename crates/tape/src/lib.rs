@@ -2,4 +2,5 @@
 
 mod layout;
 
-pub use layout::{DepthMessage, FundingRecord, Level, MessageKind, TradeMessage};
+pub use layout::{DepthMessage, FundingRecord, MessageKind, TradeMessage};
+pub use mmbot_types::Level;

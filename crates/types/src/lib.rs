@@ -8,5 +8,7 @@ mod messages;
 mod units;
 
 pub use instrument::{ContractKind, FeeSchedule, FeeTier, Instrument, InstrumentError, RATE_SCALE};
-pub use messages::{Command, Event, InstrumentId, NO_ASK, NO_BID, OrderId, OrderRequest, RejectReason, Tif, Touch};
+pub use messages::{
+    Command, Event, InstrumentId, Level, NO_ASK, NO_BID, OrderId, OrderRequest, RejectReason, Tif, Touch,
+};
 pub use units::{CASH_SCALE, Cash, Lots, Nanos, Side, Step, StepError, Ticks};

@@ -1,5 +1,6 @@
 //! Facts in the past tense ([`Event`]), requests in the imperative ([`Command`]).
 
+use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use crate::{Cash, Lots, Nanos, Side, Ticks};
@@ -21,6 +22,16 @@ pub enum Tif {
     Ioc,
     /// Fill or kill: all of it on arrival, or none.
     Fok,
+}
+
+/// One price level: its new quantity, in lots; zero means the level is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Level {
+    /// Price in ticks, positive.
+    pub tick: i32,
+    /// Quantity in lots.
+    pub lots: u32,
 }
 
 /// Best bid and offer, in ticks; [`NO_BID`] / [`NO_ASK`] where a side is empty.
