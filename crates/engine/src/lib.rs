@@ -1,1 +1,18 @@
-//! See ARCHITECTURE.md.
+//! The deterministic engine: facts in, commands out.
+//!
+//! ```text
+//! intent ── minus working orders ──> wanted ── limits ──> commands
+//! events ── join ──> orders ── executions ──> ledger
+//! ```
+
+mod engine;
+mod intent;
+mod limits;
+mod market;
+mod orders;
+
+pub use engine::{Desk, Engine, EngineError, Input};
+pub use intent::{DifferRules, Intent, Quote, Wanted, differ};
+pub use limits::{Approved, Denial, Limits, RequestMeter, Situation};
+pub use market::{Heard, Market};
+pub use orders::{Life, Op, Order, Orders};

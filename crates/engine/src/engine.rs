@@ -1,0 +1,272 @@
+//! One strategy's private state: its orders, its ledger, its limits, its clock.
+//!
+//! [`Engine::step`] is a function of that state, the public market and one input: no socket, no file, no clock, no
+//! randomness. Time arrives with the input. Replaying the same inputs gives the same commands and the same state hash.
+
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+
+use mmbot_ledger::{Booked, Fill, Ledger, LedgerError};
+use mmbot_types::{Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, Side, Touch};
+use smallvec::SmallVec;
+use thiserror::Error;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::intent::{DifferRules, Intent, Wanted, differ};
+use crate::limits::{Denial, Limits, RequestMeter, Situation};
+use crate::orders::{Life, Op, Order, Orders};
+
+/// How many settled orders are remembered for fills that arrive late; a fill of an older one stops the run.
+const GONE_REMEMBERED: usize = 4_096;
+
+/// What the engine is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A fact about our own orders or position.
+    Event(&'a Event),
+    /// What the strategy wants for one instrument, and the touch it was decided on.
+    Intent {
+        /// Which instrument.
+        instrument: InstrumentId,
+        /// What is wanted.
+        intent: &'a Intent,
+        /// Local touch.
+        touch: Touch,
+    },
+}
+
+/// What one strategy may do with one instrument, and how.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// Hard limits.
+    pub limits: Limits,
+    /// How intents become commands.
+    pub rules: DifferRules,
+}
+
+/// A broken promise of the outside: the run stops and says so.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EngineError {
+    /// The books do not add up.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A fact about an order that was never sent.
+    #[error("event about order {0:?}, which this engine never sent")]
+    UnknownOrder(OrderId),
+    /// Time ran backwards.
+    #[error("an input at {now} after one at {clock}")]
+    TimeRanBack {
+        /// The new input's time.
+        now: Nanos,
+        /// The clock.
+        clock: Nanos,
+    },
+}
+
+/// The engine.
+pub struct Engine {
+    clock: Nanos,
+    orders: Orders,
+    ledger: Ledger,
+    desks: Vec<(Desk, RequestMeter)>,
+    last_id: u64,
+    commands: SmallVec<[Command; 8]>,
+    wanted: SmallVec<[Wanted; 8]>,
+    settled: Vec<Order>,
+    gone: VecDeque<(OrderId, InstrumentId, Side)>,
+    denials: [u64; Denial::ALL.len()],
+    events_seen: Xxh3,
+    commands_sent: Xxh3,
+}
+
+impl Engine {
+    /// An engine at rest: no orders, no position.
+    #[must_use]
+    pub fn new(desks: Vec<(Instrument, Desk)>) -> Self {
+        let (instruments, desks): (Vec<_>, Vec<_>) = desks.into_iter().unzip();
+        Self {
+            clock: Nanos(i64::MIN),
+            orders: Orders::default(),
+            ledger: Ledger::new(instruments),
+            desks: desks.into_iter().map(|desk| (desk, RequestMeter::default())).collect(),
+            last_id: 0,
+            commands: SmallVec::new(),
+            wanted: SmallVec::new(),
+            settled: Vec::new(),
+            gone: VecDeque::new(),
+            denials: [0; Denial::ALL.len()],
+            events_seen: Xxh3::new(),
+            commands_sent: Xxh3::new(),
+        }
+    }
+
+    /// Takes one input in and says what to ask of the venue, in order.
+    ///
+    /// # Errors
+    /// [`EngineError`] when an input contradicts what the engine knows; the state is then not to be traded on.
+    pub fn step(&mut self, now: Nanos, input: Input<'_>) -> Result<&[Command], EngineError> {
+        if now < self.clock {
+            return Err(EngineError::TimeRanBack { now, clock: self.clock });
+        }
+        self.clock = now;
+        self.commands.clear();
+        match input {
+            Input::Event(event) => self.observe(event)?,
+            Input::Intent { instrument, intent, touch } => self.want(instrument, intent, touch),
+        }
+        Ok(&self.commands)
+    }
+
+    fn observe(&mut self, event: &Event) -> Result<(), EngineError> {
+        (self.clock, event).hash(&mut self.events_seen);
+        let id = match *event {
+            Event::FundingPaid { instrument, amount, ts_venue } => {
+                self.ledger.book_funding(instrument, ts_venue, amount)?;
+                return Ok(());
+            }
+            Event::OrderAccepted { id, .. }
+            | Event::OrderRejected { id, .. }
+            | Event::OrderCanceled { id, .. }
+            | Event::OrderAmended { id, .. }
+            | Event::RequestRefused { id, .. }
+            | Event::Filled { id, .. } => id,
+        };
+        if id.0 > self.last_id {
+            return Err(EngineError::UnknownOrder(id));
+        }
+        if let Event::Filled { execution, price, qty, maker, fee, ts_venue, .. } = *event {
+            let (instrument, side) = self.terms_of(id).ok_or(EngineError::UnknownOrder(id))?;
+            let fill = Fill { instrument, execution, side, price, qty, maker, fee, ts: ts_venue };
+            if self.ledger.book_fill(&fill)? == Booked::Repeat {
+                return Ok(());
+            }
+        }
+        // A settled order may still be talked about: a cancel that met its fill, a fill after the cancel.
+        if let Some(order) = self.orders.get_mut(id) {
+            order.observe(event);
+        }
+        if let Some(order) = self.orders.take_settled(id) {
+            self.gone.push_back((id, order.request.instrument, order.request.side));
+            if self.gone.len() > GONE_REMEMBERED {
+                self.gone.pop_front();
+            }
+            self.settled.push(order);
+        }
+        Ok(())
+    }
+
+    /// What an order was for, settled ones included while they are remembered.
+    fn terms_of(&self, id: OrderId) -> Option<(InstrumentId, Side)> {
+        let open = self.orders.get(id).map(|order| (order.request.instrument, order.request.side));
+        open.or_else(|| self.gone.iter().rev().find(|(gone, ..)| *gone == id).map(|&(_, instrument, side)| (instrument, side)))
+    }
+
+    fn want(&mut self, instrument: InstrumentId, intent: &Intent, touch: Touch) {
+        let index = instrument.0 as usize;
+        let mut wanted = std::mem::take(&mut self.wanted);
+        wanted.clear();
+        differ(instrument, intent, &self.orders, &self.desks[index].0.rules, &mut wanted);
+        for &wish in &wanted {
+            let command = wish.named(OrderId(self.last_id + 1));
+            let (desk, meter) = &mut self.desks[index];
+            let situation =
+                Situation { now: self.clock, touch, position: self.ledger.position(instrument), orders: &self.orders };
+            match desk.limits.approve(meter, &situation, command) {
+                Ok(approved) => self.send(approved.into_inner()),
+                Err(denial) => self.denials[denial as usize] += 1,
+            }
+        }
+        self.wanted = wanted;
+    }
+
+    fn send(&mut self, command: Command) {
+        (self.clock, command).hash(&mut self.commands_sent);
+        match command {
+            Command::Place { id, request } => {
+                self.last_id = id.0;
+                self.orders.insert(Order::sent(id, request, self.clock));
+            }
+            Command::Amend { id, price, qty } => self.mark(id, Op::Amend { price, qty }),
+            Command::Cancel { id } => self.mark(id, Op::Cancel),
+            Command::CancelAll { .. } => {}
+        }
+        self.commands.push(command);
+    }
+
+    fn mark(&mut self, id: OrderId, op: Op) {
+        if let Some(order) = self.orders.get_mut(id) {
+            order.op = op;
+        }
+    }
+
+    /// Time of the last input.
+    #[must_use]
+    pub fn clock(&self) -> Nanos {
+        self.clock
+    }
+
+    /// Orders that are not settled.
+    #[must_use]
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// The books.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Position in lots.
+    #[inline]
+    #[must_use]
+    pub fn position(&self, instrument: InstrumentId) -> Lots {
+        self.ledger.position(instrument)
+    }
+
+    /// How often each limit denied, by [`Denial`].
+    #[must_use]
+    pub fn denials(&self) -> &[u64; Denial::ALL.len()] {
+        &self.denials
+    }
+
+    /// Orders that were settled since this was last asked.
+    pub fn take_settled(&mut self) -> std::vec::Drain<'_, Order> {
+        self.settled.drain(..)
+    }
+
+    /// Orders named so far.
+    #[must_use]
+    pub fn orders_named(&self) -> u64 {
+        self.last_id
+    }
+
+    /// One number for all commands sent so far, with their times.
+    #[must_use]
+    pub fn commands_hash(&self) -> u64 {
+        self.commands_sent.digest()
+    }
+
+    /// One number for the whole state: events seen, commands sent, orders, ledger, clock.
+    #[must_use]
+    pub fn state_hash(&self) -> u64 {
+        let mut hasher = Xxh3::new();
+        self.clock.hash(&mut hasher);
+        self.events_seen.digest().hash(&mut hasher);
+        self.commands_sent.digest().hash(&mut hasher);
+        self.orders.iter().for_each(|order| order.hash(&mut hasher));
+        self.ledger.state_hash().hash(&mut hasher);
+        self.denials.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// Panics where a promise of the engine is broken.
+    pub fn check_invariants(&self) {
+        for order in self.orders.iter() {
+            order.check_invariants();
+            assert!(!order.is_settled(), "a settled order has left");
+            assert_ne!(order.life, Life::Denied, "a denied order was never sent");
+        }
+        self.ledger.check_invariants();
+    }
+}

@@ -1,0 +1,356 @@
+//! An order's life is a join, not a walk: facts may arrive late, twice or in any order and end in one state.
+//!
+//! Three independent parts:
+//! - `life` only moves up in rank; two different terminals are settled by what was executed;
+//! - `op` says whether a cancel or an amend is in flight;
+//! - `booked` (from executions) and `venue_cum` (what the venue says was executed) meet before the order is settled.
+//!
+//! `leaves` is computed, never trusted. Not handled here: proving that an unanswered order is dead (reconciliation does).
+
+use mmbot_types::{Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks};
+
+/// The stage of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Life {
+    /// Written down, not sent.
+    Intent,
+    /// Bytes left.
+    Sent,
+    /// The venue answered the request; the order may or may not be live.
+    Acked,
+    /// No answer: counted as live until proven dead.
+    Unknown,
+    /// Resting.
+    Live,
+    /// Resting, partly executed.
+    Partial,
+    /// Never reached the venue.
+    NeverPlaced,
+    /// Refused by us.
+    Denied,
+    /// Refused by the venue.
+    Rejected,
+    /// Ran out of time.
+    Expired,
+    /// Cancelled.
+    Canceled,
+    /// Executed whole.
+    Filled,
+}
+
+impl Life {
+    /// Higher wins. Terminals outrank all else; among them an execution outranks a cancel, a cancel a refusal.
+    #[rustfmt::skip]
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Intent => 0,
+            Self::Sent => 1,
+            Self::Acked | Self::Unknown => 2,
+            Self::Live => 3,
+            Self::Partial => 4,
+            Self::NeverPlaced => 5, Self::Denied => 6, Self::Rejected => 7,
+            Self::Expired => 8, Self::Canceled => 9, Self::Filled => 10,
+        }
+    }
+
+    /// No more of it can trade.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        self.rank() >= 5
+    }
+}
+
+/// A request about a working order that the venue has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Nothing in flight.
+    Idle,
+    /// A cancel is on its way.
+    Cancel,
+    /// An amend is on its way, to these terms.
+    Amend {
+        /// New price.
+        price: Ticks,
+        /// New total quantity.
+        qty: Lots,
+    },
+}
+
+/// One order as we know it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// Our name for it.
+    pub id: OrderId,
+    /// Its terms; price and qty follow confirmed amends.
+    pub request: OrderRequest,
+    /// Stage.
+    pub life: Life,
+    /// Request in flight.
+    pub op: Op,
+    /// Executed, from executions.
+    pub booked: Lots,
+    /// Executed, by the venue's word.
+    pub venue_cum: Lots,
+    /// When it was decided.
+    pub ts_decided: Nanos,
+    /// When the venue took it.
+    pub ts_accepted: Option<Nanos>,
+    /// When its last terminal fact happened at the venue.
+    pub ts_done: Option<Nanos>,
+    /// Why it was refused.
+    pub reason: Option<RejectReason>,
+    /// Amends confirmed.
+    pub amends: u32,
+    /// When the terms above were last confirmed: of two amends told out of order the later one holds.
+    ts_amended: Nanos,
+}
+
+impl Order {
+    /// A new order, written down and on its way.
+    #[must_use]
+    pub fn sent(id: OrderId, request: OrderRequest, now: Nanos) -> Self {
+        Self {
+            id,
+            request,
+            life: Life::Sent,
+            op: Op::Idle,
+            booked: Lots::ZERO,
+            venue_cum: Lots::ZERO,
+            ts_decided: now,
+            ts_accepted: None,
+            ts_done: None,
+            reason: None,
+            amends: 0,
+            ts_amended: Nanos::ZERO,
+        }
+    }
+
+    /// What is still open by our books; never negative.
+    #[must_use]
+    pub fn leaves(&self) -> Lots {
+        Lots((self.request.qty.0 - self.booked.0.max(self.venue_cum.0)).max(0))
+    }
+
+    /// The most that may still trade: the larger of old and amended terms while an amend is in flight;
+    /// for a terminal order, what the venue executed and we have not booked yet.
+    #[must_use]
+    pub fn exposure(&self) -> Lots {
+        if self.life.is_terminal() {
+            return Lots((self.venue_cum.0 - self.booked.0).max(0));
+        }
+        let qty = match self.op {
+            Op::Amend { qty, .. } => qty.0.max(self.request.qty.0),
+            Op::Idle | Op::Cancel => self.request.qty.0,
+        };
+        Lots((qty - self.booked.0).max(0))
+    }
+
+    /// Working or possibly working, and not asked to leave.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        !self.life.is_terminal() && self.op != Op::Cancel
+    }
+
+    /// Nothing can change any more: terminal, and executions and the venue's word agree.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.life.is_terminal() && self.booked == self.venue_cum
+    }
+
+    fn join(&mut self, seen: Life, cum: Lots, ts_venue: Nanos) {
+        self.venue_cum = self.venue_cum.max(cum).max(self.booked);
+        if seen.rank() > self.life.rank() {
+            self.life = seen;
+        }
+        if self.venue_cum >= self.request.qty {
+            self.life = Life::Filled; // executed whole, whatever else was said of it
+        }
+        if self.life.is_terminal() {
+            self.op = Op::Idle;
+            self.ts_done = self.ts_done.max(Some(ts_venue));
+        }
+    }
+
+    /// Takes in one fact. Facts about other orders are a caller's mistake.
+    pub fn observe(&mut self, event: &Event) {
+        match *event {
+            Event::OrderAccepted { ts_venue, .. } => {
+                self.ts_accepted = self.ts_accepted.or(Some(ts_venue));
+                self.join(Life::Live, Lots::ZERO, ts_venue);
+            }
+            Event::OrderRejected { reason, ts_venue, .. } => {
+                self.reason = Some(reason);
+                self.join(Life::Rejected, Lots::ZERO, ts_venue);
+            }
+            Event::OrderCanceled { cum, ts_venue, .. } => self.join(Life::Canceled, cum, ts_venue),
+            Event::OrderAmended { price, qty, ts_venue, .. } => {
+                if ts_venue >= self.ts_amended {
+                    (self.request.price, self.request.qty, self.ts_amended) = (price, qty, ts_venue);
+                }
+                self.amends += 1;
+                if matches!(self.op, Op::Amend { .. }) {
+                    self.op = Op::Idle;
+                }
+                self.join(Life::Live, Lots::ZERO, ts_venue);
+            }
+            Event::RequestRefused { reason, .. } => {
+                // The order may be gone (its own terminal fact will say so) or stand unchanged.
+                self.reason = Some(reason);
+                self.op = Op::Idle;
+            }
+            Event::Filled { qty, ts_venue, .. } => {
+                self.booked += qty;
+                self.join(Life::Partial, self.booked, ts_venue);
+            }
+            Event::FundingPaid { .. } => {}
+        }
+    }
+
+    /// Panics where a promise of this type is broken: our mistake, so the engine stops.
+    pub fn check_invariants(&self) {
+        assert!(self.request.qty > Lots::ZERO, "order {:?} without quantity", self.id);
+        assert!(self.booked <= self.venue_cum, "order {:?} booked more than the venue executed", self.id);
+        assert!(!(self.life.is_terminal() && self.op != Op::Idle), "order {:?} is done but busy", self.id);
+    }
+}
+
+/// The orders that are not settled, in the order they were decided.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    open: Vec<Order>,
+}
+
+impl Orders {
+    /// Adds a new one.
+    pub fn insert(&mut self, order: Order) {
+        self.open.push(order);
+    }
+
+    /// The order of that name, unless it is settled and gone.
+    #[must_use]
+    pub fn get(&self, id: OrderId) -> Option<&Order> {
+        self.open.iter().find(|order| order.id == id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: OrderId) -> Option<&mut Order> {
+        self.open.iter_mut().find(|order| order.id == id)
+    }
+
+    pub(crate) fn take_settled(&mut self, id: OrderId) -> Option<Order> {
+        let index = self.open.iter().position(|order| order.id == id && order.is_settled())?;
+        Some(self.open.remove(index))
+    }
+
+    /// All of them, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Order> {
+        self.open.iter()
+    }
+
+    /// Those of one instrument and side, oldest first.
+    pub fn side(&self, instrument: InstrumentId, side: Side) -> impl Iterator<Item = &Order> {
+        self.open.iter().filter(move |o| o.request.instrument == instrument && o.request.side == side)
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// None is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mmbot_types::{Cash, NO_ASK, NO_BID, Tif};
+    use proptest::prelude::*;
+
+    const ID: OrderId = OrderId(1);
+
+    fn order(qty: i64) -> Order {
+        let request = OrderRequest {
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            price: Ticks(100),
+            qty: Lots(qty),
+            tif: Tif::Gtc,
+            post_only: true,
+            reduce_only: false,
+        };
+        Order::sent(ID, request, Nanos(0))
+    }
+
+    fn filled(qty: i64, at: i64) -> Event {
+        Event::Filled {
+            id: ID,
+            execution: at as u64,
+            price: Ticks(100),
+            qty: Lots(qty),
+            maker: true,
+            fee: Cash::ZERO,
+            touch_bid: NO_BID,
+            touch_ask: NO_ASK,
+            ts_venue: Nanos(at),
+        }
+    }
+
+    /// What a trader expects of one order, fact by fact.
+    #[test]
+    fn one_order_fact_by_fact() {
+        let accepted = Event::OrderAccepted { id: ID, ts_venue: Nanos(1) };
+        let canceled = |cum| Event::OrderCanceled { id: ID, cum: Lots(cum), ts_venue: Nanos(9) };
+        let refused = Event::RequestRefused { id: ID, reason: RejectReason::UnknownOrder, ts_venue: Nanos(9) };
+        let rejected = Event::OrderRejected { id: ID, reason: RejectReason::PostOnlyWouldCross, ts_venue: Nanos(2) };
+        #[rustfmt::skip]
+        let table: &[(&str, &[Event], Life, i64, bool)] = &[
+            ("accepted",                     &[accepted],                           Life::Live,     10, false),
+            ("a fill before the ack",        &[filled(4, 2)],                       Life::Partial,   6, false),
+            ("the ack after that fill",      &[filled(4, 2), accepted],             Life::Partial,   6, false),
+            ("filled whole",                 &[accepted, filled(4, 2), filled(6, 3)], Life::Filled,  0, true),
+            ("canceled, nothing done",       &[accepted, canceled(0)],              Life::Canceled, 10, true),
+            ("canceled after a partial",     &[accepted, filled(4, 2), canceled(4)], Life::Canceled, 6, true),
+            ("cancel told before the fill",  &[accepted, canceled(4)],              Life::Canceled,  6, false),
+            ("that fill arrives",            &[accepted, canceled(4), filled(4, 2)], Life::Canceled, 6, true),
+            ("cancel met a filled order",    &[accepted, filled(10, 2), refused],   Life::Filled,    0, true),
+            ("post-only refused",            &[rejected],                           Life::Rejected, 10, true),
+        ];
+        for (what, events, life, leaves, settled) in table {
+            let mut order = order(10);
+            for event in *events {
+                order.observe(event);
+                order.check_invariants();
+            }
+            assert_eq!((order.life, order.leaves(), order.is_settled()), (*life, Lots(*leaves), *settled), "{what}");
+        }
+    }
+
+    proptest! {
+        /// Any order of the same facts ends in one state (executions are deduplicated by the ledger before they get here).
+        #[test]
+        fn any_permutation_ends_in_one_state(mut order_of_facts in Just((0..5).collect::<Vec<usize>>()).prop_shuffle(), repeats in prop::collection::vec(0..3usize, 0..4)) {
+            let facts = [
+                Event::OrderAccepted { id: ID, ts_venue: Nanos(1) },
+                filled(3, 2),
+                filled(2, 3),
+                Event::OrderCanceled { id: ID, cum: Lots(5), ts_venue: Nanos(4) },
+                Event::OrderAccepted { id: ID, ts_venue: Nanos(1) },
+            ];
+            let idempotent = [0, 3, 4];
+            order_of_facts.extend(repeats.iter().map(|&i| idempotent[i]));
+            let mut order = order(10);
+            for &i in &order_of_facts {
+                order.observe(&facts[i]);
+                order.check_invariants();
+            }
+            prop_assert_eq!(order.life, Life::Canceled);
+            prop_assert_eq!((order.booked, order.venue_cum, order.op), (Lots(5), Lots(5), Op::Idle));
+            prop_assert!(order.is_settled());
+        }
+    }
+}

@@ -1,0 +1,809 @@
+//! The simulated venue: our orders meet a recorded market.
+//!
+//! ```text
+//! commands ── entry latency ──> [ resting orders ] <── public messages at venue time
+//!                                      │
+//! events  <── response latency ────────┘
+//! ```
+//! What fills a resting order: a public trade at its price, once what is `ahead` of it is gone; a public trade through its
+//! price; the opposite touch arriving at its price. Crossings are judged when the venue's clock moves on (or a trade
+//! intervenes), so that a feed cut into smaller messages gives the same fills.
+//!
+//! Why accounts do not see each other: each is one configuration in a world of its own; only the recorded market is shared.
+//!
+//! Known limitations: the recorded market does not react to us (no impact beyond the displayed liquidity we take, which
+//! stays taken until the level shrinks or goes); hidden and iceberg size is invisible; a venue's own order matching inside
+//! one timestamp is not visible either, so equal times follow the order of receipt; self-trades are not detected.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mmbot_book::BookError;
+use mmbot_tape::{Level, MessageKind, Tape, TradeMessage};
+use mmbot_types::{
+    Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
+    Touch,
+};
+use smallvec::SmallVec;
+
+use crate::fees::FeeMeter;
+use crate::latency::LatencyModel;
+use crate::public::{LocalBook, PublicView, levels_of};
+use crate::queue::{QueueModel, QueuePosition};
+use crate::watch::{Slot, Watch};
+
+/// How much of an order a match fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FillRule {
+    /// What the trade or the displayed liquidity is good for.
+    Partial,
+    /// All of it at once, whatever the size: what most replay simulators do; kept for comparison with them.
+    Whole,
+}
+
+/// The physical laws of one instrument's simulated venue.
+#[derive(Clone, Debug)]
+pub struct Laws {
+    /// Where an order stands in line.
+    pub queue: QueueModel,
+    /// From us to the venue.
+    pub entry: LatencyModel,
+    /// From the venue to us.
+    pub response: LatencyModel,
+    /// How much a match fills.
+    pub fill: FillRule,
+    /// Liquidity that we took stays taken.
+    pub consume_liquidity: bool,
+    /// Keep a second full book at the venue's cursor and read from it: slower, the oracle of the thin view.
+    pub full_book: bool,
+    /// Notional traded before the run that counts for the fee tier.
+    pub volume_before: Cash,
+}
+
+/// An order that rests at the venue.
+#[derive(Clone, Debug)]
+struct Resting {
+    id: OrderId,
+    account: u16,
+    request: OrderRequest,
+    tick: i32,
+    cum: Lots,
+    place: QueuePosition,
+}
+
+/// Displayed liquidity that one account has taken.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    account: u16,
+    side: Side,
+    level: Level,
+}
+
+struct Listing {
+    instrument: Arc<Instrument>,
+    laws: Laws,
+    view: PublicView,
+    trades: usize,
+    fundings: usize,
+    buys: Watch,
+    sells: Watch,
+    taken: Vec<Taken>,
+    /// Depth messages at the start of the group that shares one venue time.
+    group_start: usize,
+    resting: usize,
+}
+
+/// An answer on its way to us.
+#[derive(Clone, Copy, Debug)]
+pub struct Response {
+    /// When we hear it.
+    pub at: Nanos,
+    /// What it says.
+    pub event: Event,
+}
+
+#[derive(Clone, Debug)]
+struct Account {
+    responses: VecDeque<Response>,
+    orders: Vec<(OrderId, Slot)>,
+    positions: Vec<Lots>,
+    meters: Vec<FeeMeter>,
+    executions: u64,
+    sent: u64,
+    answered: u64,
+    last_arrival: Nanos,
+    last_response: Nanos,
+    joined: Vec<(OrderId, u32)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    at: Nanos,
+    account: u16,
+    command: Command,
+}
+
+/// The venue.
+pub struct Venue {
+    listings: Vec<Listing>,
+    accounts: Vec<Account>,
+    orders: Vec<Resting>,
+    free: Vec<Slot>,
+    arrivals: VecDeque<Arrival>,
+    fill_heard_at: Option<Nanos>,
+}
+
+/// A match found, before it is booked.
+struct Match {
+    slot: Slot,
+    qty: Lots,
+}
+
+impl Listing {
+    fn watch(&mut self, side: Side) -> &mut Watch {
+        match side {
+            Side::Buy => &mut self.buys,
+            Side::Sell => &mut self.sells,
+        }
+    }
+
+    /// Venue time of the next public message, trades by rank before depth.
+    fn next_time(&self) -> Option<Nanos> {
+        let tape = self.view.tape();
+        let depth = tape.depth().get(self.view.cursor());
+        match tape.trades().get(self.trades) {
+            Some(trade) if trade.venue_rank() as usize <= self.view.cursor() => Some(Nanos(trade.ts_venue)),
+            _ => depth.map(|message| Nanos(message.ts_venue)),
+        }
+    }
+
+    /// Moves over everything public up to `until` without looking: nothing of ours rests here.
+    fn skip(&mut self, until: Nanos) -> Result<(), BookError> {
+        let tape = Arc::clone(self.view.tape());
+        while let Some(message) = tape.depth().get(self.view.cursor()).filter(|m| m.ts_venue <= until.0) {
+            if self.taken.is_empty() {
+                break;
+            }
+            let (bids, asks) = levels_of(&tape, message);
+            self.forget_taken(bids, asks, message.kind());
+            self.view.advance()?;
+        }
+        let cursor = gallop(tape.depth(), self.view.cursor(), |message| message.ts_venue <= until.0);
+        let trades = gallop(tape.trades(), self.trades, |trade| {
+            trade.ts_venue <= until.0 && trade.venue_rank() as usize <= cursor
+        });
+        self.view.jump(cursor)?;
+        (self.trades, self.group_start) = (trades, cursor);
+        Ok(())
+    }
+
+    fn forget_taken(&mut self, bids: &[Level], asks: &[Level], kind: MessageKind) {
+        self.taken.retain_mut(|taken| {
+            let levels = if taken.side == Side::Buy { bids } else { asks };
+            let now = levels.binary_search_by_key(&taken.level.tick, |level| level.tick).map(|at| levels[at].lots);
+            match (now, kind) {
+                (Ok(lots), _) => taken.level.lots = taken.level.lots.min(lots),
+                (Err(_), MessageKind::Delta) => {}
+                (Err(_), MessageKind::Snapshot | MessageKind::Gap) => taken.level.lots = 0,
+            }
+            taken.level.lots > 0
+        });
+    }
+
+    fn available(&self, account: u16, side: Side, level: Level) -> u32 {
+        let taken = |taken: &&Taken| taken.account == account && taken.side == side && taken.level.tick == level.tick;
+        let gone: u32 = self.taken.iter().filter(taken).map(|taken| taken.level.lots).sum();
+        level.lots.saturating_sub(gone)
+    }
+
+    /// What an account can take from `side` up to `limit`, level by level, at most `wanted`.
+    fn reachable(
+        &self,
+        local: LocalBook<'_>,
+        account: u16,
+        side: Side,
+        limit: i32,
+        wanted: Lots,
+    ) -> SmallVec<[Level; 8]> {
+        let (mut found, mut left) = (SmallVec::new(), wanted.0);
+        self.view.sweep(local, side, limit, |level| {
+            let lots = left.min(i64::from(self.available(account, side, level)));
+            if lots > 0 {
+                found.push(Level { tick: level.tick, lots: lots as u32 });
+                left -= lots;
+            }
+            left > 0
+        });
+        found
+    }
+
+    fn take(&mut self, account: u16, side: Side, levels: &[Level]) {
+        if self.laws.consume_liquidity {
+            self.taken.extend(levels.iter().map(|level| Taken { account, side, level: *level }));
+        }
+    }
+}
+
+/// First index at or after `from` where `pred` fails, found in steps that double.
+fn gallop<T>(items: &[T], from: usize, pred: impl Fn(&T) -> bool) -> usize {
+    let (mut low, mut step) = (from, 1);
+    while low + step <= items.len() && pred(&items[low + step - 1]) {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step).min(items.len());
+    low + items[low..high].partition_point(pred)
+}
+
+impl Venue {
+    /// A venue that lists one instrument per tape, for a number of accounts that do not see each other.
+    #[must_use]
+    pub fn new(listings: Vec<(Arc<Tape>, Laws)>, accounts: usize) -> Self {
+        let listings: Vec<Listing> = listings
+            .into_iter()
+            .map(|(tape, laws)| Listing {
+                instrument: Arc::new(tape.instrument().clone()),
+                view: PublicView::new(tape, laws.full_book),
+                laws,
+                trades: 0,
+                fundings: 0,
+                buys: Watch::new(Side::Buy),
+                sells: Watch::new(Side::Sell),
+                taken: Vec::new(),
+                group_start: 0,
+                resting: 0,
+            })
+            .collect();
+        let account = Account {
+            responses: VecDeque::new(),
+            orders: Vec::new(),
+            positions: vec![Lots::ZERO; listings.len()],
+            meters: listings.iter().map(|l| FeeMeter::new(&l.instrument, l.laws.volume_before)).collect(),
+            executions: 0,
+            sent: 0,
+            answered: 0,
+            last_arrival: Nanos(i64::MIN),
+            last_response: Nanos(i64::MIN),
+            joined: Vec::new(),
+        };
+        Self {
+            listings,
+            accounts: vec![account; accounts],
+            orders: Vec::new(),
+            free: Vec::new(),
+            arrivals: VecDeque::new(),
+            fill_heard_at: None,
+        }
+    }
+
+    /// Takes a command that left us at `now`; it arrives after the entry latency, behind all that the account sent before.
+    pub fn accept(&mut self, account: u16, instrument: InstrumentId, command: Command, now: Nanos) {
+        let sender = &mut self.accounts[account as usize];
+        let latency = self.listings[instrument.0 as usize].laws.entry.latency(now, sender.sent);
+        sender.sent += 1;
+        let at = (now + latency).max(sender.last_arrival);
+        sender.last_arrival = at;
+        let behind = self.arrivals.iter().rposition(|arrival| arrival.at <= at).map_or(0, |index| index + 1);
+        self.arrivals.insert(behind, Arrival { at, account, command });
+    }
+
+    /// When the next of our commands arrives.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Nanos> {
+        self.arrivals.front().map(|arrival| arrival.at)
+    }
+
+    /// The next answer that an account hears by `now`.
+    pub fn next_response(&mut self, account: u16, now: Nanos) -> Option<Response> {
+        let responses = &mut self.accounts[account as usize].responses;
+        responses.front().is_some_and(|response| response.at <= now).then(|| responses.pop_front()).flatten()
+    }
+
+    /// When the earliest fill is heard that happened since this was last asked.
+    pub fn take_fill_heard_at(&mut self) -> Option<Nanos> {
+        self.fill_heard_at.take()
+    }
+
+    /// Lots displayed ahead of each order when it joined its queue, in the order of joining; forgotten once taken.
+    pub fn take_joined(&mut self, account: u16) -> Vec<(OrderId, u32)> {
+        std::mem::take(&mut self.accounts[account as usize].joined)
+    }
+
+    /// Lots ahead of a resting order, by the queue model; none when it does not rest.
+    #[must_use]
+    pub fn ahead(&self, account: u16, id: OrderId) -> Option<f64> {
+        let (_, slot) = self.accounts[account as usize].orders.iter().find(|(held, _)| *held == id)?;
+        Some(self.orders[*slot as usize].place.ahead())
+    }
+
+    /// The public view of one instrument.
+    #[must_use]
+    pub fn view(&self, instrument: InstrumentId) -> &PublicView {
+        &self.listings[instrument.0 as usize].view
+    }
+
+    /// Lets the public market happen up to and including `until`, or until a fill, if `stop_at_fill`.
+    ///
+    /// No command may arrive before `until` (the caller stops at each arrival).
+    ///
+    /// # Errors
+    /// [`BookError`] for a tape that no book can take.
+    pub fn run(&mut self, books: &[LocalBook<'_>], until: Nanos, stop_at_fill: bool) -> Result<(), BookError> {
+        self.fill_heard_at = None;
+        loop {
+            // Earliest public message among the instruments where something of ours rests.
+            let busy = |listing: &Listing| listing.resting > 0;
+            let mut next: Option<(Nanos, usize)> = None;
+            let mut bound = until;
+            for (index, listing) in self.listings.iter().enumerate().filter(|(_, listing)| busy(listing)) {
+                let Some(time) = listing.next_time().filter(|time| *time <= until) else { continue };
+                match next {
+                    Some((first, _)) if first <= time => bound = bound.min(Nanos(time.0 - 1)),
+                    Some((first, _)) => {
+                        bound = bound.min(Nanos(first.0 - 1));
+                        next = Some((time, index));
+                    }
+                    None => next = Some((time, index)),
+                }
+            }
+            let Some((time, index)) = next else { return Ok(()) };
+            self.run_one(index, books[index], bound.max(time), stop_at_fill)?;
+            if stop_at_fill && self.fill_heard_at.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One instrument up to and including `until`, while something of ours rests there.
+    fn run_one(&mut self, index: usize, local: LocalBook<'_>, until: Nanos, stop_at_fill: bool) -> Result<(), BookError> {
+        let tape = Arc::clone(self.listings[index].view.tape());
+        let (depth, trades) = (tape.depth(), tape.trades());
+        while self.listings[index].resting > 0 && !(stop_at_fill && self.fill_heard_at.is_some()) {
+            let listing = &mut self.listings[index];
+            let cursor = listing.view.cursor();
+            let is_next = |trade: &TradeMessage| trade.venue_rank() as usize <= cursor;
+            while let Some(trade) = trades.get(listing.trades) {
+                let concerns = match trade.aggressor() {
+                    Side::Sell => listing.buys.reaches(trade.tick),
+                    Side::Buy => listing.sells.reaches(trade.tick),
+                };
+                if concerns || !is_next(trade) || trade.ts_venue > until.0 {
+                    break;
+                }
+                listing.trades += 1;
+            }
+            if let Some(trade) = trades.get(listing.trades).filter(|trade| is_next(trade)) {
+                if trade.ts_venue > until.0 {
+                    return Ok(());
+                }
+                listing.trades += 1;
+                let level = Level { tick: trade.tick, lots: trade.lots };
+                self.traded(index, trade.aggressor().opposite(), level, Nanos(trade.ts_venue));
+                continue;
+            }
+            let Some(message) = depth.get(cursor).filter(|message| message.ts_venue <= until.0) else { return Ok(()) };
+            self.depth_changed(index, &tape)?;
+            // Crossings are judged at the end of a group of messages of one venue time.
+            let trade_next = trades
+                .get(self.listings[index].trades)
+                .is_some_and(|trade| trade.venue_rank() as usize <= cursor + 1);
+            if trade_next || depth.get(cursor + 1).is_none_or(|next| next.ts_venue != message.ts_venue) {
+                self.crossed(index, local, Nanos(message.ts_venue));
+                let listing = &mut self.listings[index];
+                listing.group_start = listing.view.cursor();
+            }
+        }
+        Ok(())
+    }
+
+    fn depth_changed(&mut self, index: usize, tape: &Tape) -> Result<(), BookError> {
+        let listing = &mut self.listings[index];
+        let message = &tape.depth()[listing.view.cursor()];
+        listing.view.advance()?;
+        let (bids, asks) = levels_of(tape, message);
+        let kind = message.kind();
+        if !listing.taken.is_empty() {
+            listing.forget_taken(bids, asks, kind);
+        }
+        if kind == MessageKind::Gap {
+            return Ok(());
+        }
+        let model = listing.laws.queue;
+        for (watch, levels) in [(&listing.buys, bids), (&listing.sells, asks)] {
+            let (mut rising, mut falling) = (levels.iter(), levels.iter().rev());
+            let outward: &mut dyn Iterator<Item = &Level> =
+                if watch.rank(1) > 0 { &mut falling } else { &mut rising };
+            let mut seen = outward.next();
+            for level in watch.levels() {
+                while seen.is_some_and(|seen| watch.rank(seen.tick) > watch.rank(level.tick)) {
+                    seen = outward.next();
+                }
+                let lots = match (seen, kind) {
+                    (Some(seen), _) if seen.tick == level.tick => seen.lots,
+                    (_, MessageKind::Snapshot) => 0,
+                    (None, _) => break,
+                    (Some(_), _) => continue,
+                };
+                for slot in &level.slots {
+                    model.on_depth(&mut self.orders[*slot as usize].place, lots);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A public trade reached prices where own orders stand.
+    fn traded(&mut self, index: usize, side: Side, trade: Level, ts: Nanos) {
+        let listing = &mut self.listings[index];
+        let (model, rule) = (listing.laws.queue, listing.laws.fill);
+        let mut used: SmallVec<[(u16, i64); 4]> = SmallVec::new(); // what each account got of this trade already
+        let mut matches: SmallVec<[Match; 4]> = SmallVec::new();
+        let watch = listing.watch(side);
+        let rank = watch.rank(trade.tick);
+        for level in watch.levels() {
+            let through = watch.rank(level.tick) > rank;
+            if !through && level.tick != trade.tick {
+                break;
+            }
+            for &slot in &level.slots {
+                let order = &mut self.orders[slot as usize];
+                let good_for = if through {
+                    i64::from(trade.lots)
+                } else {
+                    model.on_trade(&mut order.place, trade.lots);
+                    // A fraction of a lot past our place: the nearest whole lot, but something went past it.
+                    let past = order.place.past();
+                    if past > 0.0 { (past.round() as i64).max(1) } else { 0 }
+                };
+                let leaves = order.request.qty.0 - order.cum.0;
+                let mine = used.iter().position(|(account, _)| *account == order.account);
+                let before = mine.map_or(0, |at| used[at].1);
+                let lots = match rule {
+                    FillRule::Whole if good_for > 0 => leaves,
+                    FillRule::Whole => 0,
+                    FillRule::Partial => leaves.min(good_for - before).max(0),
+                };
+                if lots > 0 {
+                    match mine {
+                        Some(at) => used[at].1 += lots,
+                        None => used.push((order.account, lots)),
+                    }
+                    matches.push(Match { slot, qty: Lots(lots) });
+                }
+            }
+        }
+        let touch = self.listings[index].view.touch();
+        for found in matches {
+            self.fill(index, &found, touch, ts);
+        }
+    }
+
+    /// The opposite touch may have arrived at own orders.
+    fn crossed(&mut self, index: usize, local: LocalBook<'_>, ts: Nanos) {
+        let touch = self.listings[index].view.touch();
+        for (side, opposite) in [(Side::Sell, touch.bid), (Side::Buy, touch.ask)] {
+            if !self.listings[index].watch(side).reaches(opposite) || touch == Touch::EMPTY {
+                continue;
+            }
+            let mut slots: SmallVec<[Slot; 8]> = SmallVec::new();
+            let watch = self.listings[index].watch(side);
+            let rank = watch.rank(opposite);
+            for level in watch.levels().iter().take_while(|level| watch.rank(level.tick) >= rank) {
+                slots.extend_from_slice(&level.slots);
+            }
+            let before = self.listings[index].view.touch_after(self.listings[index].group_start);
+            for slot in slots {
+                let (account, tick, leaves) = {
+                    let order = &self.orders[slot as usize];
+                    (order.account, order.tick, order.request.qty - order.cum)
+                };
+                let listing = &mut self.listings[index];
+                let qty = match listing.laws.fill {
+                    FillRule::Whole => leaves,
+                    FillRule::Partial => {
+                        let levels = listing.reachable(local, account, side.opposite(), tick, leaves);
+                        listing.take(account, side.opposite(), &levels);
+                        levels.iter().map(|level| Lots(i64::from(level.lots))).sum()
+                    }
+                };
+                if qty > Lots::ZERO {
+                    self.fill(index, &Match { slot, qty }, before, ts);
+                }
+            }
+        }
+    }
+
+    /// Books a maker fill of a resting order.
+    fn fill(&mut self, index: usize, found: &Match, touch: Touch, ts: Nanos) {
+        let order = &self.orders[found.slot as usize];
+        let (account, id, request) = (order.account, order.id, order.request);
+        let qty = if request.reduce_only { found.qty.min(self.reducible(account, &request)) } else { found.qty };
+        if qty > Lots::ZERO {
+            let order = &mut self.orders[found.slot as usize];
+            order.cum += qty;
+            self.execute(index, account, id, &request, request.price, qty, true, touch, ts);
+        }
+        let order = &self.orders[found.slot as usize];
+        if order.cum == request.qty {
+            self.remove(index, found.slot);
+        } else if request.reduce_only && self.reducible(account, &request) == Lots::ZERO {
+            let cum = order.cum;
+            self.remove(index, found.slot);
+            self.answer(account, request.instrument, ts, Event::OrderCanceled { id, cum, ts_venue: ts });
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one execution has that many facts")]
+    fn execute(
+        &mut self,
+        index: usize,
+        account: u16,
+        id: OrderId,
+        request: &OrderRequest,
+        price: Ticks,
+        qty: Lots,
+        maker: bool,
+        touch: Touch,
+        ts_venue: Nanos,
+    ) {
+        let instrument = Arc::clone(&self.listings[index].instrument);
+        let holder = &mut self.accounts[account as usize];
+        holder.executions += 1;
+        holder.positions[index].0 += request.side.sign() * qty.0;
+        let fee = holder.meters[index].charge(&instrument, price, qty, maker, ts_venue);
+        let execution = holder.executions;
+        let (touch_bid, touch_ask) = (touch.bid, touch.ask);
+        let event = Event::Filled { id, execution, price, qty, maker, fee, touch_bid, touch_ask, ts_venue };
+        let heard = self.answer(account, request.instrument, ts_venue, event);
+        self.fill_heard_at = Some(self.fill_heard_at.map_or(heard, |first| first.min(heard)));
+    }
+
+    fn answer(&mut self, account: u16, instrument: InstrumentId, now: Nanos, event: Event) -> Nanos {
+        let holder = &mut self.accounts[account as usize];
+        let latency = self.listings[instrument.0 as usize].laws.response.latency(now, holder.answered);
+        holder.answered += 1;
+        let at = (now + latency).max(holder.last_response);
+        holder.last_response = at;
+        holder.responses.push_back(Response { at, event });
+        at
+    }
+
+    fn reducible(&self, account: u16, request: &OrderRequest) -> Lots {
+        let position = self.accounts[account as usize].positions[request.instrument.0 as usize];
+        Lots((-request.side.sign() * position.0).max(0))
+    }
+
+    fn remove(&mut self, index: usize, slot: Slot) {
+        let order = &self.orders[slot as usize];
+        let (id, account, side, tick) = (order.id, order.account, order.request.side, order.tick);
+        let listing = &mut self.listings[index];
+        listing.watch(side).remove(tick, slot);
+        listing.resting -= 1;
+        self.accounts[account as usize].orders.retain(|(held, _)| *held != id);
+        self.free.push(slot);
+    }
+
+    /// Lets the first command arrive and be answered.
+    ///
+    /// # Errors
+    /// [`BookError`] for a tape that no book can take.
+    pub fn arrive(&mut self, books: &[LocalBook<'_>]) -> Result<(), BookError> {
+        let Some(Arrival { at, account, command }) = self.arrivals.pop_front() else { return Ok(()) };
+        match command {
+            Command::Place { id, request } => self.place(books, account, id, request, at)?,
+            Command::Amend { id, price, qty } => self.amend(books, account, id, price, qty, at),
+            Command::Cancel { id } => self.cancel(account, id, at),
+            Command::CancelAll { instrument } => {
+                let held = self.accounts[account as usize].orders.clone();
+                for (id, slot) in held {
+                    if self.orders[slot as usize].request.instrument == instrument {
+                        self.cancel(account, id, at);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, account: u16, instrument: InstrumentId, id: OrderId, reason: RejectReason, now: Nanos) {
+        self.answer(account, instrument, now, Event::OrderRejected { id, reason, ts_venue: now });
+    }
+
+    fn place(
+        &mut self,
+        books: &[LocalBook<'_>],
+        account: u16,
+        id: OrderId,
+        mut request: OrderRequest,
+        now: Nanos,
+    ) -> Result<(), BookError> {
+        let instrument = request.instrument;
+        let index = instrument.0 as usize;
+        if self.listings[index].resting == 0 {
+            self.listings[index].skip(now)?;
+        }
+        let Ok(tick) = i32::try_from(request.price.0) else {
+            self.refuse(account, instrument, id, RejectReason::Invalid, now);
+            return Ok(());
+        };
+        let touch = self.listings[index].view.touch();
+        if request.reduce_only {
+            request.qty = request.qty.min(self.reducible(account, &request));
+        }
+        let takes = match request.side {
+            Side::Buy => tick >= touch.ask,
+            Side::Sell => tick <= touch.bid,
+        };
+        let levels = if takes { self.takeable(index, books[index], account, &request, tick) } else { SmallVec::new() };
+        let taking: Lots = levels.iter().map(|level| Lots(i64::from(level.lots))).sum();
+        let refusal = if touch == Touch::EMPTY {
+            Some(RejectReason::NoMarket)
+        } else if request.reduce_only && request.qty == Lots::ZERO {
+            Some(RejectReason::ReduceOnly)
+        } else if request.qty <= Lots::ZERO || tick <= 0 {
+            Some(RejectReason::Invalid)
+        } else if takes && request.post_only {
+            Some(RejectReason::PostOnlyWouldCross)
+        } else if request.tif == Tif::Fok && taking < request.qty {
+            Some(RejectReason::NotFillable)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            self.refuse(account, instrument, id, reason, now);
+            return Ok(());
+        }
+        self.answer(account, instrument, now, Event::OrderAccepted { id, ts_venue: now });
+        for level in &levels {
+            let (price, qty) = (Ticks(i64::from(level.tick)), Lots(i64::from(level.lots)));
+            self.execute(index, account, id, &request, price, qty, false, touch, now);
+        }
+        self.listings[index].take(account, request.side.opposite(), &levels);
+        if taking < request.qty {
+            match request.tif {
+                Tif::Gtc => self.join(index, books[index], Resting { id, account, request, tick, cum: taking, place: self.listings[index].laws.queue.join(0) }),
+                Tif::Ioc | Tif::Fok => {
+                    self.answer(account, instrument, now, Event::OrderCanceled { id, cum: taking, ts_venue: now });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What an arriving order takes: by the displayed levels, or all at the touch under [`FillRule::Whole`].
+    fn takeable(
+        &self,
+        index: usize,
+        local: LocalBook<'_>,
+        account: u16,
+        request: &OrderRequest,
+        tick: i32,
+    ) -> SmallVec<[Level; 8]> {
+        let listing = &self.listings[index];
+        let side = request.side.opposite();
+        match listing.laws.fill {
+            FillRule::Partial => listing.reachable(local, account, side, tick, request.qty),
+            FillRule::Whole => {
+                let touch = listing.view.touch();
+                let tick = if side == Side::Sell { touch.ask } else { touch.bid };
+                let lots = u32::try_from(request.qty.0).unwrap_or(u32::MAX);
+                SmallVec::from_slice(&[Level { tick, lots }])
+            }
+        }
+    }
+
+    /// Puts an order at the back of its queue.
+    fn join(&mut self, index: usize, local: LocalBook<'_>, mut order: Resting) {
+        let (account, id, side, tick) = (order.account, order.id, order.request.side, order.tick);
+        let listing = &mut self.listings[index];
+        let displayed = listing.view.lots(local, side, tick);
+        order.place = listing.laws.queue.join(displayed);
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.orders[slot as usize] = order;
+                slot
+            }
+            None => {
+                self.orders.push(order);
+                (self.orders.len() - 1) as Slot
+            }
+        };
+        listing.watch(side).insert(tick, slot);
+        listing.resting += 1;
+        let holder = &mut self.accounts[account as usize];
+        holder.orders.push((id, slot));
+        holder.joined.push((id, displayed));
+    }
+
+    fn held(&self, account: u16, id: OrderId) -> Option<Slot> {
+        self.accounts[account as usize].orders.iter().find(|(held, _)| *held == id).map(|(_, slot)| *slot)
+    }
+
+    fn cancel(&mut self, account: u16, id: OrderId, now: Nanos) {
+        match self.held(account, id) {
+            Some(slot) => {
+                let order = &self.orders[slot as usize];
+                let (instrument, cum) = (order.request.instrument, order.cum);
+                self.remove(instrument.0 as usize, slot);
+                self.answer(account, instrument, now, Event::OrderCanceled { id, cum, ts_venue: now });
+            }
+            None => self.refuse_request(account, id, RejectReason::UnknownOrder, now),
+        }
+    }
+
+    fn refuse_request(&mut self, account: u16, id: OrderId, reason: RejectReason, now: Nanos) {
+        // Which instrument it was no longer matters; the first one's response law serves.
+        self.answer(account, InstrumentId(0), now, Event::RequestRefused { id, reason, ts_venue: now });
+    }
+
+    /// New terms. Less quantity at the same price keeps the place in line; anything else goes to the back.
+    /// An amend that would take liquidity is refused: venues differ here, and a maker wants to know.
+    fn amend(&mut self, books: &[LocalBook<'_>], account: u16, id: OrderId, price: Ticks, qty: Lots, now: Nanos) {
+        let (slot, tick) = match (self.held(account, id), i32::try_from(price.0)) {
+            (Some(slot), Ok(tick)) if tick > 0 && qty > Lots::ZERO => (slot, tick),
+            (None, _) => return self.refuse_request(account, id, RejectReason::UnknownOrder, now),
+            _ => return self.refuse_request(account, id, RejectReason::Invalid, now),
+        };
+        let order = self.orders[slot as usize].clone();
+        let (instrument, index) = (order.request.instrument, order.request.instrument.0 as usize);
+        if qty <= order.cum {
+            return self.cancel(account, id, now);
+        }
+        let touch = self.listings[index].view.touch();
+        let takes = match order.request.side {
+            Side::Buy => tick >= touch.ask,
+            Side::Sell => tick <= touch.bid,
+        };
+        if takes {
+            return self.refuse_request(account, id, RejectReason::PostOnlyWouldCross, now);
+        }
+        let keeps_place = tick == order.tick && qty <= order.request.qty;
+        let request = OrderRequest { price, qty, ..order.request };
+        if keeps_place {
+            self.orders[slot as usize].request = request;
+        } else {
+            self.remove(index, slot);
+            self.join(index, books[index], Resting { request, tick, ..order });
+        }
+        self.answer(account, instrument, now, Event::OrderAmended { id, price, qty, ts_venue: now });
+    }
+
+    /// When funding settles next.
+    #[must_use]
+    pub fn next_funding(&self) -> Option<Nanos> {
+        let next = |listing: &Listing| listing.view.tape().funding().get(listing.fundings).map(|f| Nanos(f.ts_venue));
+        self.listings.iter().filter_map(next).min()
+    }
+
+    /// Settles the funding that is due at `now`: longs pay a positive rate on the mark notional.
+    pub fn settle_funding(&mut self, now: Nanos) {
+        for index in 0..self.listings.len() {
+            let listing = &mut self.listings[index];
+            let due = listing.view.tape().funding().get(listing.fundings).copied();
+            let Some(record) = due.filter(|record| record.ts_venue <= now.0) else { continue };
+            listing.fundings += 1;
+            let instrument = Arc::clone(&listing.instrument);
+            for account in 0..self.accounts.len() {
+                let position = self.accounts[account].positions[index];
+                if position == Lots::ZERO {
+                    continue;
+                }
+                let notional = instrument.notional(Ticks(record.mark), position.abs());
+                let amount = instrument.fee(notional, -record.rate * position.0.signum());
+                let id = InstrumentId(index as u16);
+                self.answer(account as u16, id, now, Event::FundingPaid { instrument: id, amount, ts_venue: now });
+            }
+        }
+    }
+
+    /// Panics where the venue's own records disagree.
+    pub fn check_invariants(&self) {
+        for listing in &self.listings {
+            let hanging = |watch: &Watch| watch.levels().iter().map(|level| level.slots.len()).sum::<usize>();
+            assert_eq!(listing.resting, hanging(&listing.buys) + hanging(&listing.sells), "resting orders are watched");
+        }
+        let held: usize = self.accounts.iter().map(|account| account.orders.len()).sum();
+        let resting: usize = self.listings.iter().map(|listing| listing.resting).sum();
+        assert_eq!(held, resting, "every resting order has an owner");
+    }
+}
