@@ -1,0 +1,433 @@
+//! From wake to wake: the venue first (it knows before we do), then what we have heard, then the answers, then the strategy.
+
+use std::sync::Arc;
+
+use mmbot_book::BookError;
+use mmbot_engine::{Desk, Engine, EngineError, Input, Intent, Market};
+use mmbot_signals::{SignalError, SignalSpec};
+use mmbot_sim::{Laws, LocalBook, Venue};
+use mmbot_tape::{Tape, TapeError};
+use mmbot_types::{Event, InstrumentId, Nanos, OrderId, Side, Touch};
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use crate::feed::{Feed, FeedLatency};
+use crate::record::{FillRecord, Recorder, Sample};
+
+/// Why a replay stops before its end.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The tape is damaged.
+    #[error(transparent)]
+    Tape(#[from] TapeError),
+    /// A message that no book can take.
+    #[error("the tape has a book message that no book can take: {0}")]
+    Book(#[from] BookError),
+    /// The tape's touch columns contradict its levels.
+    #[error("depth message {message}: the tape says touch {tape:?}, its levels make {book:?}; import the tape again")]
+    Inconsistent {
+        /// Which message.
+        message: usize,
+        /// By the touch columns.
+        tape: Touch,
+        /// By the levels.
+        book: Touch,
+    },
+    /// The engine refused an input.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A measure that cannot be computed.
+    #[error(transparent)]
+    Signal(#[from] SignalError),
+    /// Nothing to replay.
+    #[error("{0}")]
+    Plan(String),
+}
+
+/// When a strategy speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WakeRule {
+    /// Every so often, counted from the first message.
+    pub every: Option<Nanos>,
+    /// When the best bid or ask price moved.
+    pub touch: bool,
+    /// When one of its orders was filled.
+    pub fill: bool,
+    /// When somebody traded.
+    pub trade: bool,
+    /// At every message.
+    pub message: bool,
+}
+
+/// One instrument of a run.
+pub struct Listing {
+    /// Its tape.
+    pub tape: Arc<Tape>,
+    /// Its simulated venue's laws.
+    pub laws: Laws,
+    /// When its news is heard.
+    pub feed: FeedLatency,
+    /// Measures asked for.
+    pub signals: Vec<SignalSpec>,
+}
+
+/// One strategy of a run: where it sits, not what it thinks.
+pub struct Seat {
+    /// Limits and differ rules, one per instrument.
+    pub desks: Vec<Desk>,
+    /// When it speaks.
+    pub wake: WakeRule,
+    /// Keep fills, orders and samples.
+    pub record: bool,
+}
+
+/// All that a run is.
+pub struct Plan {
+    /// Instruments.
+    pub listings: Vec<Listing>,
+    /// Strategies; they do not see each other.
+    pub seats: Vec<Seat>,
+    /// Sampling interval of position, cash and quotes.
+    pub sample: Option<Nanos>,
+}
+
+/// Which strategies are to speak now.
+pub struct Woken {
+    /// Now.
+    pub now: Nanos,
+    /// Indices of the strategies.
+    pub seats: SmallVec<[u16; 8]>,
+}
+
+struct Sitting {
+    engine: Engine,
+    wake: WakeRule,
+    next_timer: Option<Nanos>,
+    recorder: Option<Recorder>,
+    filled: bool,
+}
+
+/// A replay under way.
+pub struct Replay {
+    market: Market,
+    feeds: Vec<Feed>,
+    venue: Venue,
+    sittings: Vec<Sitting>,
+    now: Nanos,
+    end: Nanos,
+    sample: Option<Nanos>,
+    next_sample: Nanos,
+    wakes: u64,
+    done: bool,
+    woken: Woken,
+}
+
+fn books<'a>(market: &'a Market, feeds: &[Feed]) -> SmallVec<[LocalBook<'a>; 4]> {
+    let local = |(heard, feed): (&'a mmbot_engine::Heard, &Feed)| LocalBook { book: &heard.book, cursor: feed.cursor() };
+    market.iter().zip(feeds).map(local).collect()
+}
+
+impl Replay {
+    /// A replay at the start of its tapes.
+    ///
+    /// # Errors
+    /// [`ReplayError::Plan`] for a plan without instruments, strategies or messages; [`ReplayError::Signal`] for a bad measure.
+    pub fn new(plan: Plan) -> Result<Self, ReplayError> {
+        let Plan { listings, seats, sample } = plan;
+        if listings.is_empty() || seats.is_empty() {
+            return Err(ReplayError::Plan("a run needs at least one instrument and one strategy".into()));
+        }
+        if let Some(seat) = seats.iter().find(|seat| seat.desks.len() != listings.len()) {
+            let (got, expected) = (seat.desks.len(), listings.len());
+            return Err(ReplayError::Plan(format!("a strategy has limits for {got} instruments, expected {expected}")));
+        }
+        let specs: Vec<Vec<SignalSpec>> = listings.iter().map(|listing| listing.signals.clone()).collect();
+        let instruments: Vec<_> = listings.iter().map(|listing| listing.tape.instrument().clone()).collect();
+        let feeds: Vec<Feed> =
+            listings.iter().map(|listing| Feed::new(Arc::clone(&listing.tape), listing.feed.clone())).collect();
+        let start = feeds.iter().filter_map(Feed::start).min();
+        let end = feeds.iter().filter_map(Feed::end).max();
+        let (Some(start), Some(end)) = (start, end) else {
+            return Err(ReplayError::Plan("the tapes hold no messages".into()));
+        };
+        let accounts = seats.len();
+        let sit = |seat: Seat| Sitting {
+            engine: Engine::new(instruments.iter().cloned().zip(seat.desks).collect()),
+            wake: seat.wake,
+            next_timer: seat.wake.every.map(|every| start + every),
+            recorder: seat.record.then(Recorder::default),
+            filled: false,
+        };
+        Ok(Self {
+            market: Market::new(&specs)?,
+            venue: Venue::new(listings.into_iter().map(|listing| (listing.tape, listing.laws)).collect(), accounts),
+            feeds,
+            sittings: seats.into_iter().map(sit).collect(),
+            now: start,
+            end,
+            sample,
+            next_sample: sample.map_or(Nanos(i64::MAX), |every| start + every),
+            wakes: 0,
+            done: false,
+            woken: Woken { now: start, seats: SmallVec::new() },
+        })
+    }
+
+    /// Moves to the next wake and says who speaks; none at the end of the tapes.
+    ///
+    /// # Errors
+    /// [`ReplayError`] for a damaged or inconsistent tape, or a broken promise of the engine.
+    pub fn next_wake(&mut self) -> Result<Option<&Woken>, ReplayError> {
+        while !self.done {
+            let target = self.next_stop().min(self.end);
+            let touched = self.sittings.iter().any(|sitting| sitting.wake.touch);
+            let before: SmallVec<[Touch; 4]> =
+                if touched { self.market.iter().map(mmbot_engine::Heard::touch).collect() } else { SmallVec::new() };
+            let depth_before: usize = self.feeds.iter().map(Feed::cursor).sum();
+            let traded = self.advance(target)?;
+            let heard = traded || depth_before != self.feeds.iter().map(Feed::cursor).sum::<usize>();
+            let moved = touched && self.market.iter().zip(&before).any(|(heard, before)| heard.touch() != *before);
+            self.done = self.now >= self.end;
+            self.take_sample();
+            if self.wake_up(heard, traded, moved) {
+                return Ok(Some(&self.woken));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The earliest time at which anybody wants to speak or be sampled.
+    fn next_stop(&self) -> Nanos {
+        let mut stop = self.next_sample;
+        let (mut touch, mut trade, mut message) = (false, false, false);
+        for sitting in &self.sittings {
+            stop = sitting.next_timer.map_or(stop, |timer| timer.min(stop));
+            touch |= sitting.wake.touch;
+            trade |= sitting.wake.trade;
+            message |= sitting.wake.message;
+        }
+        for (feed, heard) in self.feeds.iter().zip(self.market.iter()) {
+            let next_depth = if message { feed.next_depth() } else { None };
+            let next_trade = if message || trade { feed.next_trade() } else { None };
+            let next_touch = if touch { feed.next_touch_change(heard.touch()) } else { None };
+            stop = [next_depth, next_trade, next_touch].into_iter().flatten().fold(stop, Nanos::min);
+        }
+        stop.max(self.now)
+    }
+
+    /// Everything up to and including `target`, or to the time a fill is heard if somebody waits for one. True if there was a trade.
+    fn advance(&mut self, mut target: Nanos) -> Result<bool, ReplayError> {
+        let stop_at_fill = self.sittings.iter().any(|sitting| sitting.wake.fill);
+        let mut traded = false;
+        loop {
+            let arrival = self.venue.next_arrival();
+            let funding = self.venue.next_funding();
+            let boundary = [arrival, funding].into_iter().flatten().fold(target, Nanos::min);
+            for feed in &mut self.feeds {
+                feed.verify_until(boundary)?;
+            }
+            self.venue.run(&books(&self.market, &self.feeds), boundary, stop_at_fill)?;
+            if let Some(heard_at) = self.fill_heard(stop_at_fill) {
+                target = target.min(heard_at.max(self.now));
+                continue;
+            }
+            if arrival == Some(boundary) {
+                // What has arrived at the venue meets the book of that time, of which we have heard a part.
+                traded |= self.hear(boundary)?;
+                self.venue.arrive(&books(&self.market, &self.feeds))?;
+                if let Some(heard_at) = self.fill_heard(stop_at_fill) {
+                    target = target.min(heard_at.max(boundary));
+                }
+            } else if funding == Some(boundary) {
+                self.venue.settle_funding(boundary);
+            } else {
+                break;
+            }
+        }
+        traded |= self.hear(target)?;
+        self.now = target;
+        for seat in 0..self.sittings.len() {
+            self.listen(seat)?;
+        }
+        Ok(traded)
+    }
+
+    fn fill_heard(&mut self, wanted: bool) -> Option<Nanos> {
+        let heard_at = self.venue.take_fill_heard_at();
+        if wanted { heard_at } else { None }
+    }
+
+    fn hear(&mut self, until: Nanos) -> Result<bool, ReplayError> {
+        let mut traded = false;
+        for (index, feed) in self.feeds.iter_mut().enumerate() {
+            traded |= feed.hear(self.market.get_mut(InstrumentId(index as u16)), until)?;
+        }
+        Ok(traded)
+    }
+
+    /// Hands a strategy's engine the answers it has heard by now.
+    fn listen(&mut self, seat: usize) -> Result<(), ReplayError> {
+        let sitting = &mut self.sittings[seat];
+        while let Some(response) = self.venue.next_response(seat as u16, self.now) {
+            if let Some(recorder) = &mut sitting.recorder {
+                for (id, ahead) in self.venue.take_joined(seat as u16) {
+                    recorder.joined(id, ahead);
+                }
+            }
+            if let Event::Filled { .. } = response.event {
+                sitting.filled = true;
+                if let Some(recorder) = &mut sitting.recorder {
+                    recorder.fills.extend(fill_record(&sitting.engine, recorder, &response.event, response.at));
+                }
+            }
+            sitting.engine.step(response.at.max(sitting.engine.clock()), Input::Event(&response.event))?;
+        }
+        match &mut sitting.recorder {
+            Some(recorder) => sitting.engine.take_settled().for_each(|order| recorder.settle(order)),
+            None => drop(sitting.engine.take_settled()),
+        }
+        Ok(())
+    }
+
+    fn wake_up(&mut self, heard: bool, traded: bool, moved: bool) -> bool {
+        self.woken.now = self.now;
+        self.woken.seats.clear();
+        for (seat, sitting) in self.sittings.iter_mut().enumerate() {
+            let due = sitting.next_timer.is_some_and(|timer| timer <= self.now);
+            if let (true, Some(timer), Some(every)) = (due, sitting.next_timer, sitting.wake.every) {
+                sitting.next_timer = Some(timer + every);
+            }
+            let filled = std::mem::take(&mut sitting.filled) && sitting.wake.fill;
+            let wake = sitting.wake;
+            if due || filled || (wake.touch && moved) || (wake.trade && traded) || (wake.message && heard) {
+                self.woken.seats.push(seat as u16);
+            }
+        }
+        self.wakes += self.woken.seats.len() as u64;
+        !self.woken.seats.is_empty()
+    }
+
+    /// Takes a strategy's intent in; what follows from it is on its way to the venue when this returns.
+    ///
+    /// # Errors
+    /// [`ReplayError::Engine`] when the engine refuses the input.
+    pub fn decide(&mut self, seat: u16, instrument: InstrumentId, intent: &Intent) -> Result<(), ReplayError> {
+        let touch = self.market.get(instrument).touch();
+        let input = Input::Intent { instrument, intent, touch };
+        let commands = self.sittings[seat as usize].engine.step(self.now, input)?;
+        for command in commands {
+            self.venue.accept(seat, instrument, *command, self.now);
+        }
+        Ok(())
+    }
+
+    fn take_sample(&mut self) {
+        let Some(every) = self.sample else { return };
+        if self.now < self.next_sample && !self.done {
+            return;
+        }
+        while self.next_sample <= self.now {
+            self.next_sample += every;
+        }
+        for sitting in &mut self.sittings {
+            let Some(recorder) = &mut sitting.recorder else { continue };
+            for (index, heard) in self.market.iter().enumerate() {
+                let instrument = InstrumentId(index as u16);
+                let (ledger, orders) = (sitting.engine.ledger(), sitting.engine.orders());
+                let wanted = |side| orders.side(instrument, side).filter(|o| o.is_wanted()).map(|o| o.request.price.0);
+                recorder.samples.push(Sample {
+                    ts: self.now,
+                    instrument,
+                    bid: heard.touch().bid,
+                    ask: heard.touch().ask,
+                    position: ledger.position(instrument),
+                    cash: ledger.cash(instrument),
+                    fees: ledger.fees(instrument),
+                    quote_bid: wanted(Side::Buy).max().unwrap_or(0),
+                    quote_ask: wanted(Side::Sell).min().unwrap_or(0),
+                });
+            }
+        }
+    }
+
+    /// Time reached.
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.now
+    }
+
+    /// Time of the last message.
+    #[must_use]
+    pub fn end(&self) -> Nanos {
+        self.end
+    }
+
+    /// Times a strategy was woken.
+    #[must_use]
+    pub fn wakes(&self) -> u64 {
+        self.wakes
+    }
+
+    /// What we have heard of the market.
+    #[must_use]
+    pub fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// The position in one tape.
+    #[must_use]
+    pub fn feed(&self, instrument: InstrumentId) -> &Feed {
+        &self.feeds[instrument.0 as usize]
+    }
+
+    /// One strategy's engine.
+    #[must_use]
+    pub fn engine(&self, seat: u16) -> &Engine {
+        &self.sittings[seat as usize].engine
+    }
+
+    /// One strategy's record, if it keeps one.
+    #[must_use]
+    pub fn recorder(&self, seat: u16) -> Option<&Recorder> {
+        self.sittings[seat as usize].recorder.as_ref()
+    }
+
+    /// Lots ahead of a working order, by the venue's queue model.
+    #[must_use]
+    pub fn ahead(&self, seat: u16, id: OrderId) -> Option<f64> {
+        self.venue.ahead(seat, id)
+    }
+
+    /// Panics where a promise of any part is broken.
+    pub fn check_invariants(&self) {
+        self.venue.check_invariants();
+        self.sittings.iter().for_each(|sitting| sitting.engine.check_invariants());
+        for heard in self.market.iter() {
+            heard.book.check_invariants();
+        }
+    }
+}
+
+fn fill_record(engine: &Engine, recorder: &Recorder, event: &Event, heard: Nanos) -> Option<FillRecord> {
+    let Event::Filled { id, execution, price, qty, maker, fee, touch_bid, touch_ask, ts_venue } = *event else {
+        return None;
+    };
+    let order = engine.orders().get(id)?;
+    let since = order.ts_accepted.unwrap_or(ts_venue);
+    Some(FillRecord {
+        ts_venue,
+        ts_recv: heard,
+        instrument: order.request.instrument,
+        order: id,
+        execution,
+        side: order.request.side,
+        price,
+        qty,
+        maker,
+        fee,
+        touch_bid,
+        touch_ask,
+        age: if maker { ts_venue - since } else { Nanos::ZERO },
+        ahead_at_join: recorder.ahead_at_join(id),
+    })
+}
