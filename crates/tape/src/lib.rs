@@ -1,6 +1,20 @@
 //! The recorded market: an immutable file of integer records, mapped and read in place.
+//!
+//! [`TapeWriter`] or [`TapeBuilder`] makes a tape from messages in receive order; [`Tape`] reads it. The file format is described
+//! in `docs/tape-format.md`, its records in the layout types, its two forms (open `.tape`, packed `.tapez`) in [`pack`] and [`copy`].
 
+mod archive;
+mod error;
+mod framer;
+mod head;
 mod layout;
+mod reader;
+mod writer;
 
+pub use archive::{copy, pack};
+pub use error::TapeError;
+pub use head::{BLOCK_BYTES, Counts, Section};
 pub use layout::{DepthMessage, FundingRecord, MessageKind, TradeMessage};
 pub use mmbot_types::Level;
+pub use reader::Tape;
+pub use writer::{TapeBuilder, TapeWriter};

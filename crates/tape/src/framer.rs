@@ -1,0 +1,193 @@
+//! From messages as they arrive to records as they are stored.
+
+use std::collections::BTreeMap;
+
+use mmbot_types::{Level, NO_ASK, NO_BID, Side, Touch};
+
+use crate::head::Counts;
+use crate::{DepthMessage, FundingRecord, MessageKind, TapeError, TradeMessage};
+
+/// The book as the obvious pair of maps: only the touch is wanted from it.
+#[derive(Default)]
+struct TouchBook {
+    bids: BTreeMap<i32, u32>,
+    asks: BTreeMap<i32, u32>,
+    /// A snapshot came, and no gap since.
+    known: bool,
+}
+
+impl TouchBook {
+    fn apply(&mut self, kind: MessageKind, bids: &[Level], asks: &[Level]) {
+        if kind != MessageKind::Delta {
+            self.bids.clear();
+            self.asks.clear();
+            self.known = kind == MessageKind::Snapshot;
+        }
+        for (side, levels) in [(&mut self.bids, bids), (&mut self.asks, asks)] {
+            for level in levels {
+                match level.lots {
+                    0 => side.remove(&level.tick),
+                    lots => side.insert(level.tick, lots),
+                };
+            }
+        }
+    }
+
+    fn touch(&self) -> Touch {
+        Touch {
+            bid: self.bids.last_key_value().map_or(NO_BID, |(&tick, _)| tick),
+            ask: self.asks.first_key_value().map_or(NO_ASK, |(&tick, _)| tick),
+        }
+    }
+}
+
+/// Turns each message into its record, in receive order. A message that is refused leaves no trace.
+#[derive(Default)]
+pub(crate) struct Framer {
+    book: TouchBook,
+    /// Levels of the message at hand.
+    pub bids: Vec<Level>,
+    pub asks: Vec<Level>,
+    n_depth: usize,
+    n_levels: u64,
+    last_recv: i64,
+    /// Latest venue times of depth, trades, funding.
+    last_venue: [i64; 3],
+    pub counts: Counts,
+}
+
+/// Highest number of depth messages: their rank in venue order has 31 bits.
+const DEPTH_MAX: usize = (1 << 31) - 1;
+
+impl Framer {
+    /// Both clocks, made monotone: the venue's within its stream, ours over all streams and never before the venue's.
+    ///
+    /// A time before 1970 would be a mistake of the caller.
+    fn clocks(&mut self, stream: usize, ts_recv: i64, ts_venue: i64) -> Result<(i64, i64), TapeError> {
+        for (field, value) in [("receive time", ts_recv), ("venue time", ts_venue)] {
+            if value < 0 {
+                return Err(TapeError::Unfit { field, value, expected: "nanoseconds since 1970" });
+            }
+        }
+        let venue = ts_venue.max(self.last_venue[stream]);
+        let recv = ts_recv.max(self.last_recv).max(venue);
+        self.counts.venue_corrections += u64::from(venue != ts_venue);
+        self.counts.recv_corrections += u64::from(recv != ts_recv);
+        self.last_venue[stream] = venue;
+        self.last_recv = recv;
+        Ok((recv, venue))
+    }
+
+    /// Frames one book message; its levels are then in `bids` and `asks`, ascending, each price once.
+    pub fn depth(
+        &mut self,
+        ts_recv: i64,
+        ts_venue: i64,
+        kind: MessageKind,
+        bids: &[Level],
+        asks: &[Level],
+    ) -> Result<DepthMessage, TapeError> {
+        if self.n_depth == DEPTH_MAX {
+            let expected = "at most 2^31 - 1 depth messages: split the recording";
+            return Err(TapeError::Unfit { field: "depth message", value: self.n_depth as i64, expected });
+        }
+        if let Some(level) = bids.iter().chain(asks).find(|level| level.tick <= 0 || level.tick == NO_ASK) {
+            return Err(TapeError::Unfit {
+                field: "price",
+                value: level.tick.into(),
+                expected: "ticks from 1 to 2^31 - 2",
+            });
+        }
+        let (ts_recv, ts_venue) = self.clocks(0, ts_recv, ts_venue)?;
+        let before = bids.len() + asks.len();
+        ascending(bids, &mut self.bids);
+        ascending(asks, &mut self.asks);
+        self.counts.repeated_levels += (before - self.bids.len() - self.asks.len()) as u64;
+        self.book.apply(kind, &self.bids, &self.asks);
+        match kind {
+            MessageKind::Delta => {}
+            MessageKind::Snapshot => self.counts.snapshots += 1,
+            MessageKind::Gap => self.counts.gaps += 1,
+        }
+        let touch = self.touch();
+        let (n_bid, n_ask) = (self.bids.len() as u32, self.asks.len() as u32);
+        let span = DepthMessage::pack(self.n_levels, kind);
+        self.n_depth += 1;
+        self.n_levels += u64::from(n_bid) + u64::from(n_ask);
+        Ok(DepthMessage { ts_recv, ts_venue, span, n_bid, n_ask, bid: touch.bid, ask: touch.ask })
+    }
+
+    /// What may be known of the touch: nothing while the book is unknown or crossed.
+    fn touch(&mut self) -> Touch {
+        let touch = self.book.touch();
+        if !self.book.known {
+            return Touch::EMPTY;
+        }
+        if touch.bid != NO_BID && touch.ask != NO_ASK && touch.bid >= touch.ask {
+            self.counts.crossed += 1;
+            return Touch::EMPTY;
+        }
+        touch
+    }
+
+    /// Frames one trade. Its rank in venue order is still to come: see [`rank`].
+    pub fn trade(
+        &mut self,
+        ts_recv: i64,
+        ts_venue: i64,
+        level: Level,
+        aggressor: Side,
+    ) -> Result<TradeMessage, TapeError> {
+        let Level { tick, lots } = level;
+        if tick <= 0 || tick == NO_ASK {
+            return Err(TapeError::Unfit { field: "price", value: tick.into(), expected: "ticks from 1 to 2^31 - 2" });
+        }
+        if lots == 0 {
+            return Err(TapeError::Unfit { field: "quantity", value: 0, expected: "lots from 1 to 2^32 - 1" });
+        }
+        let (ts_recv, ts_venue) = self.clocks(1, ts_recv, ts_venue)?;
+        let depth_before_recv = self.n_depth as u32;
+        Ok(TradeMessage {
+            ts_recv,
+            ts_venue,
+            tick,
+            lots,
+            depth_before_recv,
+            depth_before_venue: TradeMessage::pack(0, aggressor),
+        })
+    }
+
+    /// Frames one funding settlement.
+    pub fn funding(&mut self, ts_recv: i64, ts_venue: i64, rate: i64, mark: i64) -> Result<FundingRecord, TapeError> {
+        let (ts_recv, ts_venue) = self.clocks(2, ts_recv, ts_venue)?;
+        Ok(FundingRecord { ts_recv, ts_venue, rate, mark })
+    }
+}
+
+/// Copies `levels` into `sorted`: ascending, and of a price named twice only the last.
+fn ascending(levels: &[Level], sorted: &mut Vec<Level>) {
+    sorted.clear();
+    sorted.extend_from_slice(levels);
+    sorted.sort_by_key(|level| level.tick); // stable: of equals the last received stays last
+    sorted.dedup_by(|later, kept| {
+        let same = later.tick == kept.tick;
+        if same {
+            *kept = *later;
+        }
+        same
+    });
+}
+
+/// Puts each trade among the depth messages in venue order. Equal times keep their receive order.
+pub(crate) fn rank(depth: &[DepthMessage], trades: &mut [TradeMessage]) {
+    let mut before = 0;
+    for trade in trades {
+        let precedes = |(index, message): (usize, &DepthMessage)| {
+            (message.ts_venue, index as u32) < (trade.ts_venue, trade.depth_before_recv)
+        };
+        while depth.get(before).is_some_and(|message| precedes((before, message))) {
+            before += 1;
+        }
+        trade.depth_before_venue = TradeMessage::pack(before as u32, trade.aggressor());
+    }
+}
