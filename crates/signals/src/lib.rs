@@ -20,7 +20,7 @@ use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
 
 pub use bars::{Bar, BarField, Bars};
-pub use measures::{Best, imbalance, microprice, order_flow, two_scale_variance};
+pub use measures::{Best, imbalance, microprice, order_flow, realised_variance, two_scale_variance};
 
 use flow::Decayed;
 use volatility::{EwmaVolatility, WindowVolatility};

@@ -46,6 +46,17 @@ pub fn order_flow<P: PartialOrd>(before: &Best<P>, after: &Best<P>) -> f64 {
     flow
 }
 
+/// Realised variance: the sum of squared returns of `steps` samples, all overlapping ones. Zero when there is none.
+///
+/// # Panics
+/// If `steps` is zero.
+#[must_use]
+pub fn realised_variance(log_prices: &[f64], steps: usize) -> f64 {
+    assert!(steps > 0, "a return spans at least one step");
+    let (starts, ends) = (log_prices.iter(), log_prices.iter().skip(steps));
+    starts.zip(ends).map(|(start, end)| (end - start) * (end - start)).sum()
+}
+
 /// Two-scale realised variance (Zhang, Mykland and Aït-Sahalia 2005) from its two sums of squares.
 ///
 /// `squares_all` runs over the `returns` consecutive returns, `squares_sub` over all overlapping returns of `subsamples` steps.

@@ -18,8 +18,8 @@ use crate::measures::two_scale_variance;
 const NANOS_PER_SECOND: f64 = 1e9;
 const QUANTA: f64 = (1u128 << 96) as f64;
 
-fn quantised_square(value: f64) -> u128 {
-    (value * value * QUANTA) as u128
+fn square(change: f64) -> u128 {
+    (change * change * QUANTA) as u128
 }
 
 /// A log price and when it was seen.
@@ -103,7 +103,7 @@ impl WindowVolatility {
     /// Square of the return that ends `steps` after sample `from`, zero if there is none.
     fn square(&self, from: usize, steps: usize) -> u128 {
         match (self.samples.get(from), self.samples.get(from + steps)) {
-            (Some(start), Some(end)) => quantised_square(end.log_price - start.log_price),
+            (Some(start), Some(end)) => square(end.log_price - start.log_price),
             _ => 0,
         }
     }

@@ -90,12 +90,14 @@ impl Tape {
         Ok(Self { image, head, hash, good_blocks: Default::default(), good_records: Default::default() })
     }
 
-    fn section_bytes(&self, section: Section) -> &[u8] {
+    /// The records of a section as bytes.
+    #[must_use]
+    pub fn section(&self, section: Section) -> &[u8] {
         &self.image.bytes()[self.head.ranges[section as usize].clone()]
     }
 
     fn records<T: Pod>(&self, section: Section) -> &[T] {
-        bytemuck::cast_slice(self.section_bytes(section))
+        bytemuck::cast_slice(self.section(section))
     }
 
     /// Depth messages, in the order of both clocks.
@@ -181,16 +183,16 @@ impl Tape {
 
     #[cold]
     fn verify_blocks(&self, section: Section, count: usize) -> Result<(), TapeError> {
-        let (bytes, size) = (self.section_bytes(section), section.record_bytes());
+        let (bytes, size) = (self.section(section), section.record_bytes());
         let total = bytes.len() / size;
         let checksums = self.head.section_checksums(section);
         let first = self.good_blocks[section as usize].load(Ordering::Acquire);
         let last = (count.min(total) * size).div_ceil(BLOCK_BYTES);
-        for block in first..last {
+        for (block, &expected) in checksums.iter().enumerate().take(last).skip(first) {
             let offset = block * BLOCK_BYTES;
             let found = crc32c::crc32c(&bytes[offset..bytes.len().min(offset + BLOCK_BYTES)]);
-            if found != checksums[block] {
-                return Err(TapeError::Damaged { section, offset, found, expected: checksums[block] });
+            if found != expected {
+                return Err(TapeError::Damaged { section, offset, found, expected });
             }
         }
         let checked = self.good_records[section as usize].load(Ordering::Acquire);
