@@ -6,6 +6,7 @@ mod ledger;
 mod matching;
 mod replay;
 mod signals;
+mod specs;
 
 use pyo3::prelude::*;
 
@@ -16,5 +17,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ledger::register(module)?;
     matching::register(module)?;
     replay::register(module)?;
-    signals::register(module)
+    signals::register(module)?;
+    specs::register(module)
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use mmbot_book::BookError;
 use mmbot_engine::{Desk, Engine, EngineError, Input, Intent, Market};
 use mmbot_signals::{SignalError, SignalSpec};
-use mmbot_sim::{Laws, LocalBook, Venue};
+use mmbot_sim::{Laws, LocalBook, Venue, VenueListing};
 use mmbot_tape::{Tape, TapeError};
-use mmbot_types::{Event, InstrumentId, Nanos, OrderId, Side, Touch};
+use mmbot_types::{Event, Instrument, InstrumentId, Nanos, OrderId, Side, Touch};
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -63,6 +63,8 @@ pub struct WakeRule {
 pub struct Listing {
     /// Its tape.
     pub tape: Arc<Tape>,
+    /// Its terms and fees (those of the tape, or what the user says).
+    pub instrument: Instrument,
     /// Its simulated venue's laws.
     pub laws: Laws,
     /// When its news is heard.
@@ -142,7 +144,7 @@ impl Replay {
             return Err(ReplayError::Plan(format!("a strategy has limits for {got} instruments, expected {expected}")));
         }
         let specs: Vec<Vec<SignalSpec>> = listings.iter().map(|listing| listing.signals.clone()).collect();
-        let instruments: Vec<_> = listings.iter().map(|listing| listing.tape.instrument().clone()).collect();
+        let instruments: Vec<_> = listings.iter().map(|listing| listing.instrument.clone()).collect();
         let feeds: Vec<Feed> =
             listings.iter().map(|listing| Feed::new(Arc::clone(&listing.tape), listing.feed.clone())).collect();
         let start = feeds.iter().filter_map(Feed::start).min();
@@ -151,6 +153,7 @@ impl Replay {
             return Err(ReplayError::Plan("the tapes hold no messages".into()));
         };
         let accounts = seats.len();
+        let listed = |Listing { tape, instrument, laws, .. }| VenueListing { tape, instrument, laws };
         let sit = |seat: Seat| Sitting {
             engine: Engine::new(instruments.iter().cloned().zip(seat.desks).collect()),
             wake: seat.wake,
@@ -160,7 +163,7 @@ impl Replay {
         };
         Ok(Self {
             market: Market::new(&specs)?,
-            venue: Venue::new(listings.into_iter().map(|listing| (listing.tape, listing.laws)).collect(), accounts),
+            venue: Venue::new(listings.into_iter().map(listed).collect(), accounts),
             feeds,
             sittings: seats.into_iter().map(sit).collect(),
             now: start,

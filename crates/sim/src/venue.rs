@@ -32,6 +32,16 @@ use crate::public::{LocalBook, PublicView, levels_of};
 use crate::queue::{QueueModel, QueuePosition};
 use crate::watch::{Slot, Watch};
 
+/// One instrument as it is listed.
+pub struct VenueListing {
+    /// Its recorded market.
+    pub tape: Arc<Tape>,
+    /// Its terms and fees (those of the tape, or what the user says).
+    pub instrument: Instrument,
+    /// Its laws.
+    pub laws: Laws,
+}
+
 /// How much of an order a match fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FillRule {
@@ -236,13 +246,13 @@ fn gallop<T>(items: &[T], from: usize, pred: impl Fn(&T) -> bool) -> usize {
 }
 
 impl Venue {
-    /// A venue that lists one instrument per tape, for a number of accounts that do not see each other.
+    /// A venue with these instruments, for a number of accounts that do not see each other.
     #[must_use]
-    pub fn new(listings: Vec<(Arc<Tape>, Laws)>, accounts: usize) -> Self {
+    pub fn new(listings: Vec<VenueListing>, accounts: usize) -> Self {
         let listings: Vec<Listing> = listings
             .into_iter()
-            .map(|(tape, laws)| Listing {
-                instrument: Arc::new(tape.instrument().clone()),
+            .map(|VenueListing { tape, instrument, laws }| Listing {
+                instrument: Arc::new(instrument),
                 view: PublicView::new(tape, laws.full_book),
                 laws,
                 trades: 0,

@@ -48,13 +48,6 @@ impl Watch {
         self.best >= self.rank(tick)
     }
 
-    /// Nothing watched.
-    #[inline]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.levels.is_empty()
-    }
-
     /// Levels, nearest first.
     #[must_use]
     pub fn levels(&self) -> &[WatchLevel] {
