@@ -1,14 +1,22 @@
 //! The physical laws of a simulated venue, one file each.
+//!
+//! - `matching`: orders of several parties meet in price-time priority; the venue simulator server stands on it.
+//! - `queue`: where a resting order of ours stands in a recorded market that does not know it.
+//! - `latency`, `fees`: how long a message is under way, what a fill costs.
+//! - `public`: the recorded market at the venue's own time.
+//! - `venue`: our orders meet that market.
 
 mod fees;
 mod latency;
+mod matching;
 mod public;
-pub mod queue;
+mod queue;
 mod venue;
 mod watch;
 
 pub use fees::FeeMeter;
 pub use latency::{LatencyError, LatencyModel};
 pub use public::{LocalBook, PublicView, apply, levels_of};
-pub use queue::{QueueModel, QueuePosition};
-pub use venue::{FillRule, Laws, Response, Venue};
+pub use matching::{Execution, Fill, LimitOrder, MatchError, MatchingBook, SelfTrade};
+pub use queue::{EXPONENT_MAX, QueueModel, QueueModelError, QueuePosition};
+pub use venue::{FillRule, Laws, Response, Venue, VenueListing};
