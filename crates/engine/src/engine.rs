@@ -158,7 +158,9 @@ impl Engine {
     /// What an order was for, settled ones included while they are remembered.
     fn terms_of(&self, id: OrderId) -> Option<(InstrumentId, Side)> {
         let open = self.orders.get(id).map(|order| (order.request.instrument, order.request.side));
-        open.or_else(|| self.gone.iter().rev().find(|(gone, ..)| *gone == id).map(|&(_, instrument, side)| (instrument, side)))
+        open.or_else(|| {
+            self.gone.iter().rev().find(|(gone, ..)| *gone == id).map(|&(_, instrument, side)| (instrument, side))
+        })
     }
 
     fn want(&mut self, instrument: InstrumentId, intent: &Intent, touch: Touch) {

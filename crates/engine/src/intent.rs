@@ -187,8 +187,7 @@ mod tests {
     /// A moved quote is cancelled and placed anew, cancel first.
     #[test]
     fn a_moved_quote_is_replaced() {
-        let commands =
-            diff(vec![standing(1, Side::Buy, 100, 5)], &[quote(Side::Buy, 101, 5)], DifferRules::default());
+        let commands = diff(vec![standing(1, Side::Buy, 100, 5)], &[quote(Side::Buy, 101, 5)], DifferRules::default());
         assert_eq!(commands[0], Wanted::Cancel(OrderId(1)));
         assert!(matches!(commands[1], Wanted::Place(r) if r.price == Ticks(101) && r.post_only));
         assert_eq!(commands.len(), 2);

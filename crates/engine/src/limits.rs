@@ -107,8 +107,7 @@ impl Limits {
     /// The position if everything on `side` that may still trade does, and nothing on the other side.
     #[must_use]
     pub fn worst_case(situation: &Situation<'_>, request: &OrderRequest) -> Lots {
-        let pending: Lots =
-            situation.orders.side(request.instrument, request.side).map(|order| order.exposure()).sum();
+        let pending: Lots = situation.orders.side(request.instrument, request.side).map(|order| order.exposure()).sum();
         Lots(situation.position.0 + request.side.sign() * pending.0)
     }
 
@@ -254,8 +253,7 @@ mod tests {
     /// Without a market there is no collar to measure, so nothing new leaves.
     #[test]
     fn no_market_no_order() {
-        let situation =
-            Situation { now: Nanos(0), touch: Touch::EMPTY, position: Lots(0), orders: &Orders::default() };
+        let situation = Situation { now: Nanos(0), touch: Touch::EMPTY, position: Lots(0), orders: &Orders::default() };
         let command = Command::Place { id: OrderId(1), request: request(Side::Buy, 1, 1) };
         assert_eq!(LIMITS.approve(&mut RequestMeter::default(), &situation, command), Err(Denial::Collar));
         let cancel = Command::Cancel { id: OrderId(1) };
@@ -266,7 +264,10 @@ mod tests {
     #[test]
     fn the_rate_is_per_second() {
         let mut meter = RequestMeter::default();
-        assert_eq!([0, 1, 2, 999_999_999, 1_000_000_000].map(|ns| meter.admit(Nanos(ns), 3)), [true, true, true, false, true]);
+        assert_eq!(
+            [0, 1, 2, 999_999_999, 1_000_000_000].map(|ns| meter.admit(Nanos(ns), 3)),
+            [true, true, true, false, true]
+        );
     }
 
     proptest! {

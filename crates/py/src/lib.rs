@@ -1,5 +1,6 @@
 //! The only PyO3: wrappers and error mapping. No rule of trading lives here.
 #![allow(missing_docs)] // the public documentation of this crate is python/mmbot/_core.pyi
+#![allow(clippy::too_many_arguments, clippy::type_complexity)] // signatures are shaped for Python: keywords and tuples
 
 mod data;
 mod ledger;

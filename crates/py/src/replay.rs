@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::data::{PyInstrument, PyTape, TapeFault};
-use crate::matching::queue_model;
+use crate::specs::queue_model;
 
 fn value_error(text: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(text.to_string())
@@ -333,7 +333,14 @@ fn optional(tick: i32, none: i32) -> Option<i32> {
 
 impl PyReplay {
     /// Writes what changed into the window of one instrument.
-    fn show(&self, py: Python<'_>, window: &Bound<'_, PyAny>, index: usize, seat: u16, shown: &mut Option<Shown>) -> PyResult<()> {
+    fn show(
+        &self,
+        py: Python<'_>,
+        window: &Bound<'_, PyAny>,
+        index: usize,
+        seat: u16,
+        shown: &mut Option<Shown>,
+    ) -> PyResult<()> {
         let core = self.core.borrow();
         let instrument = InstrumentId(index as u16);
         let heard = core.market().get(instrument);

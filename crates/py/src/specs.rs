@@ -1,6 +1,7 @@
-//! Measures that a strategy may ask for, as Python names them.
+//! Measures that a strategy may ask for and laws of the simulated venue, as Python names them.
 
 use mmbot_signals::{BarField, SignalSpec};
+use mmbot_sim::QueueModel;
 use mmbot_types::Nanos;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -70,6 +71,28 @@ impl PySignalSpec {
     fn __repr__(&self) -> String {
         format!("SignalSpec({:?})", self.inner)
     }
+}
+
+/// A queue law by the name that configurations use. Default exponents: 2 for the power laws, 3 for `power3`.
+pub fn queue_model(name: &str, n: Option<f64>) -> PyResult<QueueModel> {
+    let (model, takes_n) = match name {
+        "risk_averse" => (QueueModel::RiskAverse, false),
+        "power" => (QueueModel::Power(n.unwrap_or(2.0)), true),
+        "power2" => (QueueModel::Power2(n.unwrap_or(2.0)), true),
+        "power3" => (QueueModel::Power3(n.unwrap_or(3.0)), true),
+        "log" => (QueueModel::Log, false),
+        "log2" => (QueueModel::Log2, false),
+        "fifo" => (QueueModel::Fifo, false),
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "queue model {other:?}: expected risk_averse, power, power2, power3, log, log2 or fifo"
+            )));
+        }
+    };
+    if n.is_some() && !takes_n {
+        return Err(PyValueError::new_err(format!("queue model {name:?} takes no exponent n")));
+    }
+    model.checked().map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
 /// Adds this room's names to the module.

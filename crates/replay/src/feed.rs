@@ -93,9 +93,11 @@ impl Feed {
         let bound = |good: usize, len: usize, last: &dyn Fn() -> i64| if good == len { i64::MAX } else { last() - 1 };
         loop {
             let depth_good = self.good_depth.checked_sub(1);
-            let until_depth = bound(self.good_depth, depth.len(), &|| depth_good.map_or(i64::MIN + 1, |i| depth[i].ts_venue));
+            let until_depth =
+                bound(self.good_depth, depth.len(), &|| depth_good.map_or(i64::MIN + 1, |i| depth[i].ts_venue));
             let trades_good = self.good_trades.checked_sub(1);
-            let until_trade = bound(self.good_trades, trades.len(), &|| trades_good.map_or(i64::MIN + 1, |i| trades[i].ts_venue));
+            let until_trade =
+                bound(self.good_trades, trades.len(), &|| trades_good.map_or(i64::MIN + 1, |i| trades[i].ts_venue));
             self.good_until = until_depth.min(until_trade);
             if self.good_until >= until.0 {
                 return Ok(());

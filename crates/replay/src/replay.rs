@@ -125,7 +125,8 @@ pub struct Replay {
 }
 
 fn books<'a>(market: &'a Market, feeds: &[Feed]) -> SmallVec<[LocalBook<'a>; 4]> {
-    let local = |(heard, feed): (&'a mmbot_engine::Heard, &Feed)| LocalBook { book: &heard.book, cursor: feed.cursor() };
+    let local =
+        |(heard, feed): (&'a mmbot_engine::Heard, &Feed)| LocalBook { book: &heard.book, cursor: feed.cursor() };
     market.iter().zip(feeds).map(local).collect()
 }
 

@@ -365,7 +365,13 @@ impl Venue {
     }
 
     /// One instrument up to and including `until`, while something of ours rests there.
-    fn run_one(&mut self, index: usize, local: LocalBook<'_>, until: Nanos, stop_at_fill: bool) -> Result<(), BookError> {
+    fn run_one(
+        &mut self,
+        index: usize,
+        local: LocalBook<'_>,
+        until: Nanos,
+        stop_at_fill: bool,
+    ) -> Result<(), BookError> {
         let tape = Arc::clone(self.listings[index].view.tape());
         let (depth, trades) = (tape.depth(), tape.trades());
         while self.listings[index].resting > 0 && !(stop_at_fill && self.fill_heard_at.is_some()) {
@@ -394,9 +400,8 @@ impl Venue {
             let Some(message) = depth.get(cursor).filter(|message| message.ts_venue <= until.0) else { return Ok(()) };
             self.depth_changed(index, &tape)?;
             // Crossings are judged at the end of a group of messages of one venue time.
-            let trade_next = trades
-                .get(self.listings[index].trades)
-                .is_some_and(|trade| trade.venue_rank() as usize <= cursor + 1);
+            let trade_next =
+                trades.get(self.listings[index].trades).is_some_and(|trade| trade.venue_rank() as usize <= cursor + 1);
             if trade_next || depth.get(cursor + 1).is_none_or(|next| next.ts_venue != message.ts_venue) {
                 self.crossed(index, local, Nanos(message.ts_venue));
                 let listing = &mut self.listings[index];
@@ -421,8 +426,7 @@ impl Venue {
         let model = listing.laws.queue;
         for (watch, levels) in [(&listing.buys, bids), (&listing.sells, asks)] {
             let (mut rising, mut falling) = (levels.iter(), levels.iter().rev());
-            let outward: &mut dyn Iterator<Item = &Level> =
-                if watch.rank(1) > 0 { &mut falling } else { &mut rising };
+            let outward: &mut dyn Iterator<Item = &Level> = if watch.rank(1) > 0 { &mut falling } else { &mut rising };
             let mut seen = outward.next();
             for level in watch.levels() {
                 while seen.is_some_and(|seen| watch.rank(seen.tick) > watch.rank(level.tick)) {
@@ -671,7 +675,11 @@ impl Venue {
         self.listings[index].take(account, request.side.opposite(), &levels);
         if taking < request.qty {
             match request.tif {
-                Tif::Gtc => self.join(index, books[index], Resting { id, account, request, tick, cum: taking, place: self.listings[index].laws.queue.join(0) }),
+                Tif::Gtc => self.join(
+                    index,
+                    books[index],
+                    Resting { id, account, request, tick, cum: taking, place: self.listings[index].laws.queue.join(0) },
+                ),
                 Tif::Ioc | Tif::Fok => {
                     self.answer(account, instrument, now, Event::OrderCanceled { id, cum: taking, ts_venue: now });
                 }
