@@ -1,0 +1,27 @@
+"""Quoting models: pure functions of numbers, without a clock, a socket or a venue.
+
+where to quote      avellaneda_stoikov · glft · cartea_jaimungal, fed by fit_intensity
+what it must earn   break_even_half_spread
+"""
+
+from mmbot.quoting.avellaneda_stoikov import avellaneda_stoikov
+from mmbot.quoting.calibration import Intensity, fit_intensity
+from mmbot.quoting.cartea_jaimungal import cartea_jaimungal, cartea_jaimungal_value
+from mmbot.quoting.fees import break_even_half_spread
+from mmbot.quoting.glft import glft, glft_table
+from mmbot.quoting.inventory_chain import DepthTable
+from mmbot.quoting.quote import Depths, Quote
+
+__all__ = [
+    "DepthTable",
+    "Depths",
+    "Intensity",
+    "Quote",
+    "avellaneda_stoikov",
+    "break_even_half_spread",
+    "cartea_jaimungal",
+    "cartea_jaimungal_value",
+    "fit_intensity",
+    "glft",
+    "glft_table",
+]
