@@ -2,6 +2,7 @@
 
 where to quote      avellaneda_stoikov · glft · cartea_jaimungal, fed by fit_intensity
 what it must earn   break_even_half_spread
+without a model     AdaptiveSpread · inventory_skew
 """
 
 from mmbot.quoting.avellaneda_stoikov import avellaneda_stoikov
@@ -11,17 +12,26 @@ from mmbot.quoting.fees import break_even_half_spread
 from mmbot.quoting.glft import glft, glft_table
 from mmbot.quoting.inventory_chain import DepthTable
 from mmbot.quoting.quote import Depths, Quote
+from mmbot.quoting.rounding import clamp_bps
+from mmbot.quoting.skew import inventory_skew, skew_quote
+from mmbot.quoting.spread import AdaptiveSpread, SpreadMeasurements, SpreadState
 
 __all__ = [
+    "AdaptiveSpread",
     "DepthTable",
     "Depths",
     "Intensity",
     "Quote",
+    "SpreadMeasurements",
+    "SpreadState",
     "avellaneda_stoikov",
     "break_even_half_spread",
     "cartea_jaimungal",
     "cartea_jaimungal_value",
+    "clamp_bps",
     "fit_intensity",
     "glft",
     "glft_table",
+    "inventory_skew",
+    "skew_quote",
 ]
