@@ -105,6 +105,19 @@ def test_ground_state_is_an_eigenvector(model: dict[str, float], limit: int) -> 
     assert costs - eta * flow == pytest.approx(np.full(states.size, lowest), abs=1e-10 * (costs.max() + eta))
 
 
+@given(sigma=st.floats(0.01, 100.0))
+def test_one_order_each_way_is_solved_by_hand(sigma: float) -> None:
+    """Three states: λ = (α − √(α² + 8η²))/2 and v(0)/v(1) = (α − λ)/η, however calm or wild the market."""
+    A, kappa, gamma = 0.9, 0.3, 0.01
+    alpha = 0.5 * kappa * gamma * sigma**2
+    eta = A * (1 + gamma / kappa) ** -(1 + kappa / gamma)
+    step = math.log((alpha + math.hypot(alpha, math.sqrt(8) * eta)) / (2 * eta)) / kappa
+    c1 = math.log1p(gamma / kappa) / gamma
+    model = {"sigma": sigma, "A": A, "kappa": kappa, "gamma": gamma, "position_limit": 1}
+    assert glft(0, **model) == pytest.approx((c1 + step, c1 + step), rel=1e-12)
+    assert glft(1, **model).ask == pytest.approx(c1 - step, rel=1e-12, abs=1e-12)
+
+
 @given(model=MODELS, limit=LIMITS)
 def test_a_far_horizon_is_the_stationary_quote(model: dict[str, float], limit: int) -> None:
     """A horizon of months is forgotten, even at the positions that are almost never reached."""

@@ -108,6 +108,8 @@ def test_the_check_compares_every_bid_with_every_ask() -> None:
     check_bid_below_ask([98, 99], [100, 101])
     check_bid_below_ask([], [100])
     check_bid_below_ask([99], [])
+    with pytest.raises(BidAskInvariantError, match="our bid at 100 ticks is not below our ask at 100"):
+        check_bid_below_ask([100], [100])
     with pytest.raises(BidAskInvariantError, match="our bid at 101 ticks is not below our ask at 100"):
         check_bid_below_ask([98, 101], [102, 100])
 

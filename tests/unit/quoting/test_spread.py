@@ -102,6 +102,16 @@ def test_bounds_step_and_cool_off_hold_on_any_path(measured: list[tuple[SpreadMe
             moved = now
 
 
+def test_only_the_last_hundred_round_trips_count() -> None:
+    """Slow answers are forgotten once a hundred quick ones followed."""
+    slow = SpreadMeasurements(volatility_bps=0.0, depth_lots=100.0, latencies_ms=[900.0] * 50)
+    quick = SpreadMeasurements(volatility_bps=0.0, depth_lots=100.0, latencies_ms=[10.0] * 100)
+    state, widened = SPREAD.update(SPREAD.start(), 0, slow)
+    state, narrowed = SPREAD.update(state, TICK, quick)
+    assert (widened, narrowed) == (1.2, 1.0)
+    assert state.latencies_ms == (10.0,) * 100
+
+
 def test_same_inputs_same_spread() -> None:
     """The state is not touched: updating twice from it gives the same answer."""
     state = SPREAD.start()
