@@ -1,0 +1,56 @@
+"""The ground the tests stand on: the closed network, the fake clock, the golden files."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda: socket.create_connection(("192.0.2.1", 443), timeout=1),
+        lambda: socket.getaddrinfo("api.example.com", 443),
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", ("192.0.2.1", 53)),
+        lambda: socket.socket().connect_ex(("192.0.2.1", 443)),
+    ],
+    ids=["connect", "name look-up", "datagram", "connect_ex"],
+)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_no_test_leaves_this_machine(leave):
+    """A connection, a look-up and a datagram to elsewhere are refused with a reason."""
+    with pytest.raises(BaseException, match="tests talk to this machine only"):
+        leave()
+
+
+def test_a_local_server_can_be_reached():
+    """Loopback stays open, so that integration tests can run real servers."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        peer, _ = server.accept()
+        with peer:
+            client.sendall(b"ping")
+            assert peer.recv(4) == b"ping"
+
+
+def test_the_fake_clock_moves_only_when_slept_on(fake_clock):
+    """An hour of sleep takes no time and is seen by every clock of the time module."""
+    start = time.monotonic_ns()
+    time.sleep(3600)
+    assert time.monotonic_ns() - start == 3600 * 10**9
+    assert time.time() == fake_clock.time()
+    with pytest.raises(ValueError, match="non-negative"):
+        time.sleep(-1)
+
+
+def test_a_golden_file_is_compared_to_the_byte(golden, tmp_path: Path):
+    """A missing file, and one byte of difference, fail and say how to accept the change."""
+    files = type(golden)(tmp_path, update=False)
+    with pytest.raises(pytest.fail.Exception, match=r"day\.json does not exist"):
+        files.check("day.json", "{}\n")
+    type(golden)(tmp_path, update=True).check("day.json", "{}\n")
+    files.check("day.json", "{}\n")
+    with pytest.raises(pytest.fail.Exception, match=r"differs from byte 2: .*make update-golden"):
+        files.check("day.json", "{}\r\n")
+    with pytest.raises(pytest.fail.Exception, match="differs from byte 3"):
+        files.check("day.json", "{}\n\n")
