@@ -166,7 +166,8 @@ impl Instrument {
 
     /// What the account's cash changes by when `qty` (signed: a buy is positive) trades at `price`.
     ///
-    /// Linear and spot: cash goes out for a buy. Inverse: a long contract is short the coin, so its coin value comes in.
+    /// Linear and spot: cash goes out for a buy. Inverse: a long contract is short the coin, so its coin value comes
+    /// in.
     #[must_use]
     pub fn cash_flow(&self, price: Ticks, qty: Lots) -> Cash {
         match self.kind {
