@@ -1,4 +1,4 @@
-"""The import contracts of pyproject.toml, broken on purpose in a toy package: a contract that cannot fail protects nothing."""
+"""The import contracts of pyproject.toml, broken on purpose in a toy package: one that cannot fail protects nothing."""
 
 import ast
 import os

@@ -84,7 +84,7 @@ def test_a_command_line_is_listed_to_its_last_option(reference):
     app.add_typer(tape, name="tape")
     text = "\n".join(reference.commands(get_command(app), "mmbot"))
     assert "## mmbot tape show\n\nPrint a tape.\n" in text
-    assert "- `PATH`: Which tape.\n- `--rows`: Many." in text
+    assert "- `PATH`: Which tape.\n- `--rows`: How many." in text
 
 
 def test_what_drifted_is_named(reference, monkeypatch, tmp_path: Path, capsys):
