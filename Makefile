@@ -13,6 +13,8 @@ NEWEST ?= python3.13
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock rustfmt.toml clippy.toml
 
 export UV_PYTHON_DOWNLOADS := never
+# uv brings its own certificates; a machine's own list knows its proxy or mirror as well.
+export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
 export UV_CUSTOM_COMPILE_COMMAND := make lock
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
