@@ -12,6 +12,7 @@ PYTEST_ARGS ?=
 NEWEST ?= python3.13
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock rustfmt.toml clippy.toml
 
+export COVERAGE_FILE := $(CURDIR)/target/coverage
 export UV_PYTHON_DOWNLOADS := never
 # uv brings its own certificates; a machine's own list knows its proxy or mirror as well.
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
@@ -82,6 +83,7 @@ reference: .venv/.native ## write docs/reference anew from the package
 update-golden: .venv/.native ## rewrite the golden files on purpose, and show what moved
 	$(BIN)/pytest -q -m golden --update-golden $(PYTEST_ARGS)
 	git diff --stat -- tests/golden
+	git status --short -- tests/golden
 
 lock: .tools/.ready ## move the locks: UPGRADE=--upgrade takes the newest, without it only what pyproject.toml asks for
 	for name in tools:requirements/tools.in run:pyproject.toml "dev:pyproject.toml --group dev --group docs"; do \
