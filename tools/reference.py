@@ -44,7 +44,8 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef, *, method: bool = Fa
     arguments = ast.unparse(node.args)
     if method and "staticmethod" not in marks:
         arguments = arguments.partition(", ")[2].removeprefix("/").removeprefix(", ")
-    return f"{node.name}({arguments})"
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"{node.name}({arguments}){returns}"
 
 
 def field(line: ast.AnnAssign, after: ast.stmt | None) -> str:

@@ -1,6 +1,9 @@
 """The ground the tests stand on: the closed network, the fake clock, the golden files."""
 
+import shutil
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -54,3 +57,42 @@ def test_a_golden_file_is_compared_to_the_byte(golden, tmp_path: Path):
         files.check("day.json", "{}\r\n")
     with pytest.raises(pytest.fail.Exception, match="differs from byte 3"):
         files.check("day.json", "{}\n\n")
+
+
+SAMPLE = """
+import threading
+import pytest
+
+def test_quick():
+    pass
+
+@pytest.mark.slow
+def test_long():
+    pass
+
+@pytest.mark.timeout(0.2)
+@pytest.mark.slow
+def test_stuck():
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ((), 0, "1 passed, 2 skipped"),
+        (("--slow", "-k", "not stuck"), 0, "2 passed"),
+        (("--slow",), 1, "+ Timeout +"),
+        (("--randomly-seed=7",), 0, "--randomly-seed=7"),
+    ],
+    ids=["slow tests wait to be asked", "asked", "a stuck test is ended", "the order is drawn"],
+)
+def test_the_options_do_what_they_say(options: tuple[str, ...], code: int, said: str, tmp_path: Path):
+    """Slow tests run only with --slow, a test that hangs is ended at its limit, and the random seed is shown."""
+    shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow: long\ntimeout_method = thread\n")
+    (tmp_path / "test_sample.py").write_text(SAMPLE)
+    command = [sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr

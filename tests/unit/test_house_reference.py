@@ -60,9 +60,9 @@ def test_a_module_is_listed_as_its_caller_sees_it(reference):
         "- `Line`: A queue of orders.",
         "  - `ahead: int`: Lots in front of us.",
         "  - `empty`: Nobody waits.",
-        "  - `leave(lots: int, /, *, behind: bool=False)`: Take lots away.",
-        "  - `of(lots: int)`: Start one.",
-        "- `join(line: Line)`: Stand at the end.",
+        "  - `leave(lots: int, /, *, behind: bool=False) -> None`: Take lots away.",
+        "  - `of(lots: int) -> 'Line'`: Start one.",
+        "- `join(line: Line) -> int`: Stand at the end.",
         "- `LIMIT`",
     ]
 
