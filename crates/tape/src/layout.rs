@@ -6,8 +6,9 @@
 //! trades   32 B  one public execution: both clocks, and its place among the depth messages in either order
 //! funding  32 B  one funding settlement
 //! ```
-//! Depth messages keep one order in both clocks (a venue numbers its updates, so both clocks are made monotone along it);
-//! trades likewise. Their interleaving differs between the clocks and is stored as ranks, so replay compares no times of equal value.
+//! Depth messages keep one order in both clocks (a venue numbers its updates, so both clocks are made monotone along
+//! it); trades likewise. Their interleaving differs between the clocks and is stored as ranks, so replay compares no
+//! times of equal value.
 
 use bytemuck::{Pod, Zeroable};
 use mmbot_types::{Level, Side, Touch};

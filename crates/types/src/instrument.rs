@@ -60,7 +60,8 @@ impl FeeSchedule {
     /// Tiers as given.
     ///
     /// # Errors
-    /// [`InstrumentError::Tiers`] unless they start at zero and rise strictly, [`InstrumentError::Rate`] for a rate beyond 100 %.
+    /// [`InstrumentError::Tiers`] unless they start at zero and rise strictly, [`InstrumentError::Rate`] for a rate
+    /// beyond 100 %.
     pub fn new(tiers: Vec<FeeTier>) -> Result<Self, InstrumentError> {
         if tiers.first().is_none_or(|tier| tier.volume_from != Cash::ZERO) {
             return Err(InstrumentError::Tiers("first tier is missing or above zero".into()));
@@ -130,9 +131,11 @@ fn power10(exponent: u32) -> i128 {
 }
 
 impl Instrument {
-    /// The notional of `qty` at `price`: quote currency for linear and spot, base currency for inverse; signed as `qty` is.
+    /// The notional of `qty` at `price`: quote currency for linear and spot, base currency for inverse; signed as `qty`
+    /// is.
     ///
-    /// Exact for linear and spot while tick, lot and contract have at most [`CASH_SCALE`] decimals together; otherwise rounded half to even.
+    /// Exact for linear and spot while tick, lot and contract have at most [`CASH_SCALE`] decimals together; otherwise
+    /// rounded half to even.
     #[must_use]
     pub fn notional(&self, price: Ticks, qty: Lots) -> Cash {
         let (tick, lot, contract) = (&self.tick, &self.lot, &self.contract);
@@ -163,7 +166,8 @@ impl Instrument {
 
     /// What the account's cash changes by when `qty` (signed: a buy is positive) trades at `price`.
     ///
-    /// Linear and spot: cash goes out for a buy. Inverse: a long contract is short the coin, so its coin value comes in.
+    /// Linear and spot: cash goes out for a buy. Inverse: a long contract is short the coin, so its coin value comes
+    /// in.
     #[must_use]
     pub fn cash_flow(&self, price: Ticks, qty: Lots) -> Cash {
         match self.kind {

@@ -1,0 +1,120 @@
+"""Documentation that cannot drift: the reference follows the source, records are complete, links lead somewhere."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import mmbot
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/reference").glob("*.md")))
+RECORDS = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+def public_names() -> list[str]:
+    """List what the imported modules say they offer: the way a user finds a name, not the way the pages are made."""
+    names = set()
+    for found in pkgutil.walk_packages(mmbot.__path__, "mmbot."):
+        if found.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(found.name)
+        own = (name for name, value in inspect.getmembers(module) if getattr(value, "__module__", None) == found.name)
+        names |= {name for name in getattr(module, "__all__", own) if not name.startswith("_")}
+    return sorted(names)
+
+
+def commands() -> list[str]:
+    """List every command by its full path, once there is a command line."""
+    if importlib.util.find_spec("mmbot.cli") is None:
+        return []
+    paths, open_ = [], [("mmbot", get_command(importlib.import_module("mmbot.cli").app))]
+    while open_:
+        path, command = open_.pop()
+        paths.append(path)
+        open_ += [
+            (f"{path} {name}", below) for name, below in getattr(command, "commands", {}).items() if not below.hidden
+        ]
+    return paths
+
+
+def config_keys() -> list[str]:
+    """List every setting: the fields of the pydantic models below mmbot.config, once there are some."""
+    if importlib.util.find_spec("mmbot.config") is None:
+        return []
+    config = importlib.import_module("mmbot.config")
+    modules = [config, *(importlib.import_module(found.name) for found in walk(config))]
+    models = {value for module in modules for _, value in inspect.getmembers(module, inspect.isclass)}
+    return sorted({field for model in models for field in getattr(model, "model_fields", {})})
+
+
+def walk(package):
+    """List the modules below a package; a plain module has none."""
+    return pkgutil.walk_packages(getattr(package, "__path__", []), package.__name__ + ".")
+
+
+def test_every_name_command_and_setting_is_in_the_reference():
+    """What a user can import, type or configure is written down under docs/reference."""
+    missing = [name for name in public_names() if not re.search(rf"`{re.escape(name)}\b", REFERENCE)]
+    missing += [path for path in commands() if f"## {path}\n" not in REFERENCE]
+    missing += [key for key in config_keys() if f"`{key}" not in REFERENCE]
+    assert not missing, f"not in docs/reference: {missing}; run: make reference"
+
+
+def test_the_reference_is_what_the_source_says():
+    """The committed pages are the ones that the generator writes now."""
+    command = [sys.executable, str(ROOT / "tools/reference.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_decision_record_is_complete_and_listed(path: Path):
+    """Each record has a numbered title, a date, Context, Decision and Consequences, and a line in the index."""
+    text = path.read_text(encoding="utf-8")
+    title = text.splitlines()[0].removeprefix("# ")
+    assert title.startswith(f"{path.stem[:4]}: ")
+    assert re.search(r"^Date: \d{4}-\d{2}-\d{2}\. Supersedes: ", text, re.MULTILINE)
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    assert all(len(part.split()) > 20 for part in re.split(r"^## .+$", text, flags=re.MULTILINE)[1:])
+    assert f"[{title}]({path.name})" in (ROOT / "docs/decisions/index.md").read_text(encoding="utf-8")
+
+
+def test_decision_records_are_numbered_without_gaps():
+    """A number is used once and none is left out."""
+    assert [int(path.stem[:4]) for path in RECORDS] == list(range(1, len(RECORDS) + 1))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path: Path):
+    """Every relative link in a page points at a file of the repository."""
+    links = re.findall(r"\]\((?!https?://|mailto:|#)([^)#\s]+)", path.read_text(encoding="utf-8"))
+    broken = [link for link in links if not (path.parent / link).exists()]
+    assert not broken, f"dead links: {broken}"
+
+
+def test_every_target_is_explained():
+    """Each phony target of the Makefile has the sentence that `make help` prints."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.+)$", text, re.MULTILINE)
+    assert phony
+    explained = set(re.findall(r"^([a-z-]+):[^#\n]*## \S", text, re.MULTILINE))
+    assert set(phony[1].split()) == explained
+
+
+def test_the_changelog_puts_safety_first():
+    """Each release lists Safety, then Features, then Internals, and nothing else."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert releases
+    for release in releases:
+        headings = re.findall(r"^### (.+)$", release, re.MULTILINE)
+        assert headings == [name for name in ("Safety", "Features", "Internals") if name in headings]
