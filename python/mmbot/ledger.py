@@ -67,7 +67,8 @@ class Attribution:
     spread_capture: distance from the mid at which our resting orders filled.
     rebates: fees received (>= 0). fees: fees paid (<= 0).
     adverse_selection: move of the mid from each fill to its markout horizon, on the filled side; usually negative.
-    inventory: move of the mid from the horizon to the end. initial_inventory: move over the whole span of what was held before.
+    inventory: move of the mid from the horizon to the end.
+    initial_inventory: move of the mid over the whole span, on what was held before.
     taker_slippage: distance from the mid that our crossing orders paid; usually negative.
     funding: received minus paid.
     realised_pnl: change of cash, plus the final position at the final mid, minus the initial one at the initial mid.
@@ -134,7 +135,7 @@ class Attribution:
 def combine(parts: Iterable[Attribution]) -> Attribution:
     """Several attributions of one currency as one: currency is added first, bps follow from the sums.
 
-    A mean of bps over instruments is not the bps of the whole: +1 bp on a million and -5 bp on ten thousand make +0.94 bp.
+    A mean of bps is not the bps of the whole: +1 bp on a million and -5 bp on ten thousand make +0.94 bp.
     """
     together = list(parts)
     sums = {field.name: math.fsum(getattr(part, field.name) for part in together) for field in fields(Attribution)}
@@ -153,17 +154,17 @@ def attribution(
     """Split the realised P&L of `fills` into its sources.
 
     fills: one row per fill, as mappings or as a Polars or pandas frame, with
-        `side` (+1 bought, -1 sold), `qty` (positive), `price`, `mid` (at the fill), `fee` (currency paid, negative is a rebate),
-        `maker` (we rested), and optionally `mid_after` (mid at the markout horizon; missing, None or NaN where the horizon lies
-        beyond the end: `mid_end` stands in).
+        `side` (+1 bought, -1 sold), `qty` (positive), `price`, `mid` (at the fill), `fee` (currency paid, negative is a
+        rebate), `maker` (we rested), and optionally `mid_after` (mid at the markout horizon; missing, None or NaN where
+        the horizon lies beyond the end: `mid_end` stands in).
     mid_start, mid_end: mid at the start and at the end of the span.
     initial_position: signed quantity held at the start.
     funding: amounts received (negative: paid), in currency.
-    contract: "linear" (also spot), or "inverse": `qty` is then in the quote currency (contracts times contract value), prices in
-        quote per coin, and fees, funding and all results in the coin.
+    contract: "linear" (also spot), or "inverse": `qty` is then in the quote currency (contracts times contract value),
+        prices in quote per coin, and fees, funding and all results in the coin.
 
-    Raises ValueError naming the row and the field for a missing or non-finite number, a side other than +1 or -1, a quantity that
-    is not positive, or, for an inverse contract, a price that is not positive.
+    Raises ValueError naming the row and the field for a missing or non-finite number, a side other than +1 or -1, a
+    quantity that is not positive, or, for an inverse contract, a price that is not positive.
     """
     if contract not in ("linear", "inverse"):
         raise ValueError(f'contract must be "linear" or "inverse", got {contract!r}')
@@ -172,14 +173,18 @@ def attribution(
     side, qty, fee = (_column(rows, field) for field in ("side", "qty", "fee"))
     prices = {field: _column(rows, field) for field in ("price", "mid")} | {"mid_after": _markouts(rows, mid_end)}
     held = np.array([_number(initial_position, "attribution", "initial_position")])
-    received = np.array([_number(amount, f"funding {i}", "amount") for i, amount in enumerate(funding)], dtype=np.float64)
+    received = np.array(
+        [_number(amount, f"funding {i}", "amount") for i, amount in enumerate(funding)], dtype=np.float64
+    )
     maker = np.array([_flag(row.get("maker"), f"fill {i}") for i, row in enumerate(rows)], dtype=np.bool_)
 
     _require(np.abs(side) == 1.0, side, "side", "+1 (bought) or -1 (sold)")
     _require(qty > 0.0, qty, "qty", "positive")
     if contract == "inverse":
         if not (marks > 0.0).all():
-            raise ValueError(f"attribution: mid_start and mid_end must be positive for an inverse contract, got {marks}")
+            raise ValueError(
+                f"attribution: mid_start and mid_end must be positive for an inverse contract, got {marks}"
+            )
         for field, column in prices.items():
             _require(column > 0.0, column, field, "positive for an inverse contract")
     price, mid, after = (_worth(column, contract) for column in prices.values())
@@ -207,15 +212,18 @@ _ONE: Final[Array] = np.ones(1)
 
 
 def _exact(*products: tuple[Array, Array]) -> float:
-    """The sum of all products, rounded once: each product as itself and its rounding error (Dekker 1971), summed exactly.
+    """The sum of all products, rounded once.
 
-    Products beyond the range of floats are not handled: prices and quantities stay far from 1e300.
+    Each product is taken as itself and its rounding error (Dekker 1971), and these are summed exactly. Not handled:
+    products beyond the range of floats; prices and quantities stay far from 1e300.
     """
     parts: list[float] = []
     for left, right in products:
         product = left * right
         (left_high, left_low), (right_high, right_low) = _halves(left), _halves(right)
-        error = left_low * right_low - (((product - left_high * right_high) - left_low * right_high) - left_high * right_low)
+        error = left_low * right_low - (
+            ((product - left_high * right_high) - left_low * right_high) - left_high * right_low
+        )
         parts += product.tolist()
         parts += error.tolist()
     return math.fsum(parts)
@@ -247,7 +255,9 @@ def _column(rows: list[Mapping[str, Any]], field: str) -> Array:
 def _markouts(rows: list[Mapping[str, Any]], mid_end: float) -> Array:
     """Mids at the horizon; where there is none, the span ended before it."""
     seen = [row.get("mid_after") for row in rows]
-    known = [mid_end if mid is None or (isinstance(mid, float) and math.isnan(mid)) else mid for mid in seen]
+    known = [
+        mid_end if mid is None or (isinstance(mid, (float, np.floating)) and math.isnan(mid)) else mid for mid in seen
+    ]
     return np.array([_number(mid, f"fill {i}", "mid_after") for i, mid in enumerate(known)], dtype=np.float64)
 
 
@@ -274,7 +284,7 @@ def _require(ok: NDArray[np.bool_], values: Array, field: str, expected: str) ->
 
 
 def _worth(prices: Array, contract: Contract) -> Array:
-    """What one unit of quantity is worth in the settlement currency, up to a constant: buying pays it, selling earns it.
+    """What one unit of quantity is worth in the settlement currency: buying pays it, selling earns it.
 
     An inverse contract bought at p brings 1/p coins in, so its worth is -1/p: it rises with the price as well.
     """

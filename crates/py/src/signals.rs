@@ -1,4 +1,8 @@
-use mmbot_signals::{Best, imbalance, microprice, order_flow, realised_variance, two_scale_variance};
+use mmbot_signals::{
+    Best, SignalSpec, Signals, TouchSeen, TradeSeen, imbalance, microprice, order_flow, realised_variance,
+    two_scale_variance,
+};
+use mmbot_types::{NO_ASK, NO_BID, Nanos, Side};
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -35,12 +39,6 @@ fn order_flows<'py>(
 }
 
 #[pyfunction]
-#[pyo3(name = "realised_variance")]
-fn py_realised_variance(log_prices: PyReadonlyArray1<'_, f64>, steps: usize) -> PyResult<f64> {
-    Ok(realised_variance(log_prices.as_slice()?, steps))
-}
-
-#[pyfunction]
 #[pyo3(name = "two_scale_variance", signature = (log_prices, subsamples, *, adjusted))]
 fn py_two_scale_variance(log_prices: PyReadonlyArray1<'_, f64>, subsamples: usize, adjusted: bool) -> PyResult<f64> {
     let log_prices = log_prices.as_slice()?;
@@ -49,11 +47,59 @@ fn py_two_scale_variance(log_prices: PyReadonlyArray1<'_, f64>, subsamples: usiz
     Ok(two_scale_variance(squares(1), squares(subsamples), returns, subsamples, adjusted))
 }
 
+#[pyclass(name = "Signals", module = "mmbot._core")]
+struct PySignals(Signals);
+
+#[pymethods]
+impl PySignals {
+    #[new]
+    fn new(specs: Vec<String>) -> PyResult<Self> {
+        let read = |(index, text): (usize, &String)| {
+            text.parse().map_err(|error| PyValueError::new_err(format!("signal {index} cannot be read: {error}")))
+        };
+        let specs = specs.iter().enumerate().map(read).collect::<PyResult<Vec<SignalSpec>>>()?;
+        Ok(Self(Signals::new(&specs).map_err(|error| PyValueError::new_err(error.to_string()))?))
+    }
+
+    #[pyo3(signature = (*, ts, bid, bid_lots, ask, ask_lots))]
+    fn on_touch(&mut self, ts: i64, bid: Option<i32>, bid_lots: u32, ask: Option<i32>, ask_lots: u32) {
+        let (bid, ask) = (bid.unwrap_or(NO_BID), ask.unwrap_or(NO_ASK));
+        self.0.on_touch(&TouchSeen { ts: Nanos(ts), bid, ask, bid_lots, ask_lots });
+    }
+
+    #[pyo3(signature = (*, ts, tick, lots, side))]
+    fn on_trade(&mut self, ts: i64, tick: i32, lots: u32, side: i8) -> PyResult<()> {
+        let aggressor = match side {
+            1 => Side::Buy,
+            -1 => Side::Sell,
+            _ => return Err(PyValueError::new_err(format!("side must be +1 or -1 (who crossed), got {side}"))),
+        };
+        self.0.on_trade(&TradeSeen { ts: Nanos(ts), tick, lots, aggressor });
+        Ok(())
+    }
+
+    fn advance(&mut self, now: i64) {
+        self.0.advance(Nanos(now));
+    }
+
+    fn values(&self) -> Vec<f64> {
+        (0..self.0.len()).map(|i| self.0.value(i)).collect()
+    }
+
+    fn state_hash(&self) -> u64 {
+        self.0.state_hash()
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// Adds this room's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PySignals>()?;
     module.add_function(wrap_pyfunction!(py_microprice, module)?)?;
     module.add_function(wrap_pyfunction!(py_imbalance, module)?)?;
     module.add_function(wrap_pyfunction!(order_flows, module)?)?;
-    module.add_function(wrap_pyfunction!(py_realised_variance, module)?)?;
     module.add_function(wrap_pyfunction!(py_two_scale_variance, module)?)
 }

@@ -13,6 +13,7 @@
 mod bars;
 mod flow;
 mod measures;
+mod spec;
 mod volatility;
 
 use mmbot_types::{NO_ASK, NO_BID, Nanos, Side};
@@ -21,6 +22,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use bars::{Bar, BarField, Bars};
 pub use measures::{Best, imbalance, microprice, order_flow, realised_variance, two_scale_variance};
+pub use spec::{SignalSpec, SpecError};
 
 use flow::Decayed;
 use volatility::{EwmaVolatility, WindowVolatility};
@@ -60,55 +62,6 @@ pub struct TradeSeen {
     pub lots: u32,
     /// Who crossed the spread.
     pub aggressor: Side,
-}
-
-/// One measure that a strategy asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignalSpec {
-    /// Size-weighted mid, in ticks.
-    Microprice,
-    /// Queue imbalance at the touch, −1 to 1.
-    Imbalance,
-    /// Order-flow imbalance at the touch, in lots, each change counting half after a half-life.
-    OrderFlowImbalance {
-        /// After which a change counts half.
-        half_life: Nanos,
-    },
-    /// Bought minus sold lots of public trades, by aggressor, each counting half after a half-life.
-    TradeFlow {
-        /// After which a trade counts half.
-        half_life: Nanos,
-    },
-    /// Volatility of the log mid per √second, exponentially averaged over time.
-    EwmaVolatility {
-        /// After which an observation counts half.
-        half_life: Nanos,
-        /// Least time between two prices.
-        sample: Nanos,
-    },
-    /// Volatility of the log mid per √second over a window: √(Σr² / elapsed).
-    RealisedVolatility {
-        /// How far back.
-        window: Nanos,
-        /// Least time between two prices.
-        sample: Nanos,
-    },
-    /// As realised volatility, with the bounce of the touch taken out by two time scales.
-    TwoScaleVolatility {
-        /// How far back.
-        window: Nanos,
-        /// Least time between two prices of the fast scale.
-        sample: Nanos,
-        /// Fast steps per slow step, at least 2.
-        subsamples: u32,
-    },
-    /// One number of the last finished bar of trades.
-    Bar {
-        /// Length of the bar.
-        interval: Nanos,
-        /// Which number.
-        field: BarField,
-    },
 }
 
 /// Why a spec cannot be computed.
