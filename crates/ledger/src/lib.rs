@@ -10,7 +10,8 @@
 //! currency, inverse ones in the coin. An execution id books once, ever; so does a funding settlement. A booking either
 //! happens as a whole or, on any error, not at all; sums that do not fit are an error, never a wrap.
 //!
-//! Known limitation: a fee is paid in the settlement currency; spot venues that take it out of the bought coin are not handled.
+//! Known limitations: a fee is paid in the settlement currency; spot venues that take it out of the bought coin are not
+//! handled. Settlement times are kept for ever: a few a day and instrument.
 
 mod seen;
 mod volume;
@@ -125,7 +126,8 @@ pub struct Ledger {
 
 impl Books {
     fn new(instrument: Instrument, venue: usize) -> Self {
-        let half = Step { mantissa: instrument.tick.mantissa * 5, scale: instrument.tick.scale + 1 };
+        let fives = instrument.tick.mantissa.checked_mul(5).expect("a tick of less than 19 digits");
+        let half = Step { mantissa: fives, scale: instrument.tick.scale + 1 };
         Self {
             halved: Instrument { tick: half, ..instrument.clone() },
             instrument,
@@ -217,6 +219,9 @@ fn value_fits(terms: &Instrument, price: Ticks, qty: Lots) -> bool {
 
 impl Ledger {
     /// Empty books for these instruments; [`InstrumentId`] is the place in the list.
+    ///
+    /// # Panics
+    /// For a tick whose half does not fit its integer.
     #[must_use]
     pub fn new(instruments: Vec<Instrument>) -> Self {
         let mut venues = BTreeMap::new();
