@@ -1,9 +1,11 @@
 """Typed stub of the native core; checked against the binary by stubtest."""
 
-from collections.abc import Sequence
-from typing import Protocol, final
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, final
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
 __version__: str
@@ -127,3 +129,275 @@ def order_flows(
 
 def two_scale_variance(log_prices: NDArray[np.float64], subsamples: int, *, adjusted: bool) -> float:
     """Two-scale realised variance; NaN when there are too few prices."""
+
+# Tapes and instruments: crates/py/src/data.rs
+
+class TapeFault(ValueError):
+    """A file that is no tape of ours, or a damaged one. The message names the file or the records, and what to do."""
+
+@final
+class Instrument:
+    """One tradable thing at one venue: its grid, its contract, its fees.
+
+    `kind` is "linear", "inverse" or "spot"; `tick`, `lot` and `contract` (value of one unit) are decimal strings; `maker` and
+    `taker` are rates in 10^-8 of the notional (0.5 bp is 5_000, a rebate is negative), or `tiers` lists
+    (30-day volume from, maker, taker) with the first at volume "0". Raises ValueError for terms that make no sense.
+    """
+
+    def __new__(
+        cls,
+        *,
+        venue: str,
+        symbol: str,
+        kind: str,
+        tick: str,
+        lot: str,
+        contract: str = "1",
+        maker: int = 0,
+        taker: int = 0,
+        tiers: Sequence[tuple[str, int, int]] | None = None,
+    ) -> Instrument: ...
+    @property
+    def venue(self) -> str: ...
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def kind(self) -> Literal["linear", "inverse", "spot"]: ...
+    @property
+    def tick(self) -> str: ...
+    @property
+    def lot(self) -> str: ...
+    @property
+    def contract(self) -> str: ...
+    @property
+    def tick_size(self) -> float: ...
+    @property
+    def lot_size(self) -> float: ...
+    @property
+    def maker(self) -> int:
+        """Maker rate of the first tier, in 10^-8."""
+    @property
+    def taker(self) -> int:
+        """Taker rate of the first tier, in 10^-8."""
+    def ticks(self, price: str) -> int:
+        """Whole ticks of a decimal string. Raises ValueError when it is no decimal or off the grid."""
+    def lots(self, qty: str) -> int:
+        """Whole lots of a decimal string. Raises ValueError when it is no decimal or off the grid."""
+    def price(self, ticks: int) -> str:
+        """Exact decimal text of a price in ticks."""
+    def quantity(self, lots: int) -> str:
+        """Exact decimal text of a quantity in lots."""
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Tape:
+    """An open tape: immutable integer records, read in place. Blocks are checked against their checksums before first use."""
+
+    @staticmethod
+    def open(path: str | os.PathLike[str]) -> Tape:
+        """Maps a `.tape`, or unpacks a `.tapez` into memory. Raises OSError or TapeFault."""
+    @property
+    def instrument(self) -> Instrument: ...
+    @property
+    def tape_hash(self) -> int:
+        """64-bit xxh3 over the head, which holds the checksum of every block."""
+    @property
+    def events(self) -> int:
+        """Level updates and trades."""
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """First receive time and one past the last, ns since epoch, over depth and trades; None for an empty tape."""
+    def info(self) -> dict[str, str | int | tuple[int, int] | None]:
+        """Instrument, hash, span and all counts."""
+    def check(self) -> None:
+        """Reads and checks everything. Raises TapeFault at the first fault."""
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Copies the tape in one step: packed if the name ends in `.tapez`, open otherwise."""
+    @staticmethod
+    def columns(name: str) -> list[tuple[str, str, int]]:
+        """Name, NumPy format and byte offset of each column of the section `name`: depth, levels, trades or funding."""
+    def bytes(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
+        """Records start to stop of a section as a read-only view of the tape's memory. Raises TapeFault when damaged."""
+    def touch_at(self, ts_venue: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Best bid and ask in ticks at venue times; -2^31 and 2^31 - 1 where a side is empty or unknown."""
+
+@final
+class TapeWriter:
+    """Writes a tape message by message, in receive order, with bounded memory. Nothing exists under `path` before `finish`."""
+
+    def __new__(cls, path: str | os.PathLike[str], instrument: Instrument) -> TapeWriter: ...
+    def depth(
+        self, ts_recv: int, ts_venue: int, kind: str, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]
+    ) -> None:
+        """Adds a "delta", "snapshot" or "gap" with (price, quantity) decimal strings; quantity zero deletes.
+
+        Raises ValueError, and adds nothing, for a number off the instrument's grid, negative or too large.
+        """
+    def trade(self, ts_recv: int, ts_venue: int, price: str, qty: str, aggressor: str) -> None:
+        """Adds a public trade; `aggressor` is "buy" or "sell". Raises ValueError as `depth`."""
+    def funding(self, ts_recv: int, ts_venue: int, rate: int, mark: int) -> None:
+        """Adds a funding settlement: rate in 10^-8 (positive: longs pay), mark price in ticks."""
+    def finish(self) -> None:
+        """Joins, makes durable and names the tape. Raises OSError when the disk does not take it."""
+
+# --- replay: crates/py/src/replay.rs ---
+
+@final
+class SignalSpec:
+    """A measure that the core keeps for a strategy; see `mmbot.signals`. Times in ns."""
+
+    @staticmethod
+    def microprice() -> SignalSpec: ...
+    @staticmethod
+    def imbalance() -> SignalSpec: ...
+    @staticmethod
+    def order_flow_imbalance(half_life_ns: int) -> SignalSpec: ...
+    @staticmethod
+    def trade_flow(half_life_ns: int) -> SignalSpec: ...
+    @staticmethod
+    def ewma_volatility(half_life_ns: int, sample_ns: int) -> SignalSpec:
+        """Volatility of log returns per √second, weights halving every `half_life_ns`, sampled every `sample_ns`."""
+    @staticmethod
+    def realised_volatility(window_ns: int, sample_ns: int) -> SignalSpec: ...
+    @staticmethod
+    def two_scale_volatility(window_ns: int, sample_ns: int, subsamples: int) -> SignalSpec: ...
+    @staticmethod
+    def bar(interval_ns: int, field: str) -> SignalSpec: ...
+
+@final
+class Latency:
+    """How long a message is under way. Raises ValueError for a negative, empty or unsorted model."""
+
+    @staticmethod
+    def constant(ns: int) -> Latency: ...
+    @staticmethod
+    def sampled(quantiles_ns: Sequence[int], seed: int) -> Latency:
+        """Drawn from a distribution given by its equally spaced quantiles, minimum first."""
+    @staticmethod
+    def recorded(rows: Sequence[tuple[int, int]]) -> Latency:
+        """(time of sending, latency) rows, both ns: the last row before the time of sending holds."""
+
+@final
+class Listing:
+    """One instrument of a run: its recorded market and its simulated venue's laws.
+
+    `queue`: risk_averse, power, power2, power3, log, log2, fifo; `queue_n` its exponent. `entry`, `response`: to the venue and
+    back. `feed`: a law for market data instead of the recorded times; `feed_extra_ns` delays those. `whole_fills`: a match
+    fills the whole order (as most replay simulators do). `consume_liquidity`: what we took stays taken. `full_book`: the slow
+    oracle with a second book. `volume_before`: notional before the run that counts for the fee tier. `instrument` may change
+    terms and fees of the tape's, not its grid. Raises ValueError.
+    """
+
+    def __new__(
+        cls,
+        tape: Tape,
+        *,
+        instrument: Instrument | None = None,
+        queue: str = "power",
+        queue_n: float | None = None,
+        entry: Latency,
+        response: Latency,
+        feed: Latency | None = None,
+        feed_extra_ns: int = 0,
+        whole_fills: bool = False,
+        consume_liquidity: bool = True,
+        full_book: bool = False,
+        volume_before: str = "0",
+        signals: Sequence[SignalSpec] = ...,
+    ) -> Listing: ...
+
+@final
+class Desk:
+    """Hard limits of one strategy at one instrument (lots, bps, counts), and how intents become commands."""
+
+    def __new__(
+        cls,
+        *,
+        position_max: int,
+        order_max: int,
+        open_orders_max: int = 50,
+        collar_bps: int = 100,
+        requests_per_second_max: int = 50,
+        keep_within: int = 0,
+        refill_below_percent: int = 0,
+        amend: bool = False,
+        post_only: bool = True,
+    ) -> Desk: ...
+
+@final
+class Seat:
+    """One strategy's place in a run: one desk per instrument, and when it is woken."""
+
+    def __new__(
+        cls,
+        desks: Sequence[Desk],
+        *,
+        every_ns: int | None = None,
+        touch: bool = False,
+        fill: bool = False,
+        trade: bool = False,
+        message: bool = False,
+        record: bool = True,
+    ) -> Seat: ...
+
+@final
+class Intent:
+    """What a strategy wants for one instrument: the quotes that shall stand, and no others."""
+
+    @property
+    def instrument(self) -> int: ...
+    @property
+    def quotes(self) -> list[tuple[str, int, int]]:
+        """(side, price in ticks, lots)."""
+    def and_order(
+        self, side: str, lots: int, limit: int, *, tif: str = "ioc", post_only: bool = False, reduce_only: bool = False
+    ) -> Intent:
+        """The same, and an order to send once beside the quotes. `tif`: gtc, ioc or fok."""
+    def __eq__(self, other: object, /) -> bool: ...
+
+def quotes(bid: int | None, ask: int | None, lots: int, instrument: int = 0) -> Intent:
+    """One bid and one ask (ticks; None for none) of `lots` each. Raises ValueError unless positive and bid < ask."""
+
+def ladder(bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]], instrument: int = 0) -> Intent:
+    """Several (price in ticks, lots) per side. Raises ValueError unless positive and every bid is below every ask."""
+
+@final
+class Replay:
+    """A run over tapes: `run` once, then read what it left behind. Seats and instruments are named by their index."""
+
+    def __new__(cls, listings: Sequence[Listing], seats: Sequence[Seat], *, sample_ns: int | None = None) -> Replay: ...
+    def run(
+        self,
+        strategies: Sequence[Callable[[Any], Any]],
+        windows: Sequence[Any],
+        progress: Callable[[float], object] | None = None,
+    ) -> None:
+        """To the end of the tapes: at each wake the windows' slots are renewed and `strategies[seat](windows[0])` is asked.
+
+        `progress` hears the share done (0 to 1) about a hundred times. Raises TapeFault for a damaged tape, RuntimeError
+        for a broken promise of the engine, and whatever a strategy raises.
+        """
+    def run_join_touch(self, makers: Sequence[tuple[int, int, int]]) -> None:
+        """As `run` with the native JoinTouch (lots, cap, offset in ticks) per seat: what a wake costs without Python."""
+    @property
+    def now(self) -> int: ...
+    @property
+    def wakes(self) -> int: ...
+    def depth(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]: ...
+    def lots_at(self, instrument: int, side: str, tick: int) -> int: ...
+    def signal(self, instrument: int, index: int) -> float: ...
+    def last_trade(self, instrument: int) -> tuple[int, int, int]: ...
+    def orders(self, instrument: int) -> list[tuple[int, str, int, int, str, float]]: ...
+    def new_fills(self) -> list[tuple[int, int, str, int, int, bool, float]]: ...
+    def fills(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
+    def order_log(self, seat: int) -> dict[str, Any]: ...
+    def samples(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
+    def books(self, seat: int, instrument: int) -> dict[str, Any]:
+        """Position in lots, cash, fees, funding and turnover in units of 10^-12, fill counts, last touch in ticks."""
+    def denials(self, seat: int) -> list[tuple[str, int]]: ...
+    def orders_named(self, seat: int) -> int: ...
+    def commands_hash(self, seat: int) -> int: ...
+    def state_hash(self, seat: int) -> int: ...
+    def check_invariants(self) -> None: ...

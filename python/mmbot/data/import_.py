@@ -1,0 +1,429 @@
+"""Recordings of market data become tapes.
+
+Two passes over the recording, line by line: the first finds the clock shift, the second writes. What can not be trusted is
+never dropped in silence: it goes to `<tape>.quarantine.jsonl` with its line and reason, and a book update that had to be refused
+leaves a gap on the tape, because a book without it would be wrong until the next snapshot.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Literal, Self, TypeAlias
+
+import msgspec
+
+from mmbot._core import Instrument, Tape, TapeWriter
+from mmbot.data import instruments
+from mmbot.data.capture import CaptureError, Cut, Line, lines
+from mmbot.data.clock import ClockEnvelope, ClockPolicy, ClockShift
+from mmbot.data.import_report import ImportReport
+from mmbot.data.instruments import FeeProfile
+from mmbot.data.tape import NO_ASK, NO_BID, records
+from mmbot.venues.binance import wire as binance_wire
+from mmbot.venues.bybit import wire as bybit_wire
+from mmbot.venues.records import BookUpdate, Malformed, PublicTrade, Record, Skipped, Ticker
+
+EARLY_NS_MAX = 1_000_000_000
+LATE_NS_MAX = 3_600_000_000_000
+WAITING_MAX = 100_000
+"""Book updates kept while a snapshot is awaited; older ones can not follow it any more."""
+
+Market: TypeAlias = tuple[str, str]
+"""Category (or empty) and symbol."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A decoded line: when it was heard (recorder's clock), of which market category, and what it says."""
+
+    line: Line
+    ts_recv: int
+    category: str
+    records: list[Record]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A line that says nothing we can use, and why."""
+
+    line: Line
+    reason: str
+    detail: str
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """A line of the recorder's own, by kind."""
+
+    kind: str
+
+
+Decoded: TypeAlias = Heard | Refused | Outcome
+
+
+class _Quarantine:
+    """Lines that were refused, kept with their reason. The file exists only if there is one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.path.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, line: Line, reason: str, detail: str) -> None:
+        """Writes one entry: place, reason, detail, the raw text (bytes that are no UTF-8 are escaped)."""
+        if self._file is None:
+            self._file = self.path.open("wb")
+        entry = {
+            "source": line.source,
+            "line": line.number,
+            "reason": reason,
+            "detail": detail,
+            "raw": line.raw.decode("utf-8", "backslashreplace"),
+        }
+        self._file.write(msgspec.json.encode(entry) + b"\n")
+
+
+class _Import:
+    """One tape in the making: the chain of book updates, the quarantine, the counts."""
+
+    def __init__(self, path: Path, instrument: Instrument, shift: ClockShift, quarantine: _Quarantine) -> None:
+        self.path = path
+        self.instrument = instrument
+        self.shift_ns = shift.shift_ns
+        self.quarantine = quarantine
+        self.writer = TapeWriter(path, instrument)
+        self.report = ImportReport(tape=path.name, venue=instrument.venue, symbol=instrument.symbol, clock=shift)
+        self.book_id: int | None = None
+        """Last update in the book; None while it is unknown."""
+        self.following = False
+        """An update has been applied since the snapshot, so the next must name it exactly."""
+        self.waiting: deque[tuple[Line, BookUpdate]] = deque()
+        self.ticker: dict[str, str] = {}
+        self.next_funding: int | None = None
+
+    def take(self, heard: Heard) -> None:
+        """Everything one line says, in order."""
+        ts_recv = heard.ts_recv + self.shift_ns
+        for record in heard.records:
+            ts_venue = None if isinstance(record, Skipped) else record.ts_venue
+            if ts_venue is not None and not -EARLY_NS_MAX <= ts_recv - ts_venue <= LATE_NS_MAX:
+                detail = f"venue time {ts_venue} is {(ts_venue - ts_recv) / 1e9:.3f} s ahead of the receive time"
+                self._refuse(heard.line, "implausible time", detail, record, ts_recv)
+                continue
+            match record:
+                case BookUpdate(kind="snapshot"):
+                    self._snapshot(heard.line, ts_recv, record)
+                case BookUpdate():
+                    self._delta(heard.line, ts_recv, record)
+                case PublicTrade():
+                    self._trade(heard.line, ts_recv, record)
+                case Ticker():
+                    self._ticker(heard.line, ts_recv, record)
+                case Skipped():
+                    pass  # counted by its kind where lines are counted
+
+    def _refuse(self, line: Line, reason: str, detail: str, record: Record, ts_recv: int) -> None:
+        """Quarantines; if the book lost something by it, the book is unknown from here."""
+        self.quarantine.add(line, reason, detail)
+        self.report.quarantined[reason] = self.report.quarantined.get(reason, 0) + 1
+        if isinstance(record, BookUpdate):
+            self._gap(ts_recv, None)
+
+    def _gap(self, ts_recv: int, ts_venue: int | None) -> None:
+        """Marks the book as unknown, once until the next snapshot."""
+        if self.book_id is not None:
+            self.book_id = None
+            # A time that is itself in doubt is not used: clocks only move forward, so zero means "as late as the last message".
+            self.writer.depth(ts_recv, ts_venue or 0, "gap", [], [])
+
+    def _write(self, line: Line, ts_recv: int, ts_venue: int, update: BookUpdate) -> bool:
+        try:
+            self.writer.depth(ts_recv, ts_venue, update.kind, update.bids, update.asks)
+        except ValueError as error:
+            self._refuse(line, "unusable number", str(error), update, ts_recv)
+            return False
+        return True
+
+    def _snapshot(self, line: Line, ts_recv: int, snapshot: BookUpdate) -> None:
+        """Replaces the book, then applies what was waiting for it: the first must straddle it, at the snapshot's receive time."""
+        ts_venue = snapshot.ts_venue
+        if ts_venue is None:  # the latest update it contains, else the first it does not, else when it was heard
+            times = [update.ts_venue for _, update in self.waiting if update.ts_venue is not None]
+            contained = sum(update.last_id <= snapshot.last_id for _, update in self.waiting)
+            ts_venue = times[max(contained - 1, 0)] if times else ts_recv
+        waiting, self.waiting = self.waiting, deque()
+        if not self._write(line, ts_recv, ts_venue, snapshot):
+            self.waiting = waiting
+            return
+        self.report.snapshots += 1
+        self.book_id, self.following = snapshot.last_id, False
+        for held, update in waiting:
+            if update.last_id <= snapshot.last_id:
+                self.report.updates_skipped_before_snapshot += 1
+            else:
+                self._delta(held, ts_recv, update)
+
+    def _delta(self, line: Line, ts_recv: int, update: BookUpdate) -> None:
+        """Applies an update that follows the book; one that does not is a gap, and waits for a snapshot."""
+        if self.book_id is None:
+            self._wait(line, update)
+            return
+        if update.last_id <= self.book_id:
+            self.report.updates_stale += 1
+            return
+        straddles = not self.following and update.previous_id < self.book_id
+        if update.previous_id != self.book_id and not straddles:
+            self._gap(ts_recv, update.ts_venue)
+            self._wait(line, update)
+            return
+        if self._write(line, ts_recv, update.ts_venue or ts_recv, update):
+            self.report.updates_applied += 1
+            self.book_id, self.following = update.last_id, True
+
+    def _wait(self, line: Line, update: BookUpdate) -> None:
+        self.waiting.append((line, update))
+        if len(self.waiting) > WAITING_MAX:
+            self.waiting.popleft()
+            self.report.updates_lost_to_gap += 1
+
+    def _trade(self, line: Line, ts_recv: int, trade: PublicTrade) -> None:
+        try:
+            self.writer.trade(ts_recv, trade.ts_venue, trade.price, trade.qty, trade.aggressor)
+        except ValueError as error:
+            self._refuse(line, "unusable number", str(error), trade, ts_recv)
+        else:
+            self.report.trades += 1
+
+    def _ticker(self, line: Line, ts_recv: int, ticker: Ticker) -> None:
+        """A settlement is seen when the next one moves on; it was at the rate and near the mark price known before."""
+        settled = self.next_funding
+        moved = settled is not None and ticker.next_funding is not None and ticker.next_funding > settled
+        if moved and settled is not None and self.ticker.keys() >= {"mark", "rate"}:
+            try:
+                rate = _rounded(self.ticker["rate"], "0.00000001")
+                mark = _rounded(self.ticker["mark"], self.instrument.tick)
+                self.writer.funding(ts_recv, settled, rate, mark)
+            except (ValueError, OverflowError) as error:
+                self._refuse(line, "unusable number", f"funding: {error}", ticker, ts_recv)
+            else:
+                self.report.funding += 1
+        self.next_funding = ticker.next_funding or self.next_funding
+        for key, value in (("mark", ticker.mark), ("rate", ticker.funding_rate)):
+            if value is not None:
+                self.ticker[key] = value
+
+    def finish(self, counted: dict[str, int]) -> ImportReport:
+        """Names the tape and completes the report from the finished file."""
+        self.writer.finish()
+        report, tape = self.report, Tape.open(self.path)
+        lost = len(self.waiting)
+        if report.snapshots == 0:
+            report.updates_skipped_before_snapshot += lost
+        else:
+            report.updates_lost_to_gap += lost
+        seen = tape.info()
+        for name in ("gaps", "crossed", "repeated_levels", "recv_corrections", "venue_corrections", "events"):
+            setattr(report, name, seen[name])
+        report.lines = dict(sorted(counted.items()))
+        report.tape_hash = f"{tape.tape_hash:016x}"
+        span = tape.span
+        report.span_ns = 0 if span is None else span[1] - 1 - span[0]
+        report.bytes = self.path.stat().st_size
+        report.bytes_per_event = round(report.bytes / report.events, 3) if report.events else 0.0
+        report.last_bid, report.last_ask = _last_touch(tape)
+        return report
+
+
+def _rounded(text: str, step: str) -> int:
+    """Whole steps nearest to a decimal, half to even. A mark price is an index, not a quote, and need not be on the grid."""
+    try:
+        value = Decimal(text)
+        if not value.is_finite():
+            raise ValueError(f"{text!r} is not a finite number")
+        return int((value / Decimal(step)).to_integral_value(ROUND_HALF_EVEN))
+    except InvalidOperation as error:
+        raise ValueError(f"{text!r} is not a number of usable size") from error
+
+
+def _last_touch(tape: Tape) -> tuple[str | None, str | None]:
+    last = records(tape, "depth")[-1:]
+    if not len(last):
+        return None, None
+    bid, ask = int(last["bid"][0]), int(last["ask"][0])
+    price = tape.instrument.price
+    return (None if bid == NO_BID else price(bid)), (None if ask == NO_ASK else price(ask))
+
+
+def _split_binance(line: Line, symbol: str) -> Decoded:
+    """`<local ns> <json>`."""
+    stamp, space, frame = line.raw.partition(b" ")
+    if not space or not stamp.isdigit() or len(stamp) > 19:
+        return Refused(line, "malformed line", "expected `<receive time in ns> <json>`")
+    try:
+        records = binance_wire.decode(frame, symbol)
+    except Malformed as error:
+        return Refused(line, "malformed frame", str(error))
+    return Heard(line, int(stamp), "", records)
+
+
+class _RecorderLine(msgspec.Struct):
+    t: str
+    conn: str = ""
+    ts: Decimal = Decimal(0)
+    addr: str = ""
+    url: str = ""
+    data: str = ""
+
+
+_RECORDER_LINE = msgspec.json.Decoder(_RecorderLine)
+
+
+class _BybitRecording:
+    """State of reading a recorder file: which connection carries which category, and the grids the bootstrap calls told."""
+
+    def __init__(self) -> None:
+        self.categories: dict[str, str] = {}
+        self.terms: dict[Market, bybit_wire.Terms] = {}
+
+    def decode(self, line: Line) -> Decoded:
+        """One `{"t", "conn", "ts", "data"}` line."""
+        try:
+            said = _RECORDER_LINE.decode(line.raw)
+            if said.t == "connect":
+                self.categories[said.conn] = said.addr.rpartition("/")[2]
+            elif said.t == "http" and "/instruments-info" in said.url:
+                for terms in bybit_wire.decode_terms(said.data.encode()):
+                    self.terms[terms.category, terms.symbol] = terms
+            if said.t != "recv":
+                return Outcome(said.t)
+            if said.conn not in self.categories:
+                return Refused(line, "unknown connection", f"no connect line for {said.conn!r} before its frames")
+            records = bybit_wire.decode(said.data.encode())
+            return Heard(line, int(said.ts * 1_000_000_000), self.categories[said.conn], records)
+        except Malformed as error:
+            return Refused(line, "malformed frame", str(error))
+        except (msgspec.DecodeError, UnicodeError, InvalidOperation, OverflowError, ValueError) as error:
+            return Refused(line, "malformed line", str(error))
+
+
+def _decoded(sources: Sequence[Path], decode: Callable[[Line], Decoded]) -> Iterator[Decoded]:
+    for line in lines(sources):
+        if isinstance(line, Cut):
+            yield Refused(Line(line.source, line.number, b""), "cut off", line.reason)
+        else:
+            yield decode(line)
+
+
+def _clock(decoded: Iterable[Decoded], policy: ClockPolicy) -> tuple[ClockShift, set[Market]]:
+    """First pass: the clock, and the markets that have a book or trades."""
+    envelope, markets = ClockEnvelope(), set[Market]()
+    for heard in decoded:
+        if isinstance(heard, Heard):
+            for record in heard.records:
+                if isinstance(record, BookUpdate | PublicTrade) and record.ts_venue is not None:
+                    envelope.add(heard.ts_recv, record.ts_venue)
+                    markets.add((heard.category, record.symbol))
+    return envelope.shift(policy), markets
+
+
+def _write(
+    decoded: Iterable[Decoded], imports: dict[Market, _Import], quarantine: _Quarantine
+) -> dict[Market, ImportReport]:
+    """Second pass: every line to the tape it belongs to."""
+    counted: dict[str, int] = {}
+    for heard in decoded:
+        match heard:
+            case Outcome():
+                kind = heard.kind
+            case Refused():
+                quarantine.add(heard.line, heard.reason, heard.detail)
+                kind = heard.reason
+            case Heard():
+                kind = _route(heard, imports)
+        counted[kind] = counted.get(kind, 0) + 1
+    return {market: one.finish(counted) for market, one in imports.items()}
+
+
+def _route(heard: Heard, imports: dict[Market, _Import]) -> str:
+    """Gives a line to its import; returns its kind for counting."""
+    if not heard.records:
+        return "empty"
+    first = heard.records[0]
+    if isinstance(first, Skipped):
+        return first.kind
+    target = imports.get((heard.category, first.symbol))
+    if target is None:
+        return "other instrument"
+    target.take(heard)
+    return first.kind if isinstance(first, BookUpdate) else type(first).__name__
+
+
+def import_binance(
+    sources: Sequence[Path],
+    out: Path,
+    instrument: Instrument,
+    *,
+    clock: ClockPolicy | None = None,
+) -> ImportReport:
+    """Imports captures of `<local ns> <json>` lines (streams depth, trade, bookTicker; REST snapshot in line) of one instrument.
+
+    Several sources are one session in order. The result is `out` (`.tape`, or packed `.tapez`) and, if anything was refused,
+    `<out>.quarantine.jsonl`. Deterministic: the same input gives the same bytes.
+
+    Raises:
+        CaptureError: A source is missing or empty, or holds nothing of the instrument.
+        OSError: The tape can not be written.
+    """
+
+    def decoded() -> Iterator[Decoded]:
+        return _decoded(sources, lambda line: _split_binance(line, instrument.symbol))
+
+    shift, markets = _clock(decoded(), clock or ClockPolicy())
+    market = ("", instrument.symbol)
+    if market not in markets:
+        found = ", ".join(sorted(symbol for _, symbol in markets)) or "nothing"
+        raise CaptureError(f"{sources[0]}: no book or trades of {instrument.symbol}; found {found}")
+    with _Quarantine(Path(f"{out}.quarantine.jsonl")) as quarantine:
+        return _write(decoded(), {market: _Import(out, instrument, shift, quarantine)}, quarantine)[market]
+
+
+def import_bybit(
+    source: Path,
+    out: Path,
+    *,
+    fees: FeeProfile,
+    form: Literal["tape", "tapez"] = "tape",
+    clock: ClockPolicy | None = None,
+) -> list[ImportReport]:
+    """Imports a recorder file of raw Bybit v5 frames, `{"t", "conn", "ts", "data"}` per line, into one tape per instrument.
+
+    Tapes are named `bybit-<category>-<symbol>.<form>` in the directory `out`, which is made if missing; grids come from the
+    instruments-info answers in the recording. Refused lines go to `bybit.quarantine.jsonl` there.
+
+    Raises:
+        CaptureError: The source is missing or empty, holds no book or trades, or has an instrument without its grid.
+        OSError: A tape can not be written.
+    """
+    recording = _BybitRecording()
+    shift, markets = _clock(_decoded([source], recording.decode), clock or ClockPolicy())
+    if not markets:
+        raise CaptureError(f"{source}: no book or trades in it; is it a recording of Bybit frames?")
+    if missing := sorted(markets - recording.terms.keys()):
+        raise CaptureError(f"{source}: no instruments-info answer for {missing}; record the bootstrap calls too")
+    out.mkdir(parents=True, exist_ok=True)
+    with _Quarantine(out / "bybit.quarantine.jsonl") as quarantine:
+        imports = {}
+        for category, symbol in sorted(markets):
+            terms = recording.terms[category, symbol]
+            instrument = instruments.bybit(category, symbol, terms.tick, terms.lot, fees)
+            path = out / f"bybit-{category}-{symbol}.{form}"
+            imports[category, symbol] = _Import(path, instrument, shift, quarantine)
+        return list(_write(_decoded([source], recording.decode), imports, quarantine).values())

@@ -1,0 +1,140 @@
+"""A tape as NumPy records and Polars frames.
+
+Records are views of the mapped file. Frames come in chunks of messages, so that a tape of any size can be read with little memory:
+each chunk is a frame of its own, and `pl.concat` of all of them is the whole. `DataFrame.to_arrow` gives Arrow.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from os import PathLike
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mmbot._core import Tape
+
+NO_BID = -(2**31)
+"""Touch of a side that is empty or unknown: below every price."""
+NO_ASK = 2**31 - 1
+"""Likewise: above every price."""
+
+CHUNK = 65_536
+"""Records per frame."""
+_KINDS = np.array(["delta", "snapshot", "gap"])
+_RANK_BITS = np.uint32(2**31 - 1)
+
+Section: TypeAlias = Literal["depth", "levels", "trades", "funding"]
+
+
+def open_tape(path: str | PathLike[str]) -> Tape:
+    """Opens a `.tape` (mapped) or `.tapez` (unpacked into memory). Raises OSError or TapeFault."""
+    return Tape.open(path)
+
+
+@cache
+def _dtype(section: Section) -> np.dtype[Any]:
+    names, formats, offsets = zip(*Tape.columns(section), strict=True)
+    return np.dtype({"names": list(names), "formats": list(formats), "offsets": list(offsets)})
+
+
+def records(tape: Tape, section: Section, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+    """Records `start` to `stop` of a section: a structured, read-only view without copy. Raises TapeFault when damaged."""
+    return tape.bytes(section, start, stop).view(_dtype(section))
+
+
+def depth(tape: Tape) -> Iterator[pl.DataFrame]:
+    """Book messages: ts_recv, ts_venue (ns), kind, first level, n_bid, n_ask, bid, ask (ticks; null where empty or unknown)."""
+    return _chunks(tape, "depth", _depth_frame)
+
+
+def touch(tape: Tape) -> Iterator[pl.DataFrame]:
+    """Best bid and ask after each book message that changed them: ts_recv, ts_venue (ns), bid, ask (ticks; null if unknown)."""
+    before: tuple[int, int] | None = None
+    for rows in _rows(tape, "depth"):
+        pairs = np.stack([rows["bid"], rows["ask"]])
+        changed = np.ones(len(rows), dtype=bool)
+        changed[1:] = (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)
+        changed[0] = before != (int(rows["bid"][0]), int(rows["ask"][0]))
+        before = (int(rows["bid"][-1]), int(rows["ask"][-1]))
+        yield _depth_frame(rows[changed]).select("ts_recv", "ts_venue", "bid", "ask")
+
+
+def levels(tape: Tape) -> Iterator[pl.DataFrame]:
+    """Level updates with the clocks of their message: ts_recv, ts_venue (ns), kind, side, tick, lots (zero deletes)."""
+    for rows in _rows(tape, "depth"):
+        counts = rows["n_bid"].astype(np.int64) + rows["n_ask"]
+        first = int(rows["span"][0] & np.uint64(2**56 - 1))
+        updates = records(tape, "levels", first, first + int(counts.sum()))
+        message = np.repeat(np.arange(len(rows)), counts)
+        place = np.arange(len(updates)) - np.repeat(np.cumsum(counts) - counts, counts)
+        side = np.where(place < rows["n_bid"][message], "bid", "ask")
+        yield pl.DataFrame(
+            {
+                "ts_recv": rows["ts_recv"][message],
+                "ts_venue": rows["ts_venue"][message],
+                "kind": _kind(rows)[message],
+                "side": side,
+                "tick": updates["tick"].copy(),
+                "lots": updates["lots"].copy(),
+            }
+        )
+
+
+def trades(tape: Tape) -> Iterator[pl.DataFrame]:
+    """Public trades: ts_recv, ts_venue (ns), tick, lots, aggressor, and the depth messages before each in either order."""
+    return _chunks(tape, "trades", _trades_frame)
+
+
+def funding(tape: Tape) -> Iterator[pl.DataFrame]:
+    """Funding settlements: ts_recv, ts_venue (ns), rate (10^-8, positive: longs pay), mark (ticks)."""
+    return _chunks(
+        tape, "funding", lambda rows: pl.DataFrame({name: rows[name].copy() for name in rows.dtype.names or ()})
+    )
+
+
+def _rows(tape: Tape, section: Section) -> Iterator[npt.NDArray[Any]]:
+    total = int(tape.info()[section])  # type: ignore[arg-type]  # counts are whole numbers
+    for start in range(0, total, CHUNK):
+        yield records(tape, section, start, min(start + CHUNK, total))
+
+
+def _chunks(tape: Tape, section: Section, frame: Callable[[npt.NDArray[Any]], pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    return (frame(rows) for rows in _rows(tape, section))
+
+
+def _kind(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return _KINDS[(rows["span"] >> np.uint64(56)).astype(np.int64)]
+
+
+def _depth_frame(rows: npt.NDArray[Any]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "ts_recv": rows["ts_recv"].copy(),
+            "ts_venue": rows["ts_venue"].copy(),
+            "kind": _kind(rows),
+            "first_level": (rows["span"] & np.uint64(2**56 - 1)).astype(np.int64),
+            "n_bid": rows["n_bid"].copy(),
+            "n_ask": rows["n_ask"].copy(),
+            "bid": rows["bid"].copy(),
+            "ask": rows["ask"].copy(),
+        }
+    ).with_columns(
+        pl.when(pl.col("bid") != NO_BID).then("bid").alias("bid"),
+        pl.when(pl.col("ask") != NO_ASK).then("ask").alias("ask"),
+    )
+
+
+def _trades_frame(rows: npt.NDArray[Any]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "ts_recv": rows["ts_recv"].copy(),
+            "ts_venue": rows["ts_venue"].copy(),
+            "tick": rows["tick"].copy(),
+            "lots": rows["lots"].copy(),
+            "aggressor": np.where(rows["depth_before_venue"] > _RANK_BITS, "sell", "buy"),
+            "depth_before_recv": rows["depth_before_recv"].copy(),
+            "depth_before_venue": rows["depth_before_venue"] & _RANK_BITS,
+        }
+    )
