@@ -66,7 +66,7 @@ def charts(result: Result, summary: Summary) -> tuple[Chart, ...]:
     points = POINTS // max(1, min(len(shown), 3))
     found: list[Chart | None] = []
     for number, symbol in enumerate(shown):
-        found += [_price(result, symbol, number, points), _position(result, summary, symbol, number, points)]
+        found += [_price(result, summary, symbol, number, points), _position(result, summary, symbol, number, points)]
     if shown:
         found += [_attribution(result, summary), _equity(result, summary)]
     found += [_markouts(summary), _queue(summary), _ages(result)]
@@ -121,11 +121,14 @@ def _line(
     }
 
 
-def _time_axes(y_title: str) -> Layout:
-    return {"xaxis": {"type": "date"}, "yaxis": {"title": {"text": y_title}}, "hovermode": "x"}
+def _time_axes(result: Result, y_title: str) -> Layout:
+    """One span for all charts on time, so that they stand exactly under one another."""
+    ts = result.equity["ts"].to_numpy()
+    span = [round(float(ts.min()) / 1e6, 3), round(float(ts.max()) / 1e6, 3)]
+    return {"xaxis": {"type": "date", "range": span}, "yaxis": {"title": {"text": y_title}}, "hovermode": "x"}
 
 
-def _price(result: Result, symbol: str, number: int, points: int) -> Chart:
+def _price(result: Result, summary: Summary, symbol: str, number: int, points: int) -> Chart:
     rows, fills = result.of(result.equity, symbol), result.of(result.fills, symbol)
     ts, step = rows["ts"].to_numpy(), {"line": {"shape": "hv", "width": 1.1}}
     data = [
@@ -144,7 +147,7 @@ def _price(result: Result, symbol: str, number: int, points: int) -> Chart:
         "(taker). Quotes far from the mid, or gaps in them, are time without a market." + dropped,
         height=420,
         data=data,
-        layout=_time_axes("price"),
+        layout=_time_axes(result, f"price, {summary.currency}"),
         on_time=True,
     )
 
@@ -191,7 +194,7 @@ def _position(result: Result, summary: Summary, symbol: str, number: int, points
         "the inventory risk behind the inventory line of the attribution.",
         height=240,
         data=[trace],
-        layout=_time_axes(unit),
+        layout=_time_axes(result, unit),
         on_time=True,
     )
 
@@ -224,7 +227,7 @@ def _attribution(result: Result, summary: Summary) -> Chart:
         f"the move of the mid over its next {after}; what the market did to the position later is inventory.",
         height=380,
         data=data,
-        layout=_time_axes(summary.currency),
+        layout=_time_axes(result, summary.currency),
         on_time=True,
     )
 
@@ -233,18 +236,17 @@ def _equity(result: Result, summary: Summary) -> Chart:
     ts, equity, _ = result.equity_curve()
     below = _line("drawdown", ts, statistics.drawdown(equity), SELL, yaxis="y2", fill="tozeroy")
     below["fillcolor"] = "rgba(214,69,107,0.18)"
+    layout = _time_axes(result, summary.currency)
+    layout["xaxis"]["anchor"] = "y2"
+    layout["yaxis"]["domain"] = [0.38, 1.0]
+    layout["yaxis2"] = {"title": {"text": "drawdown"}, "domain": [0.0, 0.3]}
     return Chart(
         id="equity",
         title="Equity and drawdown",
         reading="Above: cash and position at mid, fees included. Below: the distance to the highest equity so far.",
         height=400,
         data=[_line("equity", ts, equity, MAKER), below],
-        layout={
-            "xaxis": {"type": "date", "anchor": "y2"},
-            "yaxis": {"title": {"text": summary.currency}, "domain": [0.38, 1.0]},
-            "yaxis2": {"title": {"text": "drawdown"}, "domain": [0.0, 0.3]},
-            "hovermode": "x",
-        },
+        layout=layout,
         on_time=True,
     )
 

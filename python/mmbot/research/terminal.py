@@ -39,19 +39,22 @@ def text(summary: Summary, *, width: int = 100) -> str:
 def screen(summary: Summary) -> RenderableType:
     """The whole summary, most asked first: what ran, headline, attribution, markouts, details, per instrument."""
     total, currency = summary.total, summary.currency
-    parts: list[RenderableType] = [
+    parts = [
         _head(summary),
         _headline(summary),
-        _attribution(total, currency),
-        _markouts(total),
-        _sections(wording.sections("total", total, currency)),
+        _titled("Where the P&L came from", _attribution(total, currency)),
+        _titled("Markouts: where the mid went after our fills (+ is our way), bp of value", _markouts(total)),
     ]
     if total.queue:
-        parts.append(_queue(total))
+        parts.append(_titled("Fill probability by what stood before us at join, in own quantities", _queue(total)))
     if len(summary.instruments) > 1:
-        parts.append(_instruments(summary))
-    parts.append(_laws(summary))
+        parts.append(_titled("By instrument", _instruments(summary)))
+    parts += [_sections(wording.sections(total, currency)), _laws(summary)]
     return Group(*(item for part in parts for item in (part, Text(""))))
+
+
+def _titled(title: str, table: RenderableType) -> RenderableType:
+    return Group(Text(title, style="bold"), table)
 
 
 def _table(*columns: tuple[str, str]) -> Table:
@@ -88,9 +91,7 @@ def _headline(summary: Summary) -> RenderableType:
 
 def _attribution(breakdown: Breakdown, currency: str) -> RenderableType:
     split = breakdown.pnl
-    table = _table(
-        "Where the P&L came from", ("", "left"), (currency, "right"), ("bp", "right"), ("-      0      +", "left")
-    )
+    table = _table(("", "left"), (currency, "right"), ("bp", "right"), ("-         0         +", "left"))
     scale = max((abs(part.value) for part in split.components), default=0.0)
     largest = max(scale, abs(split.pnl))
     for part in split.components:
@@ -100,7 +101,7 @@ def _attribution(breakdown: Breakdown, currency: str) -> RenderableType:
             wording.measured(part.bps, "{:+.3f}"),
             _bar(part.value, scale),
         )
-    if split.residual:
+    if wording.unexplained(split):
         table.add_row("unexplained", wording.amount(split.residual, scale=largest, signed=True), "", "")
     table.add_section()
     for label, value, bps in (
@@ -128,7 +129,6 @@ def _bar(value: float, scale: float) -> Text:
 
 def _markouts(breakdown: Breakdown) -> RenderableType:
     table = _table(
-        "Markouts: where the mid went after our fills (+ is our way), bp of value",
         ("after", "right"),
         ("maker", "right"),
         ("95 %", "right"),
@@ -165,7 +165,6 @@ def _sections(sections: Iterable[Section]) -> RenderableType:
 
 def _queue(breakdown: Breakdown) -> RenderableType:
     table = _table(
-        "Fill probability by what stood before us when we joined (multiples of our own quantity)",
         ("ahead", "right"),
         ("orders", "right"),
         ("filled", "right"),
@@ -185,7 +184,6 @@ def _queue(breakdown: Breakdown) -> RenderableType:
 
 def _instruments(summary: Summary) -> RenderableType:
     table = _table(
-        "By instrument",
         ("", "left"),
         (f"P&L {summary.currency}", "right"),
         ("bp", "right"),

@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mmbot.research.statistics import COMPONENTS, NS_PER_DAY, NS_PER_SECOND
+from mmbot.research.statistics import COMPONENTS, NS_PER_DAY, NS_PER_SECOND, Measure
 
 if TYPE_CHECKING:
     from mmbot.research.result import Breakdown, RunFacts, Summary
-    from mmbot.research.statistics import Interval, Markout, Measure, Percentiles, QueueBin
+    from mmbot.research.statistics import Interval, Markout, Percentiles, PnlSplit, QueueBin
 
 NOTHING = "n/a"
+
+NS_PER_MINUTE, NS_PER_HOUR = 60 * NS_PER_SECOND, 3600 * NS_PER_SECOND
+
+PAIRED_UNITS = (
+    (NS_PER_DAY, "d", NS_PER_HOUR, "h", 1),
+    (NS_PER_HOUR, "h", NS_PER_MINUTE, "m", 2),
+    (NS_PER_MINUTE, "m", NS_PER_SECOND, "s", 2),
+)
+"""Long durations are said in two units: [ns] and name of the greater, of the lesser, and the digits of the lesser."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +84,13 @@ def bps(measure: Measure) -> str:
 
 
 def duration(ns: float | None) -> str:
-    """A duration in its natural unit: 850 µs, 12.5 ms, 3.2 s, 4m 10s, 2h 05m, 3d 4h."""
+    """A duration in its natural unit: 850 µs, 12.5 ms, 3.2 s, 4m 10s, 2h 05m, 3d 4h; nothing said about a zero rest."""
     if ns is None:
         return NOTHING
-    if ns >= NS_PER_DAY:
-        return f"{int(ns // NS_PER_DAY)}d {int(ns % NS_PER_DAY // (3600 * NS_PER_SECOND))}h"
-    if ns >= 3600 * NS_PER_SECOND:
-        return f"{int(ns // (3600 * NS_PER_SECOND))}h {int(ns // (60 * NS_PER_SECOND) % 60):02d}m"
-    if ns >= 60 * NS_PER_SECOND:
-        return f"{int(ns // (60 * NS_PER_SECOND))}m {int(ns // NS_PER_SECOND % 60):02d}s"
+    for whole, unit, part, part_unit, width in PAIRED_UNITS:
+        if ns >= whole:
+            rest = int(ns % whole // part)
+            return f"{int(ns // whole)}{unit}" + (f" {rest:0{width}d}{part_unit}" if rest else "")
     for scale, unit in ((NS_PER_SECOND, "s"), (1_000_000, "ms"), (1_000, "µs")):
         if ns >= scale:
             return f"{ns / scale:.3g} {unit}"
@@ -107,6 +114,11 @@ def queue_range(queue_bin: QueueBin) -> str:
     if queue_bin.high is None:
         return f"> {queue_bin.low:,.0f}×"
     return f"{queue_bin.low:,.0f}–{queue_bin.high:,.0f}×"
+
+
+def unexplained(split: PnlSplit) -> bool:
+    """Whether the parts miss the P&L by more than rounding, so that a person must be told."""
+    return abs(split.residual) > 1e-6 * max(1.0, abs(split.pnl))
 
 
 def component(name: str) -> str:
@@ -186,16 +198,17 @@ def _markout_note(markout: Markout) -> str:
 
 
 def _sharpe_note(summary: Summary) -> str:
-    return summary.total.performance.sharpe_annual.note or "standard errors away from zero"
+    why = summary.total.performance.sharpe_annual.note
+    return f"Sharpe {why}" if why else "standard errors of the mean away from zero"
 
 
-def sections(name: str, breakdown: Breakdown, currency: str) -> tuple[Section, ...]:
-    """All remaining figures of one breakdown, grouped. `name` is the instrument's symbol or "total"."""
+def sections(breakdown: Breakdown, currency: str) -> tuple[Section, ...]:
+    """All remaining figures of one breakdown, grouped."""
     return (
         _trading(breakdown, currency),
         _orders(breakdown),
         _quoting(breakdown),
-        _inventory(breakdown),
+        _inventory(breakdown, currency),
         _risk(breakdown, currency),
     )
 
@@ -256,21 +269,23 @@ def _quoting(breakdown: Breakdown) -> Section:
     )
 
 
-def _inventory(breakdown: Breakdown) -> Section:
+def _inventory(breakdown: Breakdown, currency: str) -> Section:
     held = breakdown.inventory
 
     def size(measure: Measure) -> str:
-        return NOTHING if measure.value is None else quantity(measure.value, held.unit)
+        if measure.value is None:
+            return NOTHING
+        return (amount if held.unit == currency else quantity)(measure.value, held.unit)
 
     return Section(
         "Inventory",
         (
-            Line("Largest", quantity(held.max_abs, held.unit), "absolute"),
+            Line("Largest", size(Measure(held.max_abs)), "absolute"),
             Line("Mean", size(held.time_weighted), f"time-weighted; {size(held.mean)} over samples"),
             Line("Mean absolute", size(held.time_weighted_abs), held.time_weighted_abs.note or "time-weighted"),
             Line("Flat", percent(held.flat_share), "of time without a position"),
             Line("Turns", measured(held.turns, "{:,.1f}×"), held.turns.note or "traded over mean absolute position"),
-            Line("At the end", quantity(held.final, held.unit)),
+            Line("At the end", size(Measure(held.final))),
         ),
     )
 
