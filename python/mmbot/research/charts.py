@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from mmbot.research import statistics, wording
+from mmbot.research.frames import standing
 from mmbot.research.statistics import NS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from mmbot.research.result import Result, Summary
+    from mmbot.research.frames import Frames
     from mmbot.research.statistics import Floats, Integers, Markout
+    from mmbot.research.summary import Summary
 
     Trace = dict[str, Any]
     Layout = dict[str, Any]
@@ -59,17 +61,17 @@ class Chart:
     on_time: bool = False
 
 
-def charts(result: Result, summary: Summary) -> tuple[Chart, ...]:
+def charts(summary: Summary, frames: Frames) -> tuple[Chart, ...]:
     """All charts of a report, in reading order. A chart without anything to show is left out."""
     by_value = sorted(summary.instruments, key=lambda symbol: (-summary.instruments[symbol].fills.value, symbol))
-    shown = [] if result.equity.is_empty() else by_value[:INSTRUMENTS_SHOWN]
+    shown = [] if frames.equity.is_empty() else by_value[:INSTRUMENTS_SHOWN]
     points = POINTS // max(1, min(len(shown), 3))
     found: list[Chart | None] = []
     for number, symbol in enumerate(shown):
-        found += [_price(result, summary, symbol, number, points), _position(result, summary, symbol, number, points)]
+        found += [_price(frames, summary, symbol, number, points), _position(frames, summary, symbol, number, points)]
     if shown:
-        found += [_attribution(result, summary), _equity(result, summary)]
-    found += [_markouts(summary), _queue(summary), _ages(result)]
+        found += [_attribution(frames, summary), _equity(frames, summary)]
+    found += [_markouts(summary), _queue(summary), _ages(frames)]
     return tuple(chart for chart in found if chart is not None)
 
 
@@ -121,15 +123,15 @@ def _line(
     }
 
 
-def _time_axes(result: Result, y_title: str) -> Layout:
+def _time_axes(frames: Frames, y_title: str) -> Layout:
     """One span for all charts on time, so that they stand exactly under one another."""
-    ts = result.equity["ts"].to_numpy()
+    ts = frames.equity["ts"].to_numpy()
     span = [round(float(ts.min()) / 1e6, 3), round(float(ts.max()) / 1e6, 3)]
     return {"xaxis": {"type": "date", "range": span}, "yaxis": {"title": {"text": y_title}}, "hovermode": "x"}
 
 
-def _price(result: Result, summary: Summary, symbol: str, number: int, points: int) -> Chart:
-    rows, fills = result.of(result.equity, symbol), result.of(result.fills, symbol)
+def _price(frames: Frames, summary: Summary, symbol: str, number: int, points: int) -> Chart:
+    rows, fills = frames.of(symbol).equity, frames.of(symbol).fills
     ts, step = rows["ts"].to_numpy(), {"line": {"shape": "hv", "width": 1.1}}
     data = [
         _line("mid", ts, rows["mid"].to_numpy(), NEUTRAL, points=points),
@@ -147,7 +149,7 @@ def _price(result: Result, summary: Summary, symbol: str, number: int, points: i
         "(taker). Quotes far from the mid, or gaps in them, are time without a market." + dropped,
         height=420,
         data=data,
-        layout=_time_axes(result, f"price, {summary.currency}"),
+        layout=_time_axes(frames, f"price, {summary.currency}"),
         on_time=True,
     )
 
@@ -175,8 +177,8 @@ def _fill_markers(fills: pl.DataFrame, side: int, *, maker: bool, points: int) -
     ]
 
 
-def _position(result: Result, summary: Summary, symbol: str, number: int, points: int) -> Chart:
-    rows, unit = result.of(result.equity, symbol), summary.instruments[symbol].inventory.unit
+def _position(frames: Frames, summary: Summary, symbol: str, number: int, points: int) -> Chart:
+    rows, unit = frames.of(symbol).equity, summary.instruments[symbol].inventory.unit
     trace = _line(
         "position",
         rows["ts"].to_numpy(),
@@ -194,22 +196,22 @@ def _position(result: Result, summary: Summary, symbol: str, number: int, points
         "the inventory risk behind the inventory line of the attribution.",
         height=240,
         data=[trace],
-        layout=_time_axes(result, unit),
+        layout=_time_axes(frames, unit),
         on_time=True,
     )
 
 
-def _attribution(result: Result, summary: Summary) -> Chart:
-    grid, _, _ = result.equity_curve()
-    horizon = result.run.markout_horizon
+def _attribution(frames: Frames, summary: Summary) -> Chart:
+    grid, _, _ = frames.equity_curve()
+    horizon = summary.run.markout_horizon
     total = {name: np.zeros(grid.size) for name in statistics.PATH_COMPONENTS}
     for symbol in summary.instruments:
-        rows = result.of(result.equity, symbol)
-        if rows.is_empty():
+        mine = frames.of(symbol)
+        if mine.equity.is_empty():
             continue
-        ts, equity, mid = (rows[name].to_numpy() for name in ("ts", "equity", "mid"))
-        path = statistics.attribution_path(ts, equity, mid, result.of(result.fills, symbol), horizon)
-        last = np.maximum(np.searchsorted(ts, grid, side="right") - 1, 0)
+        ts, equity, mid = (mine.equity[name].to_numpy() for name in ("ts", "equity", "mid"))
+        path = statistics.attribution_path(ts, equity, mid, mine.fills, horizon)
+        last = standing(ts, grid)
         for name, values in path.items():
             total[name] += values[last]
     data = [
@@ -227,16 +229,16 @@ def _attribution(result: Result, summary: Summary) -> Chart:
         f"the move of the mid over its next {after}; what the market did to the position later is inventory.",
         height=380,
         data=data,
-        layout=_time_axes(result, summary.currency),
+        layout=_time_axes(frames, summary.currency),
         on_time=True,
     )
 
 
-def _equity(result: Result, summary: Summary) -> Chart:
-    ts, equity, _ = result.equity_curve()
+def _equity(frames: Frames, summary: Summary) -> Chart:
+    ts, equity, _ = frames.equity_curve()
     below = _line("drawdown", ts, statistics.drawdown(equity), SELL, yaxis="y2", fill="tozeroy")
     below["fillcolor"] = "rgba(214,69,107,0.18)"
-    layout = _time_axes(result, summary.currency)
+    layout = _time_axes(frames, summary.currency)
     layout["xaxis"]["anchor"] = "y2"
     layout["yaxis"]["domain"] = [0.38, 1.0]
     layout["yaxis2"] = {"title": {"text": "drawdown"}, "domain": [0.0, 0.3]}
@@ -369,9 +371,9 @@ def _queue(summary: Summary) -> Chart | None:
     )
 
 
-def _ages(result: Result) -> Chart | None:
-    fills = result.fills.filter(pl.col("maker"))["order_age_ns"].to_numpy()
-    gone = result.orders.filter(pl.col("state") == "canceled").drop_nulls(["ts_accepted", "ts_done"])
+def _ages(frames: Frames) -> Chart | None:
+    fills = frames.fills.filter(pl.col("maker"))["order_age_ns"].to_numpy()
+    gone = frames.orders.filter(pl.col("state") == "canceled").drop_nulls(["ts_accepted", "ts_done"])
     groups = (
         ("at a maker fill", fills, MAKER),
         ("when cancelled", (gone["ts_done"] - gone["ts_accepted"]).to_numpy(), NEUTRAL),

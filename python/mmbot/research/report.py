@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmbot.research.charts import Chart
-    from mmbot.research.result import Result, Summary
+    from mmbot.research.frames import Frames
+    from mmbot.research.summary import Summary
 
 FREEZE = "MM_FREEZE_UTC"
 FREEZE_ISO = "MM_FREEZE_UTC_ISO"
@@ -58,10 +59,12 @@ def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def render(result: Result, *, utc: str) -> str:
-    """The report as HTML text. `utc` is the time of writing that it shows (`utc_now`)."""
-    summary = result.summary()
-    drawn = charts(result, summary)
+def render(summary: Summary, frames: Frames, *, utc: str) -> str:
+    """The report as HTML text: numbers from the summary, curves from the frames.
+
+    `utc` is the time of writing that it shows (`utc_now`).
+    """
+    drawn = charts(summary, frames)
     page = _templates().get_template("report.html.j2")
     return page.render(
         summary=summary,

@@ -1,6 +1,6 @@
 """What a run did, in numbers that carry their own doubt.
 
-Pure functions from the frames of a `Result` (schemas in `mmbot.research.result`) to small frozen records. A number
+Pure functions from the frames of a `Result` (schemas in `mmbot.research.frames`) to small frozen records. A number
 that means nothing for this run is not zero: it is a `Measure` without a value, and its note says why.
 
 Conventions: money in the quote currency and signed so that profit is positive; 1 bp = 1e-4 of the traded value;
@@ -85,7 +85,7 @@ class Attribution(Protocol):
 
     @property
     def adverse_selection(self) -> float:
-        """Σ over maker fills of side × quantity × (mid one horizon later − mid): usually a loss."""
+        """Σ over all fills of side × quantity × (mid one horizon later − mid): usually a loss."""
 
     @property
     def taker_slippage(self) -> float:
@@ -714,7 +714,7 @@ def attribution_path(ts: Integers, equity: Floats, mid: Floats, fills: pl.DataFr
     steps = {
         "spread_capture": np.where(maker, captured, 0.0),
         "rebates": np.maximum(-fee, 0.0),
-        "adverse_selection": np.where(maker, signed * (mid_later - mid_then), 0.0),
+        "adverse_selection": signed * (mid_later - mid_then),
         "taker_slippage": np.where(maker, 0.0, captured),
         "fees": -np.maximum(fee, 0.0),
     }

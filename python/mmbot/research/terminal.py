@@ -19,7 +19,7 @@ from mmbot.research import wording
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mmbot.research.result import Breakdown, Summary
+    from mmbot.research.summary import Breakdown, Summary
     from mmbot.research.wording import Section
 
 WIDTH_MIN, WIDTH_MAX = 80, 120

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from mmbot.research.statistics import COMPONENTS, NS_PER_DAY, NS_PER_SECOND, Measure
 
 if TYPE_CHECKING:
-    from mmbot.research.result import Breakdown, RunFacts, Summary
     from mmbot.research.statistics import Interval, Markout, Percentiles, PnlSplit, QueueBin
+    from mmbot.research.summary import Breakdown, RunFacts, Summary
 
 NOTHING = "n/a"
 

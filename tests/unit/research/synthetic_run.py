@@ -193,7 +193,7 @@ def attribute(fills, pnl, mid_end, horizon):
 
     spread = sum(v * (row["mid"] - row["price"]) for v, row in signed if row["maker"])
     slippage = sum(v * (row["mid"] - row["price"]) for v, row in signed if not row["maker"])
-    adverse = sum(v * (later(row) - row["mid"]) for v, row in signed if row["maker"])
+    adverse = sum(v * (later(row) - row["mid"]) for v, row in signed)
     rebates = sum(max(-row["fee"], 0.0) for row in fills)
     fees = -sum(max(row["fee"], 0.0) for row in fills)
     return Parts(
