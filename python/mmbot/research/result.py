@@ -17,8 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mmbot.research import report, statistics, terminal
 from mmbot.research.frames import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, Frames, ResultError
 from mmbot.research.summary import Breakdown, InstrumentFacts, RunFacts, Summary
@@ -100,7 +98,7 @@ class Result:
             ts,
             frames.equity["position"].to_numpy(),
             unit=instrument.base,
-            max_abs=statistics.position_extremes(frames.equity, frames.fills),
+            max_abs=statistics.position_extreme(frames.equity, frames.fills),
             traded=float(frames.fills["qty"].to_numpy().sum()),
         )
         return self._breakdown(instrument.symbol, frames, inventory, (ts, frames.equity["equity"].to_numpy()))
@@ -111,7 +109,7 @@ class Result:
             ts,
             exposure,
             unit=self.currency,
-            max_abs=float(np.abs(exposure).max(initial=0.0)),
+            max_abs=statistics.largest(exposure),
             traded=float((self.fills["price"] * self.fills["qty"]).to_numpy().sum()),
         )
         return self._breakdown(TOTAL, self.frames, inventory, (ts, equity))

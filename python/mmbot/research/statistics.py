@@ -47,6 +47,7 @@ ORDER_STATES = ("filled", "canceled", "rejected", "denied", "working")
 """How an order can stand at the end of a run."""
 
 ANNUALISE_FROM_DAYS = 30
+UNSAMPLED = "no samples of equity"
 SAMPLES_MIN = 30
 CLUSTERS_MIN = 30
 CLUSTER_NS_MIN = NS_PER_SECOND
@@ -240,8 +241,8 @@ class Inventory:
     mean: Measure
     time_weighted: Measure
     time_weighted_abs: Measure
-    max_abs: float
-    final: float
+    max_abs: Measure
+    final: Measure
     flat_share: Measure
     turns: Measure
 
@@ -271,10 +272,10 @@ class Performance:
     span_ns: int
     samples: int
     interval_ns: int
-    pnl: float
-    max_drawdown: float
+    pnl: Measure
+    max_drawdown: Measure
     max_drawdown_share: Measure
-    drawdown_ns_max: int
+    drawdown_ns_max: int | None
     sharpe: Measure
     sharpe_error: Measure
     t_statistic: Measure
@@ -510,24 +511,29 @@ def _markout(fills: pl.DataFrame, column: str, horizon_ns: int) -> Markout:
 
 def holding_ns(ts: Integers) -> Floats:
     """How long each sample stood until the next one [ns]; the last one stood for no known time."""
-    return np.append(np.diff(ts), 0).astype(np.float64)
+    return np.diff(ts, append=ts[-1:]).astype(np.float64)
 
 
-def position_extremes(equity: pl.DataFrame, fills: pl.DataFrame) -> float:
+def position_extreme(equity: pl.DataFrame, fills: pl.DataFrame) -> Measure:
     """Largest absolute position of one instrument, looking between the samples too.
 
     The first sample gives the level, our fills after it (as we heard of them) give every step.
     """
     if equity.is_empty():
-        return 0.0
+        return Measure(None, UNSAMPLED)
     first = equity["ts"].item(0)
     later = fills.filter(pl.col("ts_recv") > first).sort("ts_recv", maintain_order=True)
     steps = np.cumsum(later["side"].to_numpy() * later["qty"].to_numpy())
     path = equity["position"].item(0) + steps
-    return float(max(np.abs(equity["position"].to_numpy()).max(), np.abs(path).max(initial=0.0)))
+    return Measure(float(max(np.abs(equity["position"].to_numpy()).max(), np.abs(path).max(initial=0.0))))
 
 
-def inventory(ts: Integers, position: Floats, *, unit: str, max_abs: float, traded: float) -> Inventory:
+def largest(values: Floats) -> Measure:
+    """Largest absolute sample."""
+    return Measure(float(np.abs(values).max())) if values.size else Measure(None, UNSAMPLED)
+
+
+def inventory(ts: Integers, position: Floats, *, unit: str, max_abs: Measure, traded: float) -> Inventory:
     """Size and balance of the position.
 
     `traded` is the quantity (or value) traded in `unit`; `turns` is traded over time-weighted absolute position.
@@ -538,11 +544,11 @@ def inventory(ts: Integers, position: Floats, *, unit: str, max_abs: float, trad
     weighted_abs = share(float(held @ np.abs(position)), known, reason)
     return Inventory(
         unit=unit,
-        mean=Measure(float(position.mean())) if position.size else Measure(None, "no samples of equity"),
+        mean=Measure(float(position.mean())) if position.size else Measure(None, UNSAMPLED),
         time_weighted=share(float(held @ position), known, reason),
         time_weighted_abs=weighted_abs,
         max_abs=max_abs,
-        final=float(position[-1]) if position.size else 0.0,
+        final=Measure(float(position[-1])) if position.size else Measure(None, UNSAMPLED),
         flat_share=share(float(held[position == 0.0].sum()), known, reason),
         turns=share(traded, weighted_abs.value or 0.0, "no position was held between samples"),
     )
@@ -591,8 +597,8 @@ def performance(
     if ts.size < 2:
         empty = Measure(None, f"needs {SAMPLES_MIN} samples of equity, there are {ts.size}")
         return Performance(
-            span_ns=0, samples=int(ts.size), interval_ns=0, pnl=0.0, max_drawdown=0.0, max_drawdown_share=empty,
-            drawdown_ns_max=0, sharpe=empty, sharpe_error=empty, t_statistic=empty, autocorrelation=empty,
+            span_ns=0, samples=int(ts.size), interval_ns=0, pnl=empty, max_drawdown=empty, max_drawdown_share=empty,
+            drawdown_ns_max=None, sharpe=empty, sharpe_error=empty, t_statistic=empty, autocorrelation=empty,
             sharpe_annual=empty, sharpe_annual_error=empty, sortino=empty, sortino_annual=empty, calmar=empty,
         )  # fmt: skip
     below, gains, span_ns = drawdown(equity), np.diff(equity), int(ts[-1] - ts[0])
@@ -612,8 +618,8 @@ def performance(
         span_ns=span_ns,
         samples=int(ts.size),
         interval_ns=int(np.median(np.diff(ts))),
-        pnl=pnl,
-        max_drawdown=deepest,
+        pnl=Measure(pnl),
+        max_drawdown=Measure(deepest),
         max_drawdown_share=_drawdown_share(equity, below),
         drawdown_ns_max=_longest_under_water(ts, below),
         sharpe=sharpe,

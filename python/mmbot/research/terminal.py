@@ -202,7 +202,7 @@ def _instruments(summary: Summary) -> RenderableType:
             wording.percent(breakdown.fills.maker_share),
             wording.percent(breakdown.orders.fill_rate),
             wording.percent(breakdown.quoting.two_sided),
-            wording.quantity(breakdown.inventory.max_abs, breakdown.inventory.unit),
+            wording.size(breakdown.inventory.max_abs, breakdown.inventory.unit),
         )
     return table
 

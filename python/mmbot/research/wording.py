@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mmbot.research.statistics import COMPONENTS, NS_PER_DAY, NS_PER_SECOND, Measure
+from mmbot.research.statistics import COMPONENTS, NS_PER_DAY, NS_PER_SECOND
 
 if TYPE_CHECKING:
-    from mmbot.research.statistics import Interval, Markout, Percentiles, PnlSplit, QueueBin
+    from mmbot.research.statistics import Interval, Markout, Measure, Percentiles, PnlSplit, QueueBin
     from mmbot.research.summary import Breakdown, RunFacts, Summary
 
 NOTHING = "n/a"
@@ -71,6 +71,16 @@ def quantity(value: float, unit: str = "") -> str:
 def measured(measure: Measure, form: str = "{:,.2f}", *, factor: float = 1.0) -> str:
     """A measure in a format, or "n/a"."""
     return NOTHING if measure.value is None else form.format(measure.value * factor)
+
+
+def money(measure: Measure, unit: str) -> str:
+    """A measured amount, or "n/a"."""
+    return NOTHING if measure.value is None else amount(measure.value, unit)
+
+
+def size(measure: Measure, unit: str) -> str:
+    """A measured quantity, or "n/a"."""
+    return NOTHING if measure.value is None else quantity(measure.value, unit)
 
 
 def percent(measure: Measure) -> str:
@@ -180,7 +190,7 @@ def headline(summary: Summary) -> tuple[Line, ...]:
         Line("Two-sided", percent(total.quoting.two_sided), "of time quoting both sides"),
         Line(
             "Max drawdown",
-            amount(performance.max_drawdown, unit),
+            money(performance.max_drawdown, unit),
             f"under water {duration(performance.drawdown_ns_max)}",
         ),
         Line(
@@ -272,20 +282,18 @@ def _quoting(breakdown: Breakdown) -> Section:
 def _inventory(breakdown: Breakdown, currency: str) -> Section:
     held = breakdown.inventory
 
-    def size(measure: Measure) -> str:
-        if measure.value is None:
-            return NOTHING
-        return (amount if held.unit == currency else quantity)(measure.value, held.unit)
+    def held_as(measure: Measure) -> str:
+        return (money if held.unit == currency else size)(measure, held.unit)
 
     return Section(
         "Inventory",
         (
-            Line("Largest", size(Measure(held.max_abs)), "absolute"),
-            Line("Mean", size(held.time_weighted), f"time-weighted; {size(held.mean)} over samples"),
-            Line("Mean absolute", size(held.time_weighted_abs), held.time_weighted_abs.note or "time-weighted"),
+            Line("Largest", held_as(held.max_abs), "absolute"),
+            Line("Mean", held_as(held.time_weighted), f"time-weighted; {held_as(held.mean)} over samples"),
+            Line("Mean absolute", held_as(held.time_weighted_abs), held.time_weighted_abs.note or "time-weighted"),
             Line("Flat", percent(held.flat_share), "of time without a position"),
             Line("Turns", measured(held.turns, "{:,.1f}×"), held.turns.note or "traded over mean absolute position"),
-            Line("At the end", size(Measure(held.final))),
+            Line("At the end", held_as(held.final)),
         ),
     )
 
@@ -299,7 +307,7 @@ def _risk(breakdown: Breakdown, currency: str) -> Section:
         (
             Line(
                 "Max drawdown",
-                amount(risk.max_drawdown, currency),
+                money(risk.max_drawdown, currency),
                 f"{percent(risk.max_drawdown_share)} of the peak"
                 if risk.max_drawdown_share.value is not None
                 else risk.max_drawdown_share.note,

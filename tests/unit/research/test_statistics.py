@@ -234,18 +234,20 @@ class TestPositionAndPresence:
     def test_inventory_holds_each_sample_until_the_next(self):
         """2 for one second, −4 for three, then a last sample that stood for no known time."""
         ts = START + np.array([0, 1, 4]) * NS
-        held = statistics.inventory(ts, np.array([2.0, -4.0, 9.0]), unit="BTC", max_abs=9.0, traded=7.0)
+        held = statistics.inventory(
+            ts, np.array([2.0, -4.0, 9.0]), unit="BTC", max_abs=statistics.Measure(9.0), traded=7.0
+        )
         assert held.time_weighted.value == pytest.approx((2 - 12) / 4)
         assert held.time_weighted_abs.value == pytest.approx((2 + 12) / 4)
         assert held.mean.value == pytest.approx(7 / 3)
         assert held.turns.value == 2.0
-        assert held.final == 9.0
+        assert held.final.value == 9.0
 
     def test_largest_position_is_found_between_samples(self):
         """Bought 5 and sold 5 between two flat samples: the risk was there although no sample saw it."""
         equity = equity_of((0, {}), (10, {}))
         fills = fills_of({"ts_recv": START + 2 * NS, "qty": 5.0}, {"ts_recv": START + 3 * NS, "qty": 5.0, "side": -1})
-        assert statistics.position_extremes(equity, fills) == 5.0
+        assert statistics.position_extreme(equity, fills).value == 5.0
 
     def test_quoting_is_weighted_by_time(self):
         """Two-sided 1 s at 200 bp, bid only 2 s, absent 1 s; the last sample has no duration."""
@@ -294,7 +296,7 @@ class TestPerformance:
         """Peak 10 at 1 s, down to 4, back at 10 at 4 s, and down again by 2 until the end."""
         ts, equity = curve([5, 10, 4, 6, 10, 8])
         found = statistics.performance(ts, equity)
-        assert found.max_drawdown == 6.0
+        assert found.max_drawdown.value == 6.0
         assert found.max_drawdown_share.value == 0.6
         assert found.drawdown_ns_max == 3 * NS
 
