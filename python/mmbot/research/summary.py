@@ -82,6 +82,11 @@ class Summary:
     total: Breakdown
     instruments: Mapping[str, Breakdown]
 
+    @property
+    def detail(self) -> Breakdown:
+        """What to show in detail: the whole run, or its only instrument, whose inventory has a unit of its own."""
+        return self.total if len(self.instruments) > 1 else next(iter(self.instruments.values()))
+
     def as_json(self, *, utc: str) -> str:
         """This summary as JSON: sorted keys, ASCII, LF, final newline, floats of 9 significant digits.
 

@@ -49,7 +49,7 @@ def screen(summary: Summary) -> RenderableType:
         parts.append(_titled("Fill probability by what stood before us at join, in own quantities", _queue(total)))
     if len(summary.instruments) > 1:
         parts.append(_titled("By instrument", _instruments(summary)))
-    parts += [_sections(wording.sections(total, currency)), _laws(summary)]
+    parts += [_sections(wording.sections(summary.detail, currency)), _laws(summary)]
     return Group(*(item for part in parts for item in (part, Text(""))))
 
 
@@ -131,22 +131,22 @@ def _markouts(breakdown: Breakdown) -> RenderableType:
     table = _table(
         ("after", "right"),
         ("maker", "right"),
-        ("95 %", "right"),
+        ("± 95 %", "right"),
         ("from price", "right"),
         ("fills", "right"),
         ("taker", "right"),
-        ("95 %", "right"),
+        ("± 95 %", "right"),
         ("fills", "right"),
     )
     for maker, taker in zip(breakdown.markouts_maker, breakdown.markouts_taker, strict=True):
         table.add_row(
             wording.duration(maker.horizon_ns),
             wording.measured(maker.move_bps, "{:+.3f}"),
-            wording.between(maker.interval, "{:+.2f}"),
+            wording.half_width(maker.interval),
             wording.measured(maker.edge_bps, "{:+.3f}"),
             f"{maker.count:,}",
             wording.measured(taker.move_bps, "{:+.3f}"),
-            wording.between(taker.interval, "{:+.2f}"),
+            wording.half_width(taker.interval),
             f"{taker.count:,}",
         )
     return table

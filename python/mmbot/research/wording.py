@@ -117,6 +117,11 @@ def between(interval: Interval | None, form: str = "{:+.3f}") -> str:
     return NOTHING if interval is None else f"[{form.format(interval.low)}, {form.format(interval.high)}]"
 
 
+def half_width(interval: Interval | None) -> str:
+    """Half of a symmetric 95 % interval, to stand behind a ±, or "n/a"."""
+    return NOTHING if interval is None else f"{(interval.high - interval.low) / 2:.3f}"
+
+
 def queue_range(queue_bin: QueueBin) -> str:
     """Where an order stood when it joined, in multiples of its own quantity."""
     if queue_bin.high == 0.0:

@@ -67,6 +67,12 @@ def test_instruments_are_compared_only_when_there_are_several(busy, single):
     assert "By instrument" not in terminal.text(single.summary())
 
 
+def test_details_of_one_instrument_use_its_own_unit(busy, single):
+    """A single position is told in its base; several can only be added as value."""
+    assert re.search(r"Largest\s+0\.\d+ BTC", terminal.text(single.summary()))
+    assert re.search(r"Largest\s+[\d,]+\.\d\d USDT", terminal.text(busy.summary()))
+
+
 def test_print_shows_the_screen(single):
     """print(result) is the plain text of the summary."""
     assert str(single) == terminal.text(single.summary())

@@ -64,7 +64,9 @@ def test_what_is_missing_is_said_to_be():
     """A measure or interval without a value is n/a in every form."""
     nothing = Measure(None, "why")
     assert {wording.percent(nothing), wording.bps(nothing), wording.measured(nothing), wording.between(None)} == {"n/a"}
+    assert wording.half_width(None) == wording.money(nothing, "X") == wording.size(nothing, "X") == "n/a"
     assert wording.between(Interval(-1.0, 2.0)) == "[-1.000, +2.000]"
+    assert wording.half_width(Interval(-1.0, 2.0)) == "1.500"
 
 
 @pytest.mark.parametrize(("low", "high", "said"), [(0, 0.0, "first"), (1, 3.0, "1–3×"), (1000, None, "> 1,000×")])
