@@ -1,0 +1,1 @@
+"""Research: what a run did, measured with its uncertainty, and shown to a person."""

@@ -1,0 +1,172 @@
+"""The result of a run: what happened, as plain frames, and the few ways to look at it.
+
+    result.summary()        the numbers, typed
+    print(result)           the same for a terminal
+    result                  the same in a notebook
+    result.write("out/")    report.html, summary.json and the frames as Parquet
+
+The engine side fills the frames, this side never changes them. Limits: one quote currency per result, and value is
+price × quantity, so inverse contracts are refused rather than shown wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmbot.research import report, statistics, terminal
+from mmbot.research.frames import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, Frames, ResultError
+from mmbot.research.summary import Breakdown, InstrumentFacts, RunFacts, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from mmbot.research.statistics import Attribution, Floats, Integers
+
+__all__ = [
+    "EQUITY_SCHEMA",
+    "FILLS_SCHEMA",
+    "ORDERS_SCHEMA",
+    "TOTAL",
+    "InstrumentFacts",
+    "Result",
+    "ResultError",
+    "RunFacts",
+    "Summary",
+]
+
+TOTAL = "total"
+"""Key of the whole run in `Result.attribution`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """What a run did. Frames as in the schemas of `mmbot.research.frames`; further columns are allowed and ignored.
+
+    `attribution` holds one entry per instrument and one under "total". Raises ResultError when the parts do not fit.
+    """
+
+    run: RunFacts
+    fills: pl.DataFrame
+    orders: pl.DataFrame
+    equity: pl.DataFrame
+    attribution: Mapping[str, Attribution]
+
+    def __post_init__(self) -> None:
+        """Refuse what would be shown wrong."""
+        _check_run(self.run)
+        known = {instrument.symbol for instrument in self.run.instruments}
+        strangers = sorted(set(self.frames.symbols()) - known)
+        if strangers:
+            raise ResultError(f"frames: instruments {strangers} are not in run.instruments {sorted(known)}")
+        expected = {*known, TOTAL}
+        if set(self.attribution) != expected:
+            raise ResultError(f"attribution: expected exactly {sorted(expected)}, got {sorted(self.attribution)}")
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The three frames together, checked."""
+        return Frames(fills=self.fills, orders=self.orders, equity=self.equity)
+
+    @property
+    def currency(self) -> str:
+        """The one quote currency of all money in this result."""
+        return self.run.instruments[0].quote
+
+    def summary(self) -> Summary:
+        """All numbers of the run; computed once."""
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> Summary:
+        return Summary(
+            run=self.run,
+            currency=self.currency,
+            total=self._total(),
+            instruments={instrument.symbol: self._of(instrument) for instrument in self.run.instruments},
+        )
+
+    def _of(self, instrument: InstrumentFacts) -> Breakdown:
+        frames = self.frames.of(instrument.symbol)
+        ts = frames.equity["ts"].to_numpy()
+        inventory = statistics.inventory(
+            ts,
+            frames.equity["position"].to_numpy(),
+            unit=instrument.base,
+            max_abs=statistics.position_extreme(frames.equity, frames.fills),
+            traded=float(frames.fills["qty"].to_numpy().sum()),
+        )
+        return self._breakdown(instrument.symbol, frames, inventory, (ts, frames.equity["equity"].to_numpy()))
+
+    def _total(self) -> Breakdown:
+        ts, equity, exposure = self.frames.equity_curve()
+        inventory = statistics.inventory(
+            ts,
+            exposure,
+            unit=self.currency,
+            max_abs=statistics.largest(exposure),
+            traded=float((self.fills["price"] * self.fills["qty"]).to_numpy().sum()),
+        )
+        return self._breakdown(TOTAL, self.frames, inventory, (ts, equity))
+
+    def _breakdown(
+        self, name: str, frames: Frames, inventory: statistics.Inventory, curve: tuple[Integers, Floats]
+    ) -> Breakdown:
+        return Breakdown(
+            pnl=statistics.pnl_split(self.attribution[name]),
+            fills=statistics.fill_counts(frames.fills),
+            orders=statistics.order_counts(frames.orders, frames.fills.height),
+            markouts_maker=statistics.markouts(frames.fills, maker=True),
+            markouts_taker=statistics.markouts(frames.fills, maker=False),
+            queue=statistics.fill_probability(frames.orders),
+            inventory=inventory,
+            quoting=statistics.quoting(frames.equity),
+            performance=statistics.performance(*curve, days_per_year=self.run.days_per_year),
+        )
+
+    def write(self, directory: str | Path, *, environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+        """Write report.html, summary.json and fills, orders and equity as Parquet; return the paths by name.
+
+        The directory is made if need be and files of the same name are replaced. With `MM_FREEZE_UTC` or
+        `MM_FREEZE_UTC_ISO` in `environ` the same result gives the same bytes.
+        """
+        folder = Path(directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        utc = report.utc_now(environ)
+        texts = {
+            "report.html": report.render(self.summary(), self.frames, utc=utc),
+            "summary.json": self.summary().as_json(utc=utc),
+        }
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        frames = {"fills.parquet": self.fills, "orders.parquet": self.orders, "equity.parquet": self.equity}
+        for name, frame in frames.items():
+            frame.write_parquet(folder / name)
+        return {name: folder / name for name in (*texts, *frames)}
+
+    def __str__(self) -> str:
+        return terminal.text(self.summary())
+
+    def _repr_html_(self) -> str:
+        return report.notebook(self.summary())
+
+
+def _check_run(run: RunFacts) -> None:
+    if not run.instruments:
+        raise ResultError("run.instruments: empty; a run trades at least one instrument")
+    symbols = [instrument.symbol for instrument in run.instruments]
+    if len(set(symbols)) < len(symbols) or TOTAL in symbols:
+        raise ResultError(f"run.instruments: symbols must be unique and not {TOTAL!r}, got {symbols}")
+    quotes = sorted({instrument.quote for instrument in run.instruments})
+    if len(quotes) > 1:
+        raise ResultError(f"run.instruments: quote currencies {quotes} cannot be added; make one result for each")
+    inverse = [instrument.symbol for instrument in run.instruments if instrument.kind.lower() == "inverse"]
+    if inverse:
+        raise ResultError(f"run.instruments: {inverse} are inverse contracts; only linear and spot value is supported")
+    if run.markout_horizon not in statistics.HORIZONS:
+        raise ResultError(f"run.markout_horizon: {run.markout_horizon!r} is none of {list(statistics.HORIZONS)}")
