@@ -1,0 +1,26 @@
+"""What a user says about a run: typed, checked when it is read, and hashed."""
+
+from mmbot.config.load import ConfigError, load
+from mmbot.config.schema import (
+    BacktestConfig,
+    FeesConfig,
+    InstrumentConfig,
+    LatencyConfig,
+    LimitsConfig,
+    OrdersConfig,
+    StrategyConfig,
+    VenueConfig,
+)
+
+__all__ = [
+    "BacktestConfig",
+    "ConfigError",
+    "FeesConfig",
+    "InstrumentConfig",
+    "LatencyConfig",
+    "LimitsConfig",
+    "OrdersConfig",
+    "StrategyConfig",
+    "VenueConfig",
+    "load",
+]

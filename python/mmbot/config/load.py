@@ -1,0 +1,50 @@
+"""From a TOML file to a checked configuration; every mistake with its place and what to do."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from mmbot.config.strict import Strict
+
+Model = TypeVar("Model", bound=Strict)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. The message has one line per mistake: where, and what was expected."""
+
+
+def explain(error: ValidationError, source: str) -> ConfigError:
+    """Turn pydantic's findings into lines that a user can act on."""
+    lines = []
+    for found in error.errors(include_url=False):
+        place = ".".join(str(part) for part in found["loc"]) or "top level"
+        reason = found["msg"].removeprefix("Value error, ")
+        given = found.get("input")
+        shown = "" if isinstance(given, dict | list) or "unknown key" in reason else f" (got {given!r})"
+        lines.append(f"{source}: {place}: {reason}{shown}")
+    return ConfigError("\n".join(lines))
+
+
+def check(model: type[Model], values: object, source: str) -> Model:
+    """Build a model from plain values. Raises ConfigError naming `source` and the key."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise explain(error, source) from None
+
+
+def load(path: str | Path, model: type[Model]) -> Model:
+    """Read a TOML file. Raises ConfigError for a file that is missing, is no TOML, or does not fit the model."""
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; expected a TOML configuration") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is no TOML: {error}") from None
+    return check(model, values, str(path))

@@ -1,0 +1,154 @@
+"""The configuration of a backtest, key by key.
+
+Quantities are decimal strings in units of the instrument (``"0.1"`` BTC), because a binary float is no size; rates are
+basis points; times are milliseconds. What does not fit the instrument's grid is refused when the run is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from mmbot.config.strict import Strict
+
+Decimal = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
+"""A plain non-negative decimal number as text."""
+
+
+class LatencyConfig(Strict):
+    """How long a message is under way: exactly one of the three."""
+
+    constant_ms: Annotated[float, Field(ge=0)] | None = None
+    """Always the same, in ms."""
+    quantiles_ms: list[Annotated[float, Field(ge=0)]] | None = None
+    """Drawn from the distribution with these equally spaced quantiles, minimum first, in ms."""
+    recorded: str | None = None
+    """A CSV file with the columns ts_ns, latency_ns: the row before the time of sending holds."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> LatencyConfig:
+        given = [name for name in ("constant_ms", "quantiles_ms", "recorded") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give exactly one of constant_ms, quantiles_ms, recorded; got {given or 'none'}")
+        return self
+
+
+class FeesConfig(Strict):
+    """Rates in basis points of the notional; a negative maker rate is a rebate."""
+
+    maker_bps: Annotated[float, Field(gt=-1_000, lt=1_000)] = -0.5
+    """For resting orders."""
+    taker_bps: Annotated[float, Field(gt=-1_000, lt=1_000)] = 4.0
+    """For orders that take."""
+    tiers: list[tuple[Decimal, float, float]] | None = None
+    """Instead: (30-day volume from, maker bps, taker bps), the first from "0"."""
+    volume_before: Decimal = "0"
+    """Notional traded before the run that counts for the tier."""
+
+
+class VenueConfig(Strict):
+    """The laws of the simulated venue."""
+
+    queue: Literal["risk_averse", "power", "power2", "power3", "log", "log2", "fifo"] = "power"
+    """Where a resting order stands in line."""
+    queue_n: float | None = None
+    """Exponent of the power laws."""
+    entry: LatencyConfig = LatencyConfig(constant_ms=10.0)
+    """From us to the venue."""
+    response: LatencyConfig = LatencyConfig(constant_ms=10.0)
+    """From the venue to us."""
+    feed: LatencyConfig | None = None
+    """Market data by this law instead of the recorded times."""
+    feed_extra_ms: Annotated[float, Field(ge=0)] = 0.0
+    """Market data later than recorded by so much."""
+    whole_fills: bool = False
+    """A match fills the whole order, whatever its size: what most replay simulators do."""
+    consume_liquidity: bool = True
+    """Displayed liquidity that we took stays taken."""
+    full_book: bool = False
+    """Replay with a second full book at the venue's time: the slow oracle of the default."""
+
+
+class LimitsConfig(Strict):
+    """Hard limits. What would breach one is denied and never retried."""
+
+    position: Decimal
+    """Largest position either way, worst case, in units of the instrument."""
+    order: Decimal
+    """Largest order, likewise."""
+    open_orders: Annotated[int, Field(gt=0)] = 50
+    """Most orders that are not settled."""
+    collar_bps: Annotated[int, Field(gt=0, lt=10_000)] = 100
+    """How far beyond the touch a limit price may be on the aggressive side."""
+    requests_per_second: Annotated[int, Field(gt=0)] = 50
+    """New orders and amends."""
+
+
+class OrdersConfig(Strict):
+    """How what is wanted becomes commands."""
+
+    keep_within_ticks: Annotated[int, Field(ge=0)] = 0
+    """A standing order this near to where one is wanted keeps its place in the queue."""
+    refill_below_percent: Annotated[int, Field(ge=0, le=100)] = 0
+    """A partly filled order is replaced when less than this share of the wanted quantity is left."""
+    amend: bool = False
+    """Move orders by amends rather than by cancel and place."""
+
+
+class InstrumentConfig(Strict):
+    """One instrument of the run."""
+
+    tape: str
+    """A tape's path, or ``sample:NAME`` for one that comes with the package."""
+    limits: LimitsConfig
+    """Hard limits."""
+    fees: FeesConfig = FeesConfig()
+    """Fees."""
+    venue: VenueConfig = VenueConfig()
+    """Laws of the simulated venue."""
+    orders: OrdersConfig = OrdersConfig()
+    """Order handling."""
+    base: str | None = None
+    """Name of the traded unit; taken from the symbol if it can be."""
+    quote: str | None = None
+    """Name of the currency prices are in; likewise."""
+
+
+class StrategyConfig(Strict):
+    """Which strategy, and its own parameters."""
+
+    name: str
+    """A shipped one by name, or your own as ``path/to/file.py:ClassName`` or ``package.module:ClassName``."""
+    params: dict[str, Any] = {}
+    """Its parameters; checked by the strategy's own model."""
+
+
+class BacktestConfig(Strict):
+    """A backtest."""
+
+    instruments: Annotated[list[InstrumentConfig], Field(min_length=1)]
+    """What is traded, in the order in which the strategy sees it."""
+    strategy: StrategyConfig | None = None
+    """Who decides; may be given as an object instead."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    """Seed of everything that is drawn."""
+    sample_ms: Annotated[float, Field(gt=0)] = 1_000.0
+    """How often position, cash and quotes are sampled for the report."""
+    markout: Literal["100ms", "1s", "5s", "30s", "300s"] = "5s"
+    """The horizon that splits adverse selection from inventory in the attribution."""
+
+    @field_validator("instruments")
+    @classmethod
+    def _no_tape_twice(cls, instruments: list[InstrumentConfig]) -> list[InstrumentConfig]:
+        tapes = [instrument.tape for instrument in instruments]
+        if len(set(tapes)) != len(tapes):
+            raise ValueError(f"a tape is given twice: {tapes}")
+        return instruments
+
+    def hash(self) -> str:
+        """One name for this configuration: SHA-256 of its JSON with sorted keys, first 16 hex digits."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
