@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use bars::{Bar, BarField, Bars};
 pub use measures::{Best, imbalance, microprice, order_flow, realised_variance, two_scale_variance};
-pub use spec::{SignalSpec, SpecError};
+pub use spec::SignalSpec;
 
 use flow::Decayed;
 use volatility::{EwmaVolatility, WindowVolatility};
