@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,31 +12,6 @@ __version__: str
 
 # --- ledger ---
 
-class _Terms(Protocol):
-    """What the books need to know of an instrument."""
-
-    @property
-    def venue(self) -> str:
-        """The venue's name: execution ids are unique within it."""
-    @property
-    def symbol(self) -> str:
-        """The instrument's name."""
-    @property
-    def kind(self) -> str:
-        """ "linear", "inverse" or "spot"."""
-    @property
-    def tick(self) -> str:
-        """Minimum price step, as a decimal."""
-    @property
-    def lot(self) -> str:
-        """Minimum size step, as a decimal."""
-    @property
-    def contract(self) -> str:
-        """Value of one unit of quantity, as a decimal."""
-    @property
-    def fee_tiers(self) -> Sequence[tuple[int, int, int]]:
-        """(30-day volume from, maker, taker): volume in units of 10^-12, rates in 10^-8; the first from 0, rising."""
-
 @final
 class Ledger:
     """Double-entry books of fills, fees and funding: prices in ticks, quantities in lots, money in whole 10^-12.
@@ -45,8 +20,8 @@ class Ledger:
     quantity that is not positive, OverflowError for a sum that does not fit; the books are then as they were.
     """
 
-    def __new__(cls, instruments: Sequence[_Terms]) -> Ledger:
-        """Empty books. Raises ValueError for terms that make no sense."""
+    def __new__(cls, instruments: Sequence[Instrument]) -> Ledger:
+        """Empty books."""
     def book_fill(
         self, *, instrument: int, execution: int, side: int, price: int, qty: int, maker: bool, fee: int, ts: int
     ) -> bool:
@@ -91,18 +66,10 @@ class Ledger:
 class Signals:
     """Market measures of one instrument, event by event: the very ones strategies read. Ticks, lots and ns in.
 
-    Each spec is a name or name(key=value, ...), time spans written as 250ms, 1s, 5m, 1h:
-
-        microprice, imbalance
-        order_flow_imbalance(half_life=), trade_flow(half_life=)                        in lots
-        ewma_volatility(half_life=, sample=), realised_volatility(window=, sample=),
-        two_scale_volatility(window=, sample=, subsamples=)                             fraction per root of a second
-        bar_open(interval=), bar_high(), bar_low(), bar_close(), bar_volume()           of the last finished bar
-
-    Raises ValueError for a spec that cannot be read or computed.
+    Raises ValueError for a spec that cannot be computed.
     """
 
-    def __new__(cls, specs: Sequence[str]) -> Signals:
+    def __new__(cls, specs: Sequence[SignalSpec]) -> Signals:
         """Nothing is known yet."""
     def on_touch(self, *, ts: int, bid: int | None, bid_lots: int, ask: int | None, ask_lots: int) -> None:
         """The touch is now this; None where a side is empty."""

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot import signals
+from mmbot._core import SignalSpec
 from mmbot.signals import Signals
 
 SECOND = 1_000_000_000
+HOUR = 3_600 * SECOND
 touches = st.lists(
     st.tuples(
         st.integers(0, SECOND), st.integers(9_000, 10_000), st.integers(1, 9), st.integers(1, 60), st.integers(1, 60)
@@ -26,13 +28,13 @@ def test_running_measures_equal_the_batch_functions(rows: list[tuple[int, int, i
     gaps, bids, spreads, bid_lots, ask_lots = (np.array(column) for column in zip(*rows, strict=True))
     times, asks = np.cumsum(gaps), bids + spreads
     # A half-life of years forgets nothing; a window of years holds everything, once a last touch has filled it.
-    years = 20_000 * 3_600 * SECOND
+    years = 20_000 * HOUR
     running = Signals(
         [
-            "microprice",
-            "imbalance",
-            "order_flow_imbalance(half_life=2000000h)",
-            "realised_volatility(window=20000h, sample=1h)",
+            SignalSpec.microprice(),
+            SignalSpec.imbalance(),
+            SignalSpec.order_flow_imbalance(100 * years),
+            SignalSpec.realised_volatility(years, HOUR),
         ]
     )
     for ts, bid, lots, ask, other in zip(times, bids, bid_lots, asks, ask_lots, strict=True):
@@ -51,7 +53,7 @@ def test_running_measures_equal_the_batch_functions(rows: list[tuple[int, int, i
 
 def test_a_window_forgets_and_divides_by_the_time_that_passed() -> None:
     """A steady zigzag keeps its volatility per root second as the window slides, and a still market has none."""
-    running = Signals(["realised_volatility(window=10s, sample=1s)"])
+    running = Signals([SignalSpec.realised_volatility(10 * SECOND, SECOND)])
     for second in range(30):
         mid = 10_000 + 10 * (second % 2)
         running.on_touch(ts=second * SECOND, bid=mid - 1, bid_lots=1, ask=mid + 1, ask_lots=1)
@@ -64,7 +66,7 @@ def test_a_window_forgets_and_divides_by_the_time_that_passed() -> None:
 
 def test_flows_and_bars_follow_trades_and_time() -> None:
     """Bought minus sold fades by half per half-life; a bar is known once its interval is over."""
-    running = Signals(["trade_flow(half_life=1s)", "bar_high(interval=1s)", "bar_volume(interval=1s)"])
+    running = Signals([SignalSpec.trade_flow(SECOND), SignalSpec.bar(SECOND, "high"), SignalSpec.bar(SECOND, "volume")])
     running.on_trade(ts=0, tick=100, lots=8, side=1)
     running.on_trade(ts=0, tick=103, lots=4, side=-1)
     assert running.values()[0] == 4.0
@@ -76,7 +78,7 @@ def test_flows_and_bars_follow_trades_and_time() -> None:
 
 def test_a_one_sided_market_is_unknown_and_the_hash_sees_it() -> None:
     """Without an ask there is no microprice, and the state is another one."""
-    running = Signals(["microprice"])
+    running = Signals([SignalSpec.microprice()])
     running.on_touch(ts=1, bid=100, bid_lots=1, ask=101, ask_lots=1)
     state = running.state_hash()
     running.on_touch(ts=1, bid=100, bid_lots=1, ask=None, ask_lots=0)
@@ -87,16 +89,15 @@ def test_a_one_sided_market_is_unknown_and_the_hash_sees_it() -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("volatility", "signal 1 cannot be read: .*is no signal; expected one of microprice"),
-        ("trade_flow(window=1s)", r"signal 1 cannot be read: .*must be written with \(half_life=\)"),
-        ("trade_flow(half_life=0s)", "signal 1: half_life must be positive, got 0 ns"),
-        ("realised_volatility(window=1h, sample=1us)", "keeps 3600000000 samples, expected 1 to 1000000"),
+        (SignalSpec.trade_flow(0), "signal 1: half_life must be positive, got 0 ns"),
+        (SignalSpec.realised_volatility(HOUR, 1_000), "keeps 3600000000 samples, expected 1 to 1000000"),
+        (SignalSpec.two_scale_volatility(HOUR, SECOND, 1), "signal 1: two-scale volatility needs at least 2"),
     ],
 )
-def test_a_spec_that_makes_no_sense_is_refused(spec: str, words: str) -> None:
+def test_a_spec_that_makes_no_sense_is_refused(spec: SignalSpec, words: str) -> None:
     """The refusal counts the spec from zero and says what would have been right."""
     with pytest.raises(ValueError, match=words):
-        Signals(["imbalance", spec])
+        Signals([SignalSpec.imbalance(), spec])
 
 
 def test_a_trade_has_a_side() -> None:

@@ -6,9 +6,9 @@
 //! funding received      +amount                            −amount   │
 //! every row sums to zero, in the instrument's settlement currency and in its lots
 //! ```
-//! Per instrument, because cash in one currency never meets another here: linear and spot instruments settle in the quote
-//! currency, inverse ones in the coin. An execution id books once, ever; so does a funding settlement. A booking either
-//! happens as a whole or, on any error, not at all; sums that do not fit are an error, never a wrap.
+//! Per instrument, because cash in one currency never meets another here: linear and spot instruments settle in the
+//! quote currency, inverse ones in the coin. An execution id books once, ever; so does a funding settlement. A
+//! booking either happens as a whole or, on any error, not at all; sums that do not fit are an error, never a wrap.
 //!
 //! Known limitations: a fee is paid in the settlement currency; spot venues that take it out of the bought coin are not
 //! handled. Settlement times are kept for ever: a few a day and instrument.
@@ -202,7 +202,8 @@ fn checked_sum(left: Cash, right: Cash) -> Option<Cash> {
     left.0.checked_add(right.0).and_then(bounded)
 }
 
-/// Whether every intermediate of [`Instrument::notional`] fits its integer, by counting bits; generous, but no real trade comes near.
+/// Whether every intermediate of [`Instrument::notional`] fits its integer, by counting bits; generous, but no real
+/// trade comes near.
 fn value_fits(terms: &Instrument, price: Ticks, qty: Lots) -> bool {
     let bits = |factor: i64| 64 - factor.unsigned_abs().leading_zeros();
     let size = bits(qty.0) + bits(terms.lot.mantissa) + bits(terms.contract.mantissa);
@@ -337,10 +338,12 @@ impl Ledger {
         self.of(id).taker_fills
     }
 
-    /// What the account would hold after trading the position away at the mark, without a fee: `cash + cash_flow(mark, −position)`.
+    /// What the account would hold after trading the position away at the mark, without a fee:
+    /// `cash + cash_flow(mark, −position)`.
     ///
-    /// The mark is given as twice the price in ticks (`bid + ask` for the mid), so that a mid between two ticks is exact.
-    /// The position's value is rounded half to even where it has more decimals than [`Cash`]; realised P&L is equity minus equity.
+    /// The mark is given as twice the price in ticks (`bid + ask` for the mid), so that a mid between two ticks is
+    /// exact. The position's value is rounded half to even where it has more decimals than [`Cash`]; realised P&L is
+    /// equity minus equity.
     ///
     /// # Errors
     /// [`LedgerError`] for an unknown instrument, a mark that is not positive, or a value that does not fit.

@@ -19,7 +19,8 @@ impl RollingVolume {
         Self { hours: vec![(i64::MIN, Cash::ZERO); HOURS] }
     }
 
-    /// The caller has checked that the sum of all volume fits. Volume older than what its slot holds is out of the window already.
+    /// The caller has checked that the sum of all volume fits. Volume older than what its slot holds is out of the
+    /// window already.
     pub(crate) fn add(&mut self, ts: Nanos, notional: Cash) {
         let hour = ts.0.div_euclid(HOUR);
         let slot = &mut self.hours[hour.rem_euclid(HOURS as i64) as usize];

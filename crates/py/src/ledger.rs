@@ -1,7 +1,9 @@
 use mmbot_ledger::{Booked, Fill, Ledger, LedgerError};
-use mmbot_types::{Cash, ContractKind, FeeSchedule, FeeTier, Instrument, InstrumentId, Lots, Nanos, Side, Step, Ticks};
+use mmbot_types::{Cash, InstrumentId, Lots, Nanos, Side, Ticks};
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+
+use crate::data::PyInstrument;
 
 fn ledger_error(error: LedgerError) -> PyErr {
     match error {
@@ -9,33 +11,6 @@ fn ledger_error(error: LedgerError) -> PyErr {
         LedgerError::NotPositive { .. } => PyValueError::new_err(error.to_string()),
         LedgerError::Overflow { .. } => PyOverflowError::new_err(error.to_string()),
     }
-}
-
-fn contract_kind(name: &str) -> PyResult<ContractKind> {
-    match name {
-        "linear" => Ok(ContractKind::Linear),
-        "inverse" => Ok(ContractKind::Inverse),
-        "spot" => Ok(ContractKind::Spot),
-        _ => Err(PyValueError::new_err(format!(r#"kind must be "linear", "inverse" or "spot", got {name:?}"#))),
-    }
-}
-
-/// Reads an instrument from any object that carries its terms by name.
-fn instrument(terms: &Bound<'_, PyAny>) -> PyResult<Instrument> {
-    let text = |name: &str| terms.getattr(name)?.extract::<String>();
-    let step =
-        |name: &str| Step::parse(&text(name)?).map_err(|error| PyValueError::new_err(format!("{name}: {error}")));
-    let tiers: Vec<(i128, i64, i64)> = terms.getattr("fee_tiers")?.extract()?;
-    let tiers = tiers.into_iter().map(|(from, maker, taker)| FeeTier { volume_from: Cash(from), maker, taker });
-    Ok(Instrument {
-        venue: text("venue")?,
-        symbol: text("symbol")?,
-        kind: contract_kind(&text("kind")?)?,
-        tick: step("tick")?,
-        lot: step("lot")?,
-        contract: step("contract")?,
-        fees: FeeSchedule::new(tiers.collect()).map_err(|error| PyValueError::new_err(error.to_string()))?,
-    })
 }
 
 #[pyclass(name = "Ledger", module = "mmbot._core")]
@@ -53,12 +28,11 @@ impl PyLedger {
 #[pymethods]
 impl PyLedger {
     #[new]
-    fn new(instruments: Vec<Bound<'_, PyAny>>) -> PyResult<Self> {
-        Ok(Self(Ledger::new(instruments.iter().map(instrument).collect::<PyResult<_>>()?)))
+    fn new(instruments: Vec<PyRef<'_, PyInstrument>>) -> Self {
+        Self(Ledger::new(instruments.iter().map(|instrument| instrument.inner.clone()).collect()))
     }
 
     #[pyo3(signature = (*, instrument, execution, side, price, qty, maker, fee, ts))]
-    #[allow(clippy::too_many_arguments)] // keywords only: the caller names each
     fn book_fill(
         &mut self,
         instrument: u16,

@@ -1,11 +1,12 @@
 use mmbot_signals::{
-    Best, SignalSpec, Signals, TouchSeen, TradeSeen, imbalance, microprice, order_flow, realised_variance,
-    two_scale_variance,
+    Best, Signals, TouchSeen, TradeSeen, imbalance, microprice, order_flow, realised_variance, two_scale_variance,
 };
 use mmbot_types::{NO_ASK, NO_BID, Nanos, Side};
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+use crate::specs::PySignalSpec;
 
 #[pyfunction]
 #[pyo3(name = "microprice")]
@@ -53,11 +54,8 @@ struct PySignals(Signals);
 #[pymethods]
 impl PySignals {
     #[new]
-    fn new(specs: Vec<String>) -> PyResult<Self> {
-        let read = |(index, text): (usize, &String)| {
-            text.parse().map_err(|error| PyValueError::new_err(format!("signal {index} cannot be read: {error}")))
-        };
-        let specs = specs.iter().enumerate().map(read).collect::<PyResult<Vec<SignalSpec>>>()?;
+    fn new(specs: Vec<PyRef<'_, PySignalSpec>>) -> PyResult<Self> {
+        let specs: Vec<_> = specs.iter().map(|spec| spec.inner).collect();
         Ok(Self(Signals::new(&specs).map_err(|error| PyValueError::new_err(error.to_string()))?))
     }
 

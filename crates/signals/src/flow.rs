@@ -2,7 +2,8 @@
 
 use mmbot_types::Nanos;
 
-/// `Σ amount · 2^(−age / half_life)`: exact forgetting in constant memory, where a sliding window would need a buffer of unknown length.
+/// `Σ amount · 2^(−age / half_life)`: exact forgetting in constant memory, where a sliding window would need a buffer
+/// of unknown length.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Decayed {
     half_life: Nanos,

@@ -4,11 +4,12 @@
 //! touch ──▶ microprice · imbalance · order-flow imbalance · volatility (EWMA, window, two scales)
 //! trade ──▶ trade flow · bars
 //! ```
-//! A strategy declares what it wants ([`SignalSpec`]) and reads one number per spec ([`Signals::value`]); NaN means "not known":
-//! not warm yet, or no two-sided market. All memory is reserved at the start, nothing is allocated per event, and the
-//! logarithms are this build's own (`libm`), so the same events give the same bits on every machine.
+//! A strategy declares what it wants ([`SignalSpec`]) and reads one number per spec ([`Signals::value`]); NaN means
+//! "not known": not warm yet, or no two-sided market. All memory is reserved at the start, nothing is allocated per
+//! event, and the logarithms are this build's own (`libm`), so the same events give the same bits on every machine.
 //!
-//! What is not handled: the clock of a signal never runs back; an event with an older time stamp counts as happening now.
+//! What is not handled: the clock of a signal never runs back; an event with an older time stamp counts as happening
+//! now.
 
 mod bars;
 mod flow;
@@ -22,7 +23,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use bars::{Bar, BarField, Bars};
 pub use measures::{Best, imbalance, microprice, order_flow, realised_variance, two_scale_variance};
-pub use spec::{SignalSpec, SpecError};
+pub use spec::SignalSpec;
 
 use flow::Decayed;
 use volatility::{EwmaVolatility, WindowVolatility};
@@ -79,7 +80,8 @@ pub enum SignalError {
     },
     /// A window holds at least a sample (two scales: two slow steps), and memory stays bounded.
     #[error(
-        "signal {index}: a window of {window} ns with samples of {sample} ns keeps {kept} samples, expected {least} to {MAX_SAMPLES}"
+        "signal {index}: a window of {window} ns with samples of {sample} ns keeps {kept} samples, \
+         expected {least} to {MAX_SAMPLES}"
     )]
     Window {
         /// Which spec, counted from zero.

@@ -1,6 +1,7 @@
 //! The formulas, one market moment at a time: what the incremental signals and the Python face both call.
 
-/// Size-weighted mid: `(bid·ask_size + ask·bid_size) / (bid_size + ask_size)`, in the unit of the prices. NaN for an empty touch.
+/// Size-weighted mid: `(bid·ask_size + ask·bid_size) / (bid_size + ask_size)`, in the unit of the prices. NaN for an
+/// empty touch.
 #[must_use]
 pub fn microprice(bid: f64, bid_size: f64, ask: f64, ask_size: f64) -> f64 {
     (bid * ask_size + ask * bid_size) / (bid_size + ask_size)
@@ -25,7 +26,8 @@ pub struct Best<P> {
     pub ask_size: f64,
 }
 
-/// What one change of the touch adds to order-flow imbalance (Cont, Kukanov and Stoikov 2014, eq. 3), in the unit of the sizes.
+/// What one change of the touch adds to order-flow imbalance (Cont, Kukanov and Stoikov 2014, eq. 3), in the unit of
+/// the sizes.
 ///
 /// Demand that arrives at the bid or leaves the ask is positive.
 #[must_use]
@@ -59,7 +61,8 @@ pub fn realised_variance(log_prices: &[f64], steps: usize) -> f64 {
 
 /// Two-scale realised variance (Zhang, Mykland and Aït-Sahalia 2005) from its two sums of squares.
 ///
-/// `squares_all` runs over the `returns` consecutive returns, `squares_sub` over all overlapping returns of `subsamples` steps.
+/// `squares_all` runs over the `returns` consecutive returns, `squares_sub` over all overlapping returns of
+/// `subsamples` steps.
 /// `adjusted` divides by the small-sample factor. NaN when there are too few returns for the factor to be positive.
 #[must_use]
 pub fn two_scale_variance(

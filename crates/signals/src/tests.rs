@@ -60,7 +60,8 @@ fn trade_flow_is_bought_minus_sold() {
 fn volatility_is_per_root_second_whatever_the_sampling() {
     let specs = [1, 4].map(|k| SignalSpec::RealisedVolatility { window: Nanos(8 * SECOND), sample: Nanos(k * SECOND) });
     let mut signals = Signals::new(&specs).unwrap();
-    // The log price moves by a constant r per second up and down: per-sample returns depend on the sampling, the rate is checked by hand.
+    // The log price moves by a constant r per second up and down: per-sample returns depend on the sampling, the rate
+    // is checked by hand.
     let mids = [20_000, 20_200, 20_000, 20_200, 20_402, 20_200, 20_402, 20_200, 20_000];
     for (second, twice) in mids.iter().enumerate() {
         signals.on_touch(&touch(second as i64 * SECOND, twice / 2 - 1, 1, twice / 2 + 1, 1));

@@ -4,8 +4,8 @@
 //! squares are divided by the time that really passed, never by a count. Returns are of log prices.
 //! Sums of squares are whole numbers of 2^-96: what enters a window leaves it exactly, and no error grows with the run.
 //!
-//! Known limitation: the mid still carries the bounce of the touch, which inflates short samples; [`WindowVolatility`] with
-//! subsamples (two scales) takes that noise out.
+//! Known limitation: the mid still carries the bounce of the touch, which inflates short samples;
+//! [`WindowVolatility`] with subsamples (two scales) takes that noise out.
 
 use std::collections::VecDeque;
 
@@ -81,7 +81,8 @@ impl EwmaVolatility {
     }
 }
 
-/// Realised volatility of the last `window`; with more than one subsample, the two-scale estimate (adjusted for small samples).
+/// Realised volatility of the last `window`; with more than one subsample, the two-scale estimate (adjusted for small
+/// samples).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WindowVolatility {
     window: Nanos,
