@@ -9,6 +9,8 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 
 __version__: str
+SOURCE_HASH: str
+"""128-bit xxh3 over the Rust sources of the core, as hex."""
 
 # --- ledger ---
 
@@ -156,7 +158,7 @@ class Instrument:
         """Exact decimal text of a quantity in lots."""
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
-    def __hash__(self) -> int: ...
+    __hash__ = None  # type: ignore[assignment]
 
 @final
 class Tape:

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("SOURCE_HASH", env!("MMBOT_SOURCE_HASH"))?;
     data::register(module)?;
     ledger::register(module)?;
     matching::register(module)?;
