@@ -18,8 +18,8 @@ class BookUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One book message and its place in the venue's chain of updates.
 
     A delta follows the update `previous_id` directly and ends with `last_id`; a snapshot is the book after `last_id`.
-    Quantity zero deletes a level. `ts_venue` is None where the venue does not say (Binance spot snapshots). `in_stream` is
-    False for a snapshot fetched apart from the updates: those heard before it may be newer than it.
+    Quantity zero deletes a level. `ts_venue` is None where the venue does not say (Binance spot snapshots).
+    `in_stream` is False for a snapshot fetched apart from the updates: those heard before it may be newer than it.
     """
 
     symbol: str

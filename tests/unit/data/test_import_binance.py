@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 import pytest
 import zstandard
-from conftest import T0, delta, line, snapshot, trade
+from binance_lines import T0, delta, line, snapshot, trade
 
 from mmbot._core import Instrument
 from mmbot.data import CaptureError, ClockPolicy, ImportReport, depth, import_binance, levels, open_tape, trades
@@ -147,7 +147,7 @@ def test_a_slow_clock_is_shifted_and_a_distant_recorder_is_not(capture: Capture,
 
 
 def test_every_line_is_accounted_for(btc: Instrument, tmp_path: Path) -> None:
-    """A real capture: each update is applied, skipped, stale, lost or quarantined, and the sums agree with the lines."""
+    """A real capture: each update is applied, skipped, stale or lost, and the sums agree with the lines."""
     report = import_binance([GOLDEN], tmp_path / "a.tape", btc)
     updates = report.updates_applied + report.updates_skipped_before_snapshot + report.updates_stale
     assert updates + report.updates_lost_to_gap == report.lines["delta"]

