@@ -132,7 +132,7 @@ def two_scale_variance(log_prices: NDArray[np.float64], subsamples: int, *, adju
 
 # Tapes and instruments: crates/py/src/data.rs
 
-class TapeError(ValueError):
+class TapeFault(ValueError):  # noqa: N818 (a fault of the world, beside the wire errors)
     """A file that is no tape of ours, or a damaged one. The message names the file or the records, and what to do."""
 
 @final
@@ -197,7 +197,7 @@ class Tape:
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Tape:
-        """Maps a `.tape`, or unpacks a `.tapez` into memory. Raises OSError or TapeError."""
+        """Maps a `.tape`, or unpacks a `.tapez` into memory. Raises OSError or TapeFault."""
     @property
     def instrument(self) -> Instrument: ...
     @property
@@ -212,14 +212,14 @@ class Tape:
     def info(self) -> dict[str, str | int | tuple[int, int] | None]:
         """Instrument, hash, span and all counts."""
     def check(self) -> None:
-        """Reads and checks everything. Raises TapeError at the first fault."""
+        """Reads and checks everything. Raises TapeFault at the first fault."""
     def save(self, path: str | os.PathLike[str]) -> None:
         """Copies the tape in one step: packed if the name ends in `.tapez`, open otherwise."""
     @staticmethod
     def columns(name: str) -> list[tuple[str, str, int]]:
         """Name, NumPy format and byte offset of each column of the section `name`: depth, levels, trades or funding."""
     def bytes(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
-        """Records start to stop of a section as a read-only view of the tape's memory. Raises TapeError if damaged."""
+        """Records start to stop of a section as a read-only view of the tape's memory. Raises TapeFault if damaged."""
     def touch_at(self, ts_venue: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Best bid and ask in ticks at venue times; -2^31 and 2^31 - 1 where a side is empty or unknown."""
 

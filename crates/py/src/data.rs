@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mmbot_tape::{
-    DepthMessage, FundingRecord, Level, MessageKind, Section, Tape, TapeError as Fault, TapeWriter, TradeMessage, copy,
-    pack,
+    DepthMessage, FundingRecord, Level, MessageKind, Section, Tape, TapeError, TapeWriter, TradeMessage, copy, pack,
 };
 use mmbot_types::{CASH_SCALE, Cash, ContractKind, FeeSchedule, FeeTier, Instrument, Side, Step};
 use numpy::ndarray::ArrayView1;
@@ -17,13 +16,13 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyDict;
 
-create_exception!(mmbot._core, TapeError, PyValueError);
+create_exception!(mmbot._core, TapeFault, PyValueError);
 
-fn fault(error: Fault) -> PyErr {
+fn fault(error: TapeError) -> PyErr {
     match error {
-        Fault::Io { .. } => PyOSError::new_err(error.to_string()),
-        Fault::Unfit { .. } => PyValueError::new_err(error.to_string()),
-        _ => TapeError::new_err(error.to_string()),
+        TapeError::Io { .. } => PyOSError::new_err(error.to_string()),
+        TapeError::Unfit { .. } => PyValueError::new_err(error.to_string()),
+        _ => TapeFault::new_err(error.to_string()),
     }
 }
 
@@ -390,7 +389,7 @@ impl PyTape {
 
 /// Adds this room's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("TapeError", module.py().get_type::<TapeError>())?;
+    module.add("TapeFault", module.py().get_type::<TapeFault>())?;
     module.add_class::<PyInstrument>()?;
     module.add_class::<PyTape>()?;
     module.add_class::<PyTapeWriter>()

@@ -30,7 +30,7 @@ Section: TypeAlias = Literal["depth", "levels", "trades", "funding"]
 
 
 def open_tape(path: str | PathLike[str]) -> Tape:
-    """Opens a `.tape` (mapped) or `.tapez` (unpacked into memory). Raises OSError or TapeError."""
+    """Opens a `.tape` (mapped) or `.tapez` (unpacked into memory). Raises OSError or TapeFault."""
     return Tape.open(path)
 
 
@@ -41,7 +41,7 @@ def _dtype(section: Section) -> np.dtype[Any]:
 
 
 def records(tape: Tape, section: Section, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-    """Records `start` to `stop` of a section: a structured, read-only view. Raises TapeError when damaged."""
+    """Records `start` to `stop` of a section: a structured, read-only view. Raises TapeFault when damaged."""
     return tape.bytes(section, start, stop).view(_dtype(section))
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from mmbot import samples
-from mmbot._core import Instrument, Tape, TapeError, TapeWriter
+from mmbot._core import Instrument, Tape, TapeFault, TapeWriter
 from mmbot.data import depth, funding, levels, open_tape, touch, trades
 from mmbot.data import tape as frames
 
@@ -87,9 +87,9 @@ def test_a_flipped_bit_is_found_before_the_records_are_used(btc: Tape, tmp_path:
     path.write_bytes(damaged)
     tape = open_tape(path)
     assert len(frames.records(tape, "depth")) == 6_548
-    with pytest.raises(TapeError, match="trade records from byte 0 are damaged: checksum"):
+    with pytest.raises(TapeFault, match="trade records from byte 0 are damaged: checksum"):
         next(trades(tape))
-    with pytest.raises(TapeError):
+    with pytest.raises(TapeFault):
         tape.check()
 
 
@@ -104,7 +104,7 @@ def test_packed_and_open_forms_convert_into_each_other(tmp_path: Path) -> None:
 def test_wrong_files_and_names_are_refused_clearly(btc: Tape, tmp_path: Path) -> None:
     """A foreign file, a missing one, an unknown section, sample or range: each says what was expected."""
     (tmp_path / "x").write_bytes(b"PAR1 something else entirely")
-    with pytest.raises(TapeError, match="not a tape"):
+    with pytest.raises(TapeFault, match="not a tape"):
         open_tape(tmp_path / "x")
     with pytest.raises(OSError, match="nowhere"):
         open_tape(tmp_path / "nowhere")
