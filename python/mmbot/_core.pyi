@@ -101,15 +101,15 @@ def two_scale_variance(log_prices: NDArray[np.float64], subsamples: int, *, adju
 
 # Tapes and instruments: crates/py/src/data.rs
 
-class TapeFault(ValueError):
+class TapeFault(ValueError):  # noqa: N818 (a fault of the world, beside the wire errors)
     """A file that is no tape of ours, or a damaged one. The message names the file or the records, and what to do."""
 
 @final
 class Instrument:
     """One tradable thing at one venue: its grid, its contract, its fees.
 
-    `kind` is "linear", "inverse" or "spot"; `tick`, `lot` and `contract` (value of one unit) are decimal strings; `maker` and
-    `taker` are rates in 10^-8 of the notional (0.5 bp is 5_000, a rebate is negative), or `tiers` lists
+    `kind` is "linear", "inverse" or "spot"; `tick`, `lot` and `contract` (value of one unit) are decimal strings;
+    `maker` and `taker` are rates in 10^-8 of the notional (0.5 bp is 5_000, a rebate is negative), or `tiers` lists
     (30-day volume from, maker, taker) with the first at volume "0". Raises ValueError for terms that make no sense.
     """
 
@@ -162,7 +162,7 @@ class Instrument:
 
 @final
 class Tape:
-    """An open tape: immutable integer records, read in place. Blocks are checked against their checksums before first use."""
+    """An open tape: immutable integer records, read in place. Each block is checked before its first use."""
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Tape:
@@ -188,13 +188,13 @@ class Tape:
     def columns(name: str) -> list[tuple[str, str, int]]:
         """Name, NumPy format and byte offset of each column of the section `name`: depth, levels, trades or funding."""
     def bytes(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
-        """Records start to stop of a section as a read-only view of the tape's memory. Raises TapeFault when damaged."""
+        """Records start to stop of a section as a read-only view of the tape's memory. Raises TapeFault if damaged."""
     def touch_at(self, ts_venue: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Best bid and ask in ticks at venue times; -2^31 and 2^31 - 1 where a side is empty or unknown."""
 
 @final
 class TapeWriter:
-    """Writes a tape message by message, in receive order, with bounded memory. Nothing exists under `path` before `finish`."""
+    """Writes a tape in receive order, with bounded memory. Nothing exists under `path` before `finish`."""
 
     def __new__(cls, path: str | os.PathLike[str], instrument: Instrument) -> TapeWriter: ...
     def depth(

@@ -58,7 +58,7 @@ def _one_clear_line() -> Iterator[None]:
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0917 (typer reads options from parameters)
     sources: Annotated[
         list[Path], typer.Argument(help="Recording: plain, .gz or .zst; several are one session in order.")
     ],

@@ -10,7 +10,7 @@ import msgspec
 import zstandard
 
 LINE_BYTES_MAX = 64 << 20
-"""Longer than any frame of any venue; what exceeds it is cut there, so that a file without line ends can not fill the memory."""
+"""Longer than any frame of any venue; lines are cut here, so that a file without line ends can not fill the memory."""
 
 
 class CaptureError(ValueError):
@@ -18,7 +18,7 @@ class CaptureError(ValueError):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """One line: its place (file index and number from 1, for the reader of a quarantine) and its bytes without the line end."""
+    """One line: its place (index of the file, number from 1) and its bytes without the line end."""
 
     source: int
     number: int

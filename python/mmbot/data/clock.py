@@ -1,9 +1,9 @@
 """How far the recorder's clock is off, seen from the messages alone.
 
-No message arrives before it was sent, so the lower envelope of `ts_recv - ts_venue` is the least latency plus the clock error.
-An envelope below the base latency proves a clock behind the venue's: receive times are then shifted so that the least latency
-is the base. One above it may be honest distance and is left alone, unless the policy says otherwise. A drift is reported, not
-removed: over the minutes of one file it can not be told from a change of the network.
+No message arrives before it was sent, so the lower envelope of `ts_recv - ts_venue` is the least latency plus the clock
+error. An envelope below the base latency proves a clock behind the venue's: receive times are then shifted so that the
+least latency is the base. One above it may be honest distance and is left alone, unless the policy says otherwise. A
+drift is reported, not removed: over the minutes of one file it can not be told from a change of the network.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class ClockPolicy:
 
 
 class ClockShift(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found and what is added to every receive time. Times in ns; `drift_ppb` is recorder against venue, parts per 10^9."""
+    """What is added to every receive time, and why. Times in ns; `drift_ppb` is recorder against venue, per 10^9."""
 
     shift_ns: int
     least_latency_ns: int | None
@@ -56,8 +56,8 @@ class ClockEnvelope:
     def shift(self, policy: ClockPolicy) -> ClockShift:
         """The shift under `policy`.
 
-        A window further than five median deviations (at least 1 ms) below the robust line through all windows is an outlier, such
-        as a frame with a mistaken time, and does not move the clock.
+        A window further than five median deviations (at least 1 ms) below the robust line through all windows is an
+        outlier, such as a frame with a mistaken time, and does not move the clock.
         """
         base = policy.base_latency_ns
         if not self.least:
@@ -86,7 +86,7 @@ class ClockEnvelope:
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Median of the slopes between each point and the one half the data later (Theil 1950, in its complete-pairs form)."""
+    """Median slope between each point and the one half the data later (Theil 1950, incomplete method)."""
     half = (len(x) + 1) // 2
     if half == len(x):
         return 0.0

@@ -1,8 +1,8 @@
 """Recordings of market data become tapes.
 
-Two passes over the recording, line by line: the first finds the clock shift, the second writes. What can not be trusted is
-never dropped in silence: it goes to `<tape>.quarantine.jsonl` with its line and reason, and a book update that had to be refused
-leaves a gap on the tape, because a book without it would be wrong until the next snapshot.
+Two passes over the recording, line by line: the first finds the clock shift, the second writes. What can not be trusted
+is never dropped in silence: it goes to `<tape>.quarantine.jsonl` with its line and reason, and a book update that had
+to be refused leaves a gap on the tape, because a book without it would be wrong until the next snapshot.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ from mmbot.data.instruments import FeeProfile
 from mmbot.data.tape import NO_ASK, NO_BID, records
 from mmbot.venues.binance import wire as binance_wire
 from mmbot.venues.bybit import wire as bybit_wire
-from mmbot.venues.records import BookUpdate, Malformed, PublicTrade, Record, Skipped, Ticker
+from mmbot.venues.records import BookUpdate, PublicTrade, Record, Skipped, Ticker, WireError
 
 EARLY_NS_MAX = 1_000_000_000
 LATE_NS_MAX = 3_600_000_000_000
@@ -141,7 +141,7 @@ class _Import:
         """Marks the book as unknown, once until the next snapshot."""
         if self.book_id is not None:
             self.book_id = None
-            # A time that is itself in doubt is not used: clocks only move forward, so zero means "as late as the last message".
+            # A time in doubt is not used: clocks only move forward, so zero means "as late as the last message".
             self.writer.depth(ts_recv, ts_venue or 0, "gap", [], [])
 
     def _write(self, line: Line, ts_recv: int, ts_venue: int, update: BookUpdate) -> bool:
@@ -153,7 +153,7 @@ class _Import:
         return True
 
     def _snapshot(self, line: Line, ts_recv: int, snapshot: BookUpdate) -> None:
-        """Replaces the book, then applies what was waiting for it: the first must straddle it, at the snapshot's receive time."""
+        """Replaces the book, then applies what waited for it, at its receive time; the first must straddle it."""
         ts_venue = snapshot.ts_venue
         if ts_venue is None:  # the latest update it contains, else the first it does not, else when it was heard
             times = [update.ts_venue for _, update in self.waiting if update.ts_venue is not None]
@@ -163,13 +163,19 @@ class _Import:
         if not self._write(line, ts_recv, ts_venue, snapshot):
             self.waiting = waiting
             return
+        newer = [] if snapshot.in_stream else [one for one in waiting if one[1].last_id > snapshot.last_id]
+        self._pass_over(len(waiting) - len(newer))
         self.report.snapshots += 1
         self.book_id, self.following = snapshot.last_id, False
-        for held, update in waiting:
-            if update.last_id <= snapshot.last_id:
-                self.report.updates_skipped_before_snapshot += 1
-            else:
-                self._delta(held, ts_recv, update)
+        for held, update in newer:
+            self._delta(held, ts_recv, update)
+
+    def _pass_over(self, count: int) -> None:
+        """Counts updates that waited and are not wanted any more: before the first snapshot, or lost to a gap."""
+        if self.report.snapshots == 0:
+            self.report.updates_skipped_before_snapshot += count
+        else:
+            self.report.updates_lost_to_gap += count
 
     def _delta(self, line: Line, ts_recv: int, update: BookUpdate) -> None:
         """Applies an update that follows the book; one that does not is a gap, and waits for a snapshot."""
@@ -192,7 +198,7 @@ class _Import:
         self.waiting.append((line, update))
         if len(self.waiting) > WAITING_MAX:
             self.waiting.popleft()
-            self.report.updates_lost_to_gap += 1
+            self._pass_over(1)
 
     def _trade(self, line: Line, ts_recv: int, trade: PublicTrade) -> None:
         try:
@@ -224,11 +230,7 @@ class _Import:
         """Names the tape and completes the report from the finished file."""
         self.writer.finish()
         report, tape = self.report, Tape.open(self.path)
-        lost = len(self.waiting)
-        if report.snapshots == 0:
-            report.updates_skipped_before_snapshot += lost
-        else:
-            report.updates_lost_to_gap += lost
+        self._pass_over(len(self.waiting))
         seen = tape.info()
         for name in ("gaps", "crossed", "repeated_levels", "recv_corrections", "venue_corrections", "events"):
             setattr(report, name, seen[name])
@@ -243,7 +245,7 @@ class _Import:
 
 
 def _rounded(text: str, step: str) -> int:
-    """Whole steps nearest to a decimal, half to even. A mark price is an index, not a quote, and need not be on the grid."""
+    """Whole steps nearest to a decimal, half to even: a mark price is an index and need not be on the grid."""
     try:
         value = Decimal(text)
         if not value.is_finite():
@@ -269,7 +271,7 @@ def _split_binance(line: Line, symbol: str) -> Decoded:
         return Refused(line, "malformed line", "expected `<receive time in ns> <json>`")
     try:
         records = binance_wire.decode(frame, symbol)
-    except Malformed as error:
+    except WireError as error:
         return Refused(line, "malformed frame", str(error))
     return Heard(line, int(stamp), "", records)
 
@@ -287,7 +289,7 @@ _RECORDER_LINE = msgspec.json.Decoder(_RecorderLine)
 
 
 class _BybitRecording:
-    """State of reading a recorder file: which connection carries which category, and the grids the bootstrap calls told."""
+    """What a recorder file told so far: which connection carries which category, and the grids."""
 
     def __init__(self) -> None:
         self.categories: dict[str, str] = {}
@@ -308,7 +310,7 @@ class _BybitRecording:
                 return Refused(line, "unknown connection", f"no connect line for {said.conn!r} before its frames")
             records = bybit_wire.decode(said.data.encode())
             return Heard(line, int(said.ts * 1_000_000_000), self.categories[said.conn], records)
-        except Malformed as error:
+        except WireError as error:
             return Refused(line, "malformed frame", str(error))
         except (msgspec.DecodeError, UnicodeError, InvalidOperation, OverflowError, ValueError) as error:
             return Refused(line, "malformed line", str(error))
@@ -373,10 +375,10 @@ def import_binance(
     *,
     clock: ClockPolicy | None = None,
 ) -> ImportReport:
-    """Imports captures of `<local ns> <json>` lines (streams depth, trade, bookTicker; REST snapshot in line) of one instrument.
+    """Imports captures of one instrument: `<local ns> <json>` lines of streams, with REST snapshots in line.
 
-    Several sources are one session in order. The result is `out` (`.tape`, or packed `.tapez`) and, if anything was refused,
-    `<out>.quarantine.jsonl`. Deterministic: the same input gives the same bytes.
+    Several sources are one session in order. The result is `out` (`.tape`, or packed `.tapez`) and, if anything was
+    refused, `<out>.quarantine.jsonl`. Deterministic: the same input gives the same bytes.
 
     Raises:
         CaptureError: A source is missing or empty, or holds nothing of the instrument.
@@ -403,10 +405,10 @@ def import_bybit(
     form: Literal["tape", "tapez"] = "tape",
     clock: ClockPolicy | None = None,
 ) -> list[ImportReport]:
-    """Imports a recorder file of raw Bybit v5 frames, `{"t", "conn", "ts", "data"}` per line, into one tape per instrument.
+    """Imports raw Bybit v5 frames, `{"t", "conn", "ts", "data"}` per line, into one tape per instrument.
 
-    Tapes are named `bybit-<category>-<symbol>.<form>` in the directory `out`, which is made if missing; grids come from the
-    instruments-info answers in the recording. Refused lines go to `bybit.quarantine.jsonl` there.
+    Tapes are named `bybit-<category>-<symbol>.<form>` in the directory `out`, which is made if missing; grids come from
+    the instruments-info answers in the recording. Refused lines go to `bybit.quarantine.jsonl` there.
 
     Raises:
         CaptureError: The source is missing or empty, holds no book or trades, or has an instrument without its grid.

@@ -11,8 +11,8 @@ from mmbot.data.clock import ClockShift
 class ImportReport(msgspec.Struct, kw_only=True):
     """Result of one import. Times in ns, touch in decimal strings, `bytes_per_event` over the tape's file.
 
-    `lines` counts by kind what was read; each book update is then in exactly one of applied, skipped_before_snapshot, stale
-    (at or before a snapshot, or repeated), lost_to_gap (unknown book, waiting for a snapshot) or quarantined.
+    `lines` counts by kind what was read; each book update is then in exactly one of applied, skipped_before_snapshot,
+    stale (at or before a snapshot, or repeated), lost_to_gap (unknown book, waiting for a snapshot) or quarantined.
     """
 
     tape: str

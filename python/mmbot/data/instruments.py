@@ -31,7 +31,7 @@ FEE_PROFILES = {
 BINANCE_GRIDS = {
     ("usdm", "BTCUSDT"): ("0.1", "0.001"),
     ("usdm", "ETHUSDT"): ("0.01", "0.001"),
-    ("spot", "BTCUSDT"): ("0.01", "0.00001"),
+    ("spot", "BTCUSDT"): ("0.01", "0.000001"),  # LOT_SIZE is 0.00001, but older orders still rest on a finer grid
 }
 """Tick and lot by (market, symbol), from exchangeInfo of August 2024: captures do not carry them."""
 

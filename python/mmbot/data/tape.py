@@ -1,7 +1,8 @@
 """A tape as NumPy records and Polars frames.
 
-Records are views of the mapped file. Frames come in chunks of messages, so that a tape of any size can be read with little memory:
-each chunk is a frame of its own, and `pl.concat` of all of them is the whole. `DataFrame.to_arrow` gives Arrow.
+Records are views of the mapped file. Frames come in chunks of messages, so that a tape of any size can be read with
+little memory: each chunk is a frame of its own, and `pl.concat` of all of them is the whole. `DataFrame.to_arrow` gives
+Arrow.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,17 +41,17 @@ def _dtype(section: Section) -> np.dtype[Any]:
 
 
 def records(tape: Tape, section: Section, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-    """Records `start` to `stop` of a section: a structured, read-only view without copy. Raises TapeFault when damaged."""
+    """Records `start` to `stop` of a section: a structured, read-only view. Raises TapeFault when damaged."""
     return tape.bytes(section, start, stop).view(_dtype(section))
 
 
 def depth(tape: Tape) -> Iterator[pl.DataFrame]:
-    """Book messages: ts_recv, ts_venue (ns), kind, first level, n_bid, n_ask, bid, ask (ticks; null where empty or unknown)."""
+    """Book messages: both clocks (ns), kind, first_level, n_bid, n_ask, bid, ask (ticks; null if empty or unknown)."""
     return _chunks(tape, "depth", _depth_frame)
 
 
 def touch(tape: Tape) -> Iterator[pl.DataFrame]:
-    """Best bid and ask after each book message that changed them: ts_recv, ts_venue (ns), bid, ask (ticks; null if unknown)."""
+    """Best bid and ask wherever a book message changed them: both clocks (ns), bid, ask (ticks; null if unknown)."""
     before: tuple[int, int] | None = None
     for rows in _rows(tape, "depth"):
         pairs = np.stack([rows["bid"], rows["ask"]])
@@ -83,7 +84,7 @@ def levels(tape: Tape) -> Iterator[pl.DataFrame]:
 
 
 def trades(tape: Tape) -> Iterator[pl.DataFrame]:
-    """Public trades: ts_recv, ts_venue (ns), tick, lots, aggressor, and the depth messages before each in either order."""
+    """Public trades: both clocks (ns), tick, lots, aggressor, and the depth messages before it in either order."""
     return _chunks(tape, "trades", _trades_frame)
 
 

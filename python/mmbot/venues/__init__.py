@@ -1,1 +1,1 @@
-"""Places that take our orders: for each, a pure wire (bytes to records and back) and a session that does all the I/O."""
+"""Places that take our orders: each with a pure wire (bytes to records and back) and a session that does the I/O."""

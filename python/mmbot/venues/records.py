@@ -10,7 +10,7 @@ import msgspec
 Levels: TypeAlias = list[tuple[str, str]]
 
 
-class Malformed(ValueError):
+class WireError(ValueError):
     """A frame that does not say what its venue documents. The message names the field."""
 
 
@@ -19,6 +19,7 @@ class BookUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
     A delta follows the update `previous_id` directly and ends with `last_id`; a snapshot is the book after `last_id`.
     Quantity zero deletes a level. `ts_venue` is None where the venue does not say (Binance spot snapshots).
+    `in_stream` is False for a snapshot fetched apart from the updates: those heard before it may be newer than it.
     """
 
     symbol: str
@@ -28,6 +29,7 @@ class BookUpdate(msgspec.Struct, frozen=True, kw_only=True):
     last_id: int
     bids: Levels
     asks: Levels
+    in_stream: bool = True
 
 
 class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,12 +1,13 @@
 """Binance public streams, USD-M futures and spot: bytes to records, pure.
 
 Source: Binance USD-M and spot API documents, "How to manage a local order book correctly". A futures delta names its
-predecessor (`pu`); a spot delta follows `U - 1`. Futures carry the matching engine's time `T`, spot depth only the event time `E`.
+predecessor (`pu`); a spot delta follows `U - 1`. Futures carry the matching engine's time `T`, spot depth only the
+event time `E`.
 """
 
 import msgspec
 
-from mmbot.venues.records import BookUpdate, Levels, Malformed, PublicTrade, Record, Skipped
+from mmbot.venues.records import BookUpdate, Levels, PublicTrade, Record, Skipped, WireError
 
 NS_PER_MS = 1_000_000
 
@@ -58,13 +59,13 @@ def decode(frame: bytes, symbol: str = "") -> list[Record]:
         symbol: What a REST snapshot is of; it does not say so itself.
 
     Raises:
-        Malformed: The frame is not JSON, or lacks a documented field, or has it with another type.
+        WireError: The frame is not JSON, or lacks a documented field, or has it with another type.
     """
     try:
         envelope = _ENVELOPE.decode(frame)
         if envelope.stream is None:
             if envelope.lastUpdateId is None:
-                raise Malformed("neither a stream frame (no `stream`) nor a snapshot (no `lastUpdateId`)")
+                raise WireError("neither a stream frame (no `stream`) nor a snapshot (no `lastUpdateId`)")
             return [_snapshot(_SNAPSHOT.decode(frame), symbol)]
         channel = envelope.stream.partition("@")[2].partition("@")[0]
         match channel:
@@ -75,12 +76,12 @@ def decode(frame: bytes, symbol: str = "") -> list[Record]:
             case _:
                 return [Skipped(kind=channel or "unnamed stream")]
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"Binance frame: {error}") from error
+        raise WireError(f"Binance frame: {error}") from error
 
 
 def _depth(said: _Depth) -> BookUpdate:
     if said.u < said.U:
-        raise Malformed(f"Binance depth: last update id {said.u} is before the first {said.U}")
+        raise WireError(f"Binance depth: last update id {said.u} is before the first {said.U}")
     return BookUpdate(
         symbol=said.s,
         kind="delta",
@@ -101,6 +102,7 @@ def _snapshot(said: _Snapshot, symbol: str) -> BookUpdate:
         last_id=said.lastUpdateId,
         bids=said.bids,
         asks=said.asks,
+        in_stream=False,
     )
 
 

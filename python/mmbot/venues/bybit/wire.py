@@ -1,15 +1,16 @@
 """Bybit v5 public streams and instrument terms: bytes to records, pure.
 
-Source: Bybit v5 documents, WebSocket public channels `orderbook`, `publicTrade`, `tickers`, and GET /v5/market/instruments-info.
-`cts` is the matching engine's time (it joins with a trade's `T`), `ts` the gateway's. Update ids count up by one per delta of a
-topic; an update with id 1 is a restart of the service and replaces the book, whatever its type says.
+Source: Bybit v5 documents, WebSocket public channels `orderbook`, `publicTrade`, `tickers`, and GET
+/v5/market/instruments-info. `cts` is the matching engine's time (it joins with a trade's `T`), `ts` the gateway's.
+Update ids count up by one per delta of a topic; an update with id 1 is a restart of the service and replaces the book,
+whatever its type says.
 """
 
 from typing import Literal
 
 import msgspec
 
-from mmbot.venues.records import BookUpdate, Levels, Malformed, PublicTrade, Record, Skipped, Ticker
+from mmbot.venues.records import BookUpdate, Levels, PublicTrade, Record, Skipped, Ticker, WireError
 
 NS_PER_MS = 1_000_000
 
@@ -93,7 +94,7 @@ def decode(frame: bytes) -> list[Record]:
     """Records of one public WebSocket frame.
 
     Raises:
-        Malformed: The frame is not JSON, or lacks a documented field, or has it with another type.
+        WireError: The frame is not JSON, or lacks a documented field, or has it with another type.
     """
     try:
         envelope = _ENVELOPE.decode(frame)
@@ -110,16 +111,16 @@ def decode(frame: bytes) -> list[Record]:
             case _:
                 return [Skipped(kind=channel)]
     except (msgspec.DecodeError, UnicodeDecodeError, OverflowError) as error:
-        raise Malformed(f"Bybit frame: {error}") from error
+        raise WireError(f"Bybit frame: {error}") from error
 
 
 def _book(envelope: _Envelope) -> BookUpdate:
     said = _BOOK.decode(envelope.data)
     if envelope.type not in ("snapshot", "delta"):
-        raise Malformed(f"Bybit orderbook: type {envelope.type!r} is neither snapshot nor delta")
+        raise WireError(f"Bybit orderbook: type {envelope.type!r} is neither snapshot nor delta")
     ts = envelope.ts if envelope.cts is None else envelope.cts
     if ts is None:
-        raise Malformed("Bybit orderbook: neither `cts` nor `ts`")
+        raise WireError("Bybit orderbook: neither `cts` nor `ts`")
     snapshot = envelope.type == "snapshot" or said.u == 1
     return BookUpdate(
         symbol=said.s,
@@ -146,10 +147,10 @@ def _trade(said: _Trade) -> PublicTrade:
 def _ticker(envelope: _Envelope) -> Ticker:
     said = _TICKER.decode(envelope.data)
     if envelope.ts is None:
-        raise Malformed("Bybit tickers: no `ts`")
+        raise WireError("Bybit tickers: no `ts`")
     following = said.nextFundingTime or None  # spot and expiring contracts say ""
     if following is not None and not (following.isascii() and following.isdigit()):
-        raise Malformed(f"Bybit tickers: nextFundingTime {following!r} is not a time in milliseconds")
+        raise WireError(f"Bybit tickers: nextFundingTime {following!r} is not a time in milliseconds")
     return Ticker(
         symbol=said.symbol,
         ts_venue=envelope.ts * NS_PER_MS,
@@ -163,20 +164,20 @@ def decode_terms(answer: bytes) -> list[Terms]:
     """Terms of every instrument in one page of GET /v5/market/instruments-info.
 
     Raises:
-        Malformed: The answer is an error of the venue, or lacks a documented field.
+        WireError: The answer is an error of the venue, or lacks a documented field.
     """
     try:
         said = _ANSWER.decode(answer)
         if said.retCode != 0:
-            raise Malformed(f"Bybit instruments-info: retCode {said.retCode}: {said.retMsg}")
+            raise WireError(f"Bybit instruments-info: retCode {said.retCode}: {said.retMsg}")
         page = _PAGE.decode(said.result)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"Bybit instruments-info: {error}") from error
+        raise WireError(f"Bybit instruments-info: {error}") from error
     return [_terms(page.category, listed) for listed in page.list]
 
 
 def _terms(category: str, listed: _Listed) -> Terms:
     lot = listed.lotSizeFilter.qtyStep or listed.lotSizeFilter.basePrecision
     if lot is None:
-        raise Malformed(f"Bybit instruments-info: {listed.symbol} has neither qtyStep nor basePrecision")
+        raise WireError(f"Bybit instruments-info: {listed.symbol} has neither qtyStep nor basePrecision")
     return Terms(category=category, symbol=listed.symbol, tick=listed.priceFilter.tickSize, lot=lot)
