@@ -370,3 +370,78 @@ class Replay:
     def commands_hash(self, seat: int) -> int: ...
     def state_hash(self, seat: int) -> int: ...
     def check_invariants(self) -> None: ...
+
+# --- matching ---
+
+@final
+class QueueTracker:
+    """Where an order of ours stands in line, and when trades reach it; the very law the simulated venue uses.
+
+    model: "risk_averse", "power", "power2", "power3", "log", "log2" or "fifo". Quantities are in any one unit;
+    the log laws depend on which.
+    """
+
+    def __new__(
+        cls, model: str, *, side: str | int, ahead: float, qty: float | None = None, n: float | None = None
+    ) -> QueueTracker:
+        """Join with `ahead` in front, bringing `qty` (default 1).
+
+        n: exponent, above 0 to 16; default 2 for power and power2, 3 for power3.
+
+        Raises ValueError for an unknown model or side, or a quantity that is no number, negative or above 1e15.
+        """
+    def on_trade(self, qty: float) -> None:
+        """A public trade at our price: it eats from the front, and what goes past our place fills us."""
+    def on_depth(self, new_level_qty: float) -> None:
+        """The quantity now displayed at our price, ours not counted. What trades do not explain was cancelled."""
+    def on_cancel(self, qty: float, ahead: bool) -> None:
+        """A cancel whose place is known. Only for "fifo"; the next on_depth does not count it again."""
+    @property
+    def side(self) -> str:
+        """ "buy" or "sell"."""
+    @property
+    def ahead(self) -> float:
+        """Quantity in front of us; negative once trades went past our place."""
+    @property
+    def filled(self) -> bool:
+        """Whether trades went past our place, by however little. Depth changes never fill."""
+    @property
+    def filled_qty(self) -> float:
+        """How much went past, at most our quantity."""
+
+@final
+class MatchingBook:
+    """Price-time matching: see mmbot.sim.MatchingBook. Fills are (maker id, taker id, price in ticks, lots)."""
+
+    def __new__(cls, self_trade: str = "allow") -> MatchingBook:
+        """An empty book."""
+    def add(
+        self,
+        order_id: int,
+        side: str | int,
+        price_ticks: int,
+        qty_lots: int,
+        *,
+        tif: str = "gtc",
+        post_only: bool = False,
+        owner: int = 0,
+    ) -> list[tuple[int, int, int, int]]:
+        """A limit order."""
+    def market(self, side: str | int, qty_lots: int, *, owner: int = 0) -> list[tuple[int, int, int, int]]:
+        """A market order."""
+    def amend(
+        self, order_id: int, price_ticks: int, qty_lots: int, *, post_only: bool = False
+    ) -> list[tuple[int, int, int, int]]:
+        """New price and open quantity of a resting order."""
+    def cancel(self, order_id: int) -> int:
+        """Take an order out; returns the lots it had left."""
+    def ahead(self, order_id: int) -> int:
+        """Lots in front of an order at its price."""
+    def best(self) -> tuple[int | None, int | None]:
+        """Best bid and ask in ticks."""
+    def depth(self, side: str | int, levels: int | None = None) -> list[tuple[int, int]]:
+        """(price in ticks, lots) from the touch outward."""
+    def state_hash(self) -> int:
+        """One number for all orders and their priority."""
+    def __len__(self) -> int: ...
+    def __contains__(self, order_id: int, /) -> bool: ...

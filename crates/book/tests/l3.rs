@@ -1,4 +1,5 @@
 //! The book by order against its twin, and its rules of priority.
+#![allow(clippy::unwrap_used)] // a test may stop at once
 
 use mmbot_book::reference::L3Reference;
 use mmbot_book::{BookError, L3Book, RestingOrder};

@@ -4,6 +4,7 @@
 //! is cancelled at rate θ; our own orders are patient. Rates are those the paper estimates for Sky Perfect at distance one. The paper's
 //! own tables come from a numerical Laplace inversion; the values here solve the same equations exactly (sparse linear systems).
 //! In each trial a FIFO queue tracker sees the same flow and must place our order exactly where the book has it.
+#![allow(clippy::unwrap_used)] // a test may stop at once
 
 use mmbot_book::RestingOrder;
 use mmbot_sim::{LimitOrder, MatchingBook, QueueModel, QueuePosition, SelfTrade};

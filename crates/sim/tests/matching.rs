@@ -1,4 +1,5 @@
 //! Price-time matching, as a trader would check it.
+#![allow(clippy::unwrap_used)] // a test may stop at once
 
 use mmbot_book::{BookError, RestingOrder};
 use mmbot_sim::{Fill, LimitOrder, MatchError, MatchingBook, SelfTrade};
