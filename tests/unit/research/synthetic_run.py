@@ -1,6 +1,6 @@
 """A small market maker on a random walk, whose every number can be recomputed: the results that the tests look at."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import polars as pl
@@ -120,68 +120,97 @@ def result_of(fills=(), orders=(), equity=(), attribution=None, run=None):
 
 
 def simulate(symbol, seed, *, seconds, price, qty, horizon="mid_5s"):
-    """Quote around a random walk, lean against the position, be filled and be picked off; books kept by hand."""
+    """Quote around a random walk, lean against the position, be filled and be picked off."""
     random = np.random.default_rng(seed)
     steps = seconds * 10
     mid = price + np.round(np.cumsum(random.normal(0, price * 1.2e-5, steps)), 2)
-    half = price * 1e-4
-    cash = position = fees = 0.0
-    fills, orders, equity = [], [], []
+    desk = Desk(symbol=symbol, qty=qty, half=price * 1e-4, mid=mid)
     for step in range(steps - 1):
-        now = START + step * STEP
-        skew = -position / qty * half * 0.12
-        bid, ask = round(mid[step] - half + skew, 2), round(mid[step] + half + skew, 2)
         quoting = step % 600 >= 20
         if step % 10 == 0:
-            equity.append(
-                equity_row(
-                    ts=now, instrument=symbol, bid=mid[step] - half, ask=mid[step] + half, mid=mid[step],
-                    position=position, cash=cash, equity=cash + position * mid[step], fees=fees,
-                    quote_bid=bid if quoting else None, quote_ask=ask if quoting else None,
-                )
-            )  # fmt: skip
-        if not quoting:
-            continue
-        urge = (mid[step + 1] - mid[step]) / half
-        taker = random.random() < 0.004 and abs(position) > 2 * qty
-        for side, level in ((1, bid), (-1, ask)):
-            ahead = float(random.integers(0, 40)) * qty
-            hit = random.random() < 0.03 * np.exp(-2.0 * side * urge) / (1 + ahead / qty / 6)
-            crossing = taker and side == -np.sign(position)
-            if not (hit or crossing or random.random() < 0.05):
-                continue
-            age = int(random.exponential(2.5 * NS))
-            number = len(orders) + 1
-            done = now + int(random.integers(1, 90)) * 1_000_000
-            orders.append(
-                order_row(
-                    order_id=number, instrument=symbol, side=side, price=level, qty=qty,
-                    ts_decided=now - age - NS // 1000,
-                    ts_accepted=now - age, ts_done=done, state="filled" if hit or crossing else "canceled",
-                    cum_qty=qty if hit or crossing else 0.0, ahead_at_join=None if crossing else ahead,
-                    cancels_sent=0 if hit or crossing else 1,
-                )
-            )  # fmt: skip
-            if hit or crossing:
-                paid = mid[step] + side * half if crossing else level
-                fee = paid * qty * (4e-4 if crossing else -0.5e-4)
-                position, cash, fees = position + side * qty, cash - side * qty * paid - fee, fees + fee
-                later = {
-                    name: float(mid[step + ahead_by]) if step + ahead_by < steps else None
-                    for name, ahead_by in HORIZON_STEPS.items()
-                }
-                fills.append(
-                    fill_row(
-                        ts_venue=now, ts_recv=now, instrument=symbol, order_id=number, execution=len(fills) + 1,
-                        side=side, price=paid, qty=qty, maker=not crossing, fee=fee, mid=float(mid[step]),
-                        order_age_ns=0 if crossing else age, ahead_at_join=None if crossing else ahead, **later,
-                    )
-                )  # fmt: skip
-    last = equity_row(
-        ts=START + (steps - 1) * STEP, instrument=symbol, bid=mid[-1] - half, ask=mid[-1] + half, mid=float(mid[-1]),
-        position=position, cash=cash, equity=cash + position * mid[-1], fees=fees,
-    )  # fmt: skip
-    return fills, orders, [*equity, last], attribute(fills, last["equity"], float(mid[-1]), horizon)
+            desk.sample(step, quoting=quoting)
+        if quoting:
+            urge = (mid[step + 1] - mid[step]) / desk.half
+            taker = random.random() < 0.004 and abs(desk.position) > 2 * qty
+            for side in (1, -1):
+                meet(desk, random, step, side, urge=urge, taker=taker and side * desk.position < 0)
+    desk.sample(steps - 1, quoting=False)
+    return desk.fills, desk.orders, desk.equity, attribute(desk.fills, desk.equity[-1]["equity"], mid[-1], horizon)
+
+
+def meet(desk, random, step, side, *, urge, taker):
+    """What becomes of our order on one side: filled when the price comes to us, or cancelled, or left alone."""
+    ahead = float(random.integers(0, 40)) * desk.qty
+    hit = random.random() < 0.03 * np.exp(-2.0 * side * urge) / (1 + ahead / desk.qty / 6)
+    age = int(random.exponential(2.5 * NS))
+    if hit or taker:
+        desk.trade(step, side, age=0 if taker else age, ahead=None if taker else ahead)
+    elif random.random() < 0.05:
+        desk.order(step, side, age=age, ahead=ahead, state="canceled")
+
+
+@dataclass
+class Desk:
+    """The books of one quoted instrument, kept by hand."""
+
+    symbol: str
+    qty: float
+    half: float
+    mid: np.ndarray
+    cash: float = 0.0
+    position: float = 0.0
+    fees: float = 0.0
+    fills: list = field(default_factory=list)
+    orders: list = field(default_factory=list)
+    equity: list = field(default_factory=list)
+
+    def quote(self, step, side):
+        """Our price: half a spread from the mid, both sides moved against the position."""
+        skew = -self.position / self.qty * self.half * 0.12
+        return float(round(self.mid[step] - side * self.half + skew, 2))
+
+    def sample(self, step, *, quoting):
+        """One row of equity."""
+        mid = float(self.mid[step])
+        self.equity.append(
+            equity_row(
+                ts=START + step * STEP, instrument=self.symbol, bid=mid - self.half, ask=mid + self.half, mid=mid,
+                position=self.position, cash=self.cash, equity=self.cash + self.position * mid, fees=self.fees,
+                quote_bid=self.quote(step, 1) if quoting else None, quote_ask=self.quote(step, -1) if quoting else None,
+            )
+        )  # fmt: skip
+
+    def order(self, step, side, *, age, ahead, state):
+        """One row of orders, done now."""
+        now, filled = START + step * STEP, state == "filled"
+        self.orders.append(
+            order_row(
+                order_id=len(self.orders) + 1, instrument=self.symbol, side=side, price=self.quote(step, side),
+                qty=self.qty, ts_decided=now - age - NS // 1000, ts_accepted=now - age, ts_done=now + NS // 50,
+                state=state, cum_qty=self.qty if filled else 0.0, ahead_at_join=ahead, cancels_sent=0 if filled else 1,
+            )
+        )  # fmt: skip
+
+    def trade(self, step, side, *, age, ahead):
+        """One fill: at our quote with a rebate, or (nothing ahead known) across the spread with a fee."""
+        maker, mid = ahead is not None, float(self.mid[step])
+        paid = self.quote(step, side) if maker else mid + side * self.half
+        fee = paid * self.qty * (-0.5e-4 if maker else 4e-4)
+        self.order(step, side, age=age, ahead=ahead, state="filled")
+        self.position += side * self.qty
+        self.cash -= side * self.qty * paid + fee
+        self.fees += fee
+        later = {
+            name: float(self.mid[step + by]) if step + by < self.mid.size else None
+            for name, by in HORIZON_STEPS.items()
+        }
+        self.fills.append(
+            fill_row(
+                ts_venue=START + step * STEP, ts_recv=START + step * STEP, instrument=self.symbol,
+                order_id=len(self.orders), execution=len(self.fills) + 1, side=side, price=paid, qty=self.qty,
+                maker=maker, fee=fee, mid=mid, order_age_ns=age, ahead_at_join=ahead, **later,
+            )
+        )  # fmt: skip
 
 
 def attribute(fills, pnl, mid_end, horizon):

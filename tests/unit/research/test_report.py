@@ -140,10 +140,9 @@ class TestPage:
         ts = START + np.arange(count, dtype=np.int64) * 1_000_000_000
         walk = 100.0 + np.cumsum(np.random.default_rng(4).normal(size=count)) * 1e-3
         moved = [pl.Series("ts", ts), pl.Series("mid", walk), pl.Series("equity", walk - 100.0)]
-        equity = pl.concat([single.equity.head(1)] * count, rechunk=True).with_columns(moved)
-        fills = pl.concat([single.fills.head(1)] * count, rechunk=True).with_columns(
-            ts_venue=ts, ts_recv=ts, price=walk, mid=walk
-        )
+        first = np.zeros(count, dtype=np.int64)
+        equity = single.equity[first].with_columns(moved)
+        fills = single.fills[first].with_columns(ts_venue=ts, ts_recv=ts, price=walk, mid=walk)
         html = html_of(replace(single, equity=equity, fills=fills))
         assert len(html.encode()) < 8_000_000
         assert "of 100,000 fills" in html

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import NS, START, Parts, equity_row, fill_row, frame, order_row
 
+from mmbot import ledger
 from mmbot.research import statistics
 from mmbot.research.result import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA
 
@@ -412,3 +413,16 @@ def test_results_do_not_depend_on_the_order_of_rows(busy):
     ):
         assert after.move_bps.value == pytest.approx(before.move_bps.value)
         assert (after.interval is None) == (before.interval is None)
+
+
+def test_path_ends_where_the_ledger_ends(single):
+    """The ledger's own attribution of the same fills has the same parts, so table and chart cannot disagree."""
+    fills, last = single.fills.rename({"mid_5s": "mid_after"}), single.equity.row(-1, named=True)
+    parts = ledger.attribution(fills, mid_start=single.equity["mid"][0], mid_end=last["mid"])
+    rows = single.equity
+    path = statistics.attribution_path(
+        *(rows[name].to_numpy() for name in ("ts", "equity", "mid")), single.fills, "mid_5s"
+    )
+    for name, values in path.items():
+        assert values[-1] == pytest.approx(getattr(parts, name), abs=1e-9), name
+    assert statistics.pnl_split(parts).pnl == pytest.approx(last["equity"])
