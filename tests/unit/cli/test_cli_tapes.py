@@ -6,7 +6,7 @@ import msgspec
 from typer.testing import CliRunner
 
 from mmbot import samples
-from mmbot.cli.data import app
+from mmbot.cli.tapes import app
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "captures"
 BINANCE = str(GOLDEN / "binance-usdm-btcusdt.gz")

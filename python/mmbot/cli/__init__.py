@@ -1,0 +1,25 @@
+"""The command line: parse, call, print.
+
+Exit codes of every command: 0 done; 1 what was asked cannot be done, and one line says why; 2 a mistake in the command line.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from mmbot.cli import backtest, tapes
+
+app = typer.Typer(
+    name="mmbot",
+    help="An open trading system that has to prove itself before it trades.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(tapes.app, name="data")
+app.command("backtest")(backtest.backtest)
+app.command("version")(backtest.version)
+
+
+def main() -> None:
+    """Entry point of the `mmbot` command."""
+    app()
