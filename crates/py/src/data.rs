@@ -243,7 +243,8 @@ fn columns(section: Section) -> Columns {
         }
         Section::Levels => of!(Level: tick "<i4", lots "<u4"),
         Section::Trades => {
-            of!(TradeMessage: ts_recv "<i8", ts_venue "<i8", tick "<i4", lots "<u4", depth_before_recv "<u4", depth_before_venue "<u4")
+            of!(TradeMessage: ts_recv "<i8", ts_venue "<i8", tick "<i4", lots "<u4",
+                depth_before_recv "<u4", depth_before_venue "<u4")
         }
         Section::Funding => of!(FundingRecord: ts_recv "<i8", ts_venue "<i8", rate "<i8", mark "<i8"),
     }
@@ -359,7 +360,8 @@ impl PyTape {
         }
         tape.verify(section, stop)?;
         let view = ArrayView1::from(&bytes[start * size..stop * size]);
-        // SAFETY: the array keeps the tape alive, the tape never moves or changes its bytes, and nobody can write to the array.
+        // SAFETY: the array keeps the tape alive, the tape never moves or changes its bytes, and nobody can write to
+        // the array.
         let array = unsafe { PyArray1::borrow_from_array(&view, slf.clone().into_any()) };
         array.try_readwrite().map_err(|error| PyRuntimeError::new_err(error.to_string()))?.make_nonwriteable();
         Ok(array)

@@ -4,8 +4,9 @@
 //!  0  magic "mmbtapz\0"     8  version u32     12  bytes of the packed head u32     16  bytes of the head u64
 //! 24  head (zstd), then for each section its chunks: packed bytes u32, zstd of up to 32,768 transformed records
 //! ```
-//! Transformed: each column apart, delta to the record before where neighbours are close, its bytes transposed (all lowest
-//! bytes first). The head is the open tape's own, so unpacking ends with the very bytes, and their checksums prove it.
+//! Transformed: each column apart, delta to the record before where neighbours are close, its bytes transposed (all
+//! lowest bytes first). The head is the open tape's own, so unpacking ends with the very bytes, and their checksums
+//! prove it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -197,7 +198,8 @@ pub(crate) fn unpack(archive: &[u8]) -> Result<(Vec<u64>, usize), String> {
     let head = decompress(take(&mut rest, packed)?, head_bytes)?;
     let file_bytes = Head::claimed_bytes(&head)?;
     let decoded = Head::decode(&head, file_bytes)?;
-    // Each chunk takes at least its length field here and at most 1.25 MiB there: a cheap bound before memory is asked for.
+    // Each chunk takes at least its length field here and at most 1.25 MiB there: a cheap bound before memory is asked
+    // for.
     let chunks = |section: Section| decoded.records(section).div_ceil(CHUNK);
     if Section::ALL.into_iter().map(chunks).sum::<usize>() * 4 > rest.len() {
         return Err("the archive is cut off; copy it again".into());

@@ -27,7 +27,8 @@ pub enum TapeError {
     },
     /// A block of records differs from its checksum.
     #[error(
-        "{section} records from byte {offset} are damaged: checksum {found:08x}, expected {expected:08x}; import the tape again or restore a copy"
+        "{section} records from byte {offset} are damaged: checksum {found:08x}, expected {expected:08x}; \
+         import the tape again or restore a copy"
     )]
     Damaged {
         /// Which section.

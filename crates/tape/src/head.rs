@@ -6,7 +6,7 @@
 //!  16  file bytes u64        24  head bytes u32 (a multiple of 64)     28  CRC32C of the head, this field being zero
 //!  32  4 × { offset u64, records u64 }: depth, levels, trades, funding; each section starts at a multiple of 64
 //!  96  meta bytes u32       100  number of block checksums u32
-//! 104  meta (JSON: instrument, counts), zero padding to 4, CRC32C of each 1 MiB block of each section, zero padding to 64
+//! 104  meta (JSON: instrument, counts), zero padding to 4, CRC32C of each 1 MiB block of each section, padding to 64
 //! ```
 
 use std::fmt;
@@ -207,7 +207,8 @@ impl Head {
         let meta: Meta = serde_json::from_slice(meta).map_err(|error| format!("meta is unreadable: {error}"))?;
         meta.check().map_err(|error| format!("meta is unusable: {error}"))?;
         let limit = file_bytes as u64;
-        let records = Section::ALL.map(|section| u64_at(head, 40 + 16 * section as usize).min(limit) as usize); // keeps the plan from overflowing
+        // No section has more records than the file has bytes: keeps the plan from overflowing.
+        let records = Section::ALL.map(|section| u64_at(head, 40 + 16 * section as usize).min(limit) as usize);
         let (planned, ranges) = Self::plan(&meta, records).map_err(|error| format!("meta is unusable: {error}"))?;
         let starts = Section::ALL.map(|section| u64_at(head, 32 + 16 * section as usize));
         let checksums_at = (FIXED + meta_bytes).next_multiple_of(4);

@@ -1,7 +1,8 @@
 //! The recorded market: an immutable file of integer records, mapped and read in place.
 //!
-//! [`TapeWriter`] or [`TapeBuilder`] makes a tape from messages in receive order; [`Tape`] reads it. The file format is described
-//! in `docs/tape-format.md`, its records in the layout types, its two forms (open `.tape`, packed `.tapez`) in [`pack`] and [`copy`].
+//! [`TapeWriter`] or [`TapeBuilder`] makes a tape from messages in receive order; [`Tape`] reads it. The file format is
+//! described in `docs/tape-format.md`, its records in the layout types, its two forms (open `.tape`, packed `.tapez`)
+//! in [`pack`] and [`copy`].
 
 mod archive;
 mod error;

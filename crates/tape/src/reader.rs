@@ -33,8 +33,8 @@ impl Image {
 
 /// An open tape. Records are read in place; nothing is copied.
 ///
-/// Opening checks the head and the sizes only. Contents are checked block by block: call [`Tape::verify_upto`] before reading
-/// records for the first time, or [`Tape::verify_all`] once. The slices themselves do not check.
+/// Opening checks the head and the sizes only. Contents are checked block by block: call [`Tape::verify_upto`] before
+/// reading records for the first time, or [`Tape::verify_all`] once. The slices themselves do not check.
 ///
 /// Not handled: somebody truncating the file while it is mapped (the system then ends the program with SIGBUS).
 pub struct Tape {
@@ -57,16 +57,17 @@ impl Tape {
     /// Opens a `.tape` by memory map, whatever its size, or a `.tapez` by unpacking it into memory.
     ///
     /// # Errors
-    /// [`TapeError::Io`] when it can not be opened; [`TapeError::Format`] when it is empty, foreign, cut off, damaged in its head or
-    /// from a newer version; for a `.tapez` also whatever is wrong with its contents.
+    /// [`TapeError::Io`] when it can not be opened; [`TapeError::Format`] when it is empty, foreign, cut off, damaged
+    /// in its head or from a newer version; for a `.tapez` also whatever is wrong with its contents.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, TapeError> {
         let path = path.as_ref();
         let file = File::open(path).map_err(TapeError::io(path))?;
         if file.metadata().map_err(TapeError::io(path))?.len() == 0 {
             return Err(TapeError::format(path, "the file is empty; expected a tape"));
         }
-        // SAFETY: the map is read-only and tapes are immutable once renamed to their final name. A change by another program
-        // could at worst show other integers, which every reader must survive, or end the program (see the type's documentation).
+        // SAFETY: the map is read-only and tapes are immutable once renamed to their final name. A change by another
+        // program could at worst show other integers, which every reader must survive, or end the program (see the
+        // type's documentation).
         let map = unsafe { Mmap::map(&file) }.map_err(TapeError::io(path))?;
         if map.starts_with(&archive::MAGIC) {
             let words = archive::unpack(&map).map_err(|reason| TapeError::format(path, reason))?;
@@ -148,7 +149,8 @@ impl Tape {
         (self.head.records(Section::Levels) + self.head.records(Section::Trades)) as u64
     }
 
-    /// First and last receive time over depth and trades; `None` for an empty tape. The end is exclusive by one nanosecond.
+    /// First and last receive time over depth and trades; `None` for an empty tape. The end is exclusive by one
+    /// nanosecond.
     #[must_use]
     pub fn span(&self) -> Option<Range<i64>> {
         let (depth, trades) = (self.depth(), self.trades());

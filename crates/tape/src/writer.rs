@@ -101,8 +101,9 @@ impl TapeBuilder {
     }
 }
 
-/// Writes a tape with bounded memory: sections are spooled to unnamed files beside the target, joined at the end, made durable
-/// and renamed. Until [`TapeWriter::finish`] returns there is nothing under the target's name, whatever happens.
+/// Writes a tape with bounded memory: sections are spooled to unnamed files beside the target, joined at the end, made
+/// durable and renamed. Until [`TapeWriter::finish`] returns there is nothing under the target's name, whatever
+/// happens.
 pub struct TapeWriter {
     target: PathBuf,
     instrument: Instrument,
@@ -132,7 +133,8 @@ impl TapeWriter {
     /// Adds a book message. Levels may come in any order; of a price named twice on one side the last counts.
     ///
     /// # Errors
-    /// [`TapeError::Unfit`] for a negative time or a price that is not positive (nothing is added then); [`TapeError::Io`].
+    /// [`TapeError::Unfit`] for a negative time or a price that is not positive (nothing is added then);
+    /// [`TapeError::Io`].
     pub fn depth(
         &mut self,
         ts_recv: i64,

@@ -318,7 +318,9 @@ proptest! {
 
     /// A decimal string becomes whole steps exactly and back, or is refused; no text panics.
     #[test]
-    fn decimal_steps_are_exact_or_refused(mantissa in 1..1_000i64, scale in 0..19u32, count: i64, text in ".{0,24}|[-+.0-9]{0,24}") {
+    fn decimal_steps_are_exact_or_refused(
+        mantissa in 1..1_000i64, scale in 0..19u32, count: i64, text in ".{0,24}|[-+.0-9]{0,24}",
+    ) {
         let step = Step { mantissa, scale };
         if let Ok(found) = step.count(&text) {
             prop_assert_eq!(step.count(&step.text(found)), Ok(found));
