@@ -49,6 +49,17 @@ impl Heard {
         Ok(())
     }
 
+    /// As [`Self::apply`], for levels of a verified tape.
+    ///
+    /// # Errors
+    /// [`BookError`] for levels that no book can take.
+    #[inline]
+    pub fn apply_verified(&mut self, ts: Nanos, bids: &[Level], asks: &[Level]) -> Result<(), BookError> {
+        self.book.apply_verified(bids, asks)?;
+        self.book_changed(ts);
+        Ok(())
+    }
+
     /// The whole book, new.
     ///
     /// # Errors

@@ -213,7 +213,7 @@ impl Feed {
         let message = &self.tape.depth()[self.depth];
         let (bids, asks) = levels_of(&self.tape, message);
         match message.kind() {
-            MessageKind::Delta => heard.apply(now, bids, asks)?,
+            MessageKind::Delta => heard.apply_verified(now, bids, asks)?,
             MessageKind::Snapshot => heard.replace(now, bids, asks)?,
             MessageKind::Gap => heard.lose(now),
         }

@@ -46,14 +46,14 @@ fn find(levels: &[Level], tick: i32) -> Option<u32> {
     levels.binary_search_by_key(&tick, |level| level.tick).ok().map(|index| levels[index].lots)
 }
 
-/// Applies one depth message to a book; true when the book is known after it.
+/// Applies one depth message of a verified tape to a book.
 ///
 /// # Errors
 /// [`BookError`] for levels that no book can take: the tape is inconsistent.
 pub fn apply(book: &mut L2Book, tape: &Tape, message: &DepthMessage) -> Result<(), BookError> {
     let (bids, asks) = levels_of(tape, message);
     match message.kind() {
-        MessageKind::Delta => book.apply(bids, asks),
+        MessageKind::Delta => book.apply_verified(bids, asks),
         MessageKind::Snapshot => book.replace(bids, asks),
         MessageKind::Gap => {
             book.clear();

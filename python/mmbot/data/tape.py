@@ -14,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mmbot import samples
 from mmbot._core import Tape
 
 NO_BID = -(2**31)
 """Touch of a side that is empty or unknown: below every price."""
 NO_ASK = 2**31 - 1
 """Likewise: above every price."""
+
+SAMPLE = "sample:"
+"""What a bundled tape's name begins with."""
 
 CHUNK = 65_536
 """Records per frame."""
@@ -30,7 +34,12 @@ Section: TypeAlias = Literal["depth", "levels", "trades", "funding"]
 
 
 def open_tape(path: str | PathLike[str]) -> Tape:
-    """Opens a `.tape` (mapped) or `.tapez` (unpacked into memory). Raises OSError or TapeFault."""
+    """Opens a `.tape` (mapped), a `.tapez` (unpacked into memory), or one that comes with the package, as `sample:NAME`.
+
+    Raises OSError, TapeFault, or ValueError naming the known samples.
+    """
+    if isinstance(path, str) and path.startswith(SAMPLE):
+        return samples.sample(path.removeprefix(SAMPLE))
     return Tape.open(path)
 
 

@@ -20,7 +20,7 @@ import polars as pl
 import mmbot
 from mmbot import _core
 from mmbot.config import BacktestConfig, ConfigError, InstrumentConfig, LatencyConfig, load
-from mmbot.data import samples
+from mmbot.data import open_tape
 from mmbot.ledger import Attribution, attribution, combine
 from mmbot.research.result import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, TOTAL, Result
 from mmbot.research.summary import InstrumentFacts, RunFacts
@@ -166,7 +166,7 @@ def _desk(traded: _Traded) -> _core.Desk:
 
 
 def _open(config: InstrumentConfig) -> _Traded:
-    tape = samples.open_tape(config.tape)
+    tape = open_tape(config.tape)
     instrument = _instrument(config, tape.instrument)
     return _Traded(config, tape, instrument, instrument.symbol)
 
