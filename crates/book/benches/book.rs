@@ -1,7 +1,7 @@
 //! CPU cost of the books on a flow shaped like a real one: `cargo bench -p mmbot-book`.
 //!
-//! Depth messages of 68 levels around a wandering market, a third of them deletes and a few far away, as the Binance futures feed sends them;
-//! order-level messages as half adds and half cancels with ten thousand live orders.
+//! Depth messages of 68 levels around a wandering market, a third of them deletes and a few far away, as the Binance
+//! futures feed sends them; order-level messages as half adds and half cancels with ten thousand live orders.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // a benchmark reads the clock and prints
 
 use std::hint::black_box;

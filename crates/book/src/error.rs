@@ -28,7 +28,8 @@ pub enum BookError {
         /// The price that does not rise.
         tick: i32,
     },
-    /// Prices scattered over more of the axis than any market uses: a corrupt tape or a hostile feed, refused before it eats the memory.
+    /// Prices scattered over more of the axis than any market uses: a corrupt tape or a hostile feed, refused before
+    /// it eats the memory.
     #[error(
         "{side:?} prices are scattered over more than {PAGES_MAX} pages of 1024 ticks; drop the message and resync"
     )]

@@ -1,8 +1,9 @@
 //! Public depth: how many lots rest at each tick.
 //!
-//! A feed message sets many levels at once, sorted by price, so the touch is looked for once per message, from its touch-side end:
-//! a better level with lots is the new best; otherwise the old best stands unless it has just been emptied, and only then is the
-//! ladder searched. Venues also delete levels far through the touch, which must not start a search there.
+//! A feed message sets many levels at once, sorted by price, so the touch is looked for once per message, from its
+//! touch-side end: a better level with lots is the new best; otherwise the old best stands unless it has just been
+//! emptied, and only then is the ladder searched. Venues also delete levels far through the touch, which must not
+//! start a search there.
 //!
 //! The two sides are apart: within a message, and between messages of a lossy feed, bids and asks may cross.
 //! What is not handled: hidden quantity, and levels a venue drops from a limited-depth feed without saying so.
@@ -29,7 +30,8 @@ impl Default for L2Book {
 /// Refuses what a feed must not send, before anything is written.
 pub(crate) fn check(side: Side, levels: &[Level]) -> Result<(), BookError> {
     let (Some(first), Some(last)) = (levels.first(), levels.last()) else { return Ok(()) };
-    // the sign bit collects every fall and every negative price: no branch, so the compiler compares several pairs at once
+    // the sign bit collects every fall and every negative price: no branch, so the compiler compares several pairs at
+    // once
     let falls = levels
         .iter()
         .zip(&levels[1..])
@@ -57,7 +59,8 @@ impl L2Book {
     /// Sets levels; zero lots deletes, and deleting an absent level is no error.
     ///
     /// # Errors
-    /// [`BookError`] when a side does not rise strictly, leaves `1..=TICK_MAX` or is scattered beyond reason; the book is then unchanged.
+    /// [`BookError`] when a side does not rise strictly, leaves `1..=TICK_MAX` or is scattered beyond reason; the
+    /// book is then unchanged.
     pub fn apply(&mut self, bids: &[Level], asks: &[Level]) -> Result<(), BookError> {
         check(Side::Buy, bids)?;
         check(Side::Sell, asks)?;

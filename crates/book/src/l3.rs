@@ -9,8 +9,8 @@
 //! Slots are used again, so memory follows the number of live orders, not of messages.
 //!
 //! Priority: a smaller quantity at the same price keeps the place; a new price or a larger quantity goes to the back.
-//! That is the rule of nearly all price-time venues (Bybit, Binance, Nasdaq, CME outright futures).
-//! What is not handled: hidden and iceberg quantity, pro-rata levels, and orders that a venue moves for its own reasons.
+//! That is the rule of nearly all price-time venues (Bybit, Binance, Nasdaq, CME outright futures). What is not
+//! handled: hidden and iceberg quantity, pro-rata levels, and orders that a venue moves for its own reasons.
 
 use mmbot_types::{Level, NO_ASK, NO_BID, OrderId, Side, Touch};
 use rustc_hash::FxHashMap;
@@ -172,7 +172,8 @@ impl L3Book {
         Ok(left)
     }
 
-    /// An execution of a resting order, as an order-level feed reports it: what it does to the book is what [`Self::reduce`] does.
+    /// An execution of a resting order, as an order-level feed reports it: what it does to the book is what
+    /// [`Self::reduce`] does.
     ///
     /// # Errors
     /// As [`Self::reduce`].
@@ -191,7 +192,8 @@ impl L3Book {
         Ok(order)
     }
 
-    /// Changes price and open quantity. Fewer lots at the same price keep the place in line; anything else goes to the back.
+    /// Changes price and open quantity. Fewer lots at the same price keep the place in line; anything else goes to
+    /// the back.
     ///
     /// # Errors
     /// [`BookError`] for an unknown order, a bad price or no lots; the order then stays as it was.

@@ -5,9 +5,10 @@
 //! pages       [u32; 1024] each, made when a first value arrives
 //! made        the numbers of the pages that exist, ascending: a search steps over the empty axis, however wide
 //! ```
-//! Real books span from pennies to a hundred times the market, with all the traffic within a few pages: pages are exact everywhere
-//! and never need to re-centre. The empty page is never written, so reading an absent price needs no branch.
-//! Empty pages are given back only by [`Ladder::clear`]: a market that trends keeps its trail until the next snapshot.
+//! Real books span from pennies to a hundred times the market, with all the traffic within a few pages: pages are
+//! exact everywhere and never need to re-centre. The empty page is never written, so reading an absent price needs no
+//! branch. Empty pages are given back only by [`Ladder::clear`]: a market that trends keeps its trail until the next
+//! snapshot.
 
 use mmbot_types::Level;
 
@@ -70,7 +71,8 @@ impl Ladder {
         }
     }
 
-    /// Sets many. Two loads and a store each: grouping levels by page costs more in mispredicted branches than it saves.
+    /// Sets many. Two loads and a store each: grouping levels by page costs more in mispredicted branches than it
+    /// saves.
     pub(crate) fn write(&mut self, levels: &[Level]) {
         for level in levels {
             self.set(level.tick, level.lots);

@@ -6,8 +6,9 @@
 //! ladder     tick -> u32 in pages; both books stand on it
 //! reference  the obvious twins, compared with the fast ones under random flows
 //! ```
-//! Both hold whole ticks and whole lots only. A book never panics on what a feed sends: it answers with a [`BookError`]
-//! and stays as it was. Both tolerate a crossed touch, because feeds have them for a moment; see [`L2Book::is_crossed`].
+//! Both hold whole ticks and whole lots only. A book never panics on what a feed sends: it answers with a
+//! [`BookError`] and stays as it was. Both tolerate a crossed touch, because feeds have them for a moment; see
+//! [`L2Book::is_crossed`].
 
 mod error;
 mod l2;

@@ -1,4 +1,5 @@
-//! The obvious twins: the same books in as few thoughts as possible. Tests compare the fast ones with them, nothing else uses them.
+//! The obvious twins: the same books in as few thoughts as possible. Tests compare the fast ones with them, nothing
+//! else uses them.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,11 @@
 //! Price-time matching: the best price trades first, at one price the oldest order.
 //!
 //! ```text
-//! limit / market ──▶ checks (all of them before anything changes) ──▶ trade with the other side ──▶ rest, or drop what is left
+//! limit / market ─▶ every check, before anything changes ─▶ trade with the other side ─▶ rest, or drop the rest
 //! ```
-//! A trade happens at the price of the order that was there first. An order that trades on arrival is the taker, all others are makers.
-//! Priority on amendment is the book's rule ([`mmbot_book::L3Book`]): less at the same price keeps the place.
+//! A trade happens at the price of the order that was there first. An order that trades on arrival is the taker, all
+//! others are makers. Priority on amendment is the book's rule ([`mmbot_book::L3Book`]): less at the same price keeps
+//! the place.
 //!
 //! What is not handled here: fees, latency, price bands, auctions (see the venue), and stop orders.
 
@@ -159,8 +160,8 @@ impl MatchingBook {
         Ok(self.book.cancel(id)?)
     }
 
-    /// Changes price and open quantity of a resting order. Fewer lots at the same price keep the place in line; otherwise it leaves and
-    /// arrives anew, and may trade.
+    /// Changes price and open quantity of a resting order. Fewer lots at the same price keep the place in line;
+    /// otherwise it leaves and arrives anew, and may trade.
     ///
     /// # Errors
     /// [`MatchError`]; the order then rests as before.

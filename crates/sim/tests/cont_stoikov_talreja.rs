@@ -1,9 +1,11 @@
-//! The order flow of Cont, Stoikov and Talreja (2010), driven through the matching book, against the exact solution of their model.
+//! The order flow of Cont, Stoikov and Talreja (2010), driven through the matching book, against the exact solution
+//! of their model.
 //!
-//! Spread of one tick, unit orders. At each best quote limit orders arrive at rate λ, market orders at rate μ, and each resting order
-//! is cancelled at rate θ; our own orders are patient. Rates are those the paper estimates for Sky Perfect at distance one. The paper's
-//! own tables come from a numerical Laplace inversion; the values here solve the same equations exactly (sparse linear systems).
-//! In each trial a FIFO queue tracker sees the same flow and must place our order exactly where the book has it.
+//! Spread of one tick, unit orders. At each best quote limit orders arrive at rate λ, market orders at rate μ, and
+//! each resting order is cancelled at rate θ; our own orders are patient. Rates are those the paper estimates for Sky
+//! Perfect at distance one. The paper's own tables come from a numerical Laplace inversion; the values here solve the
+//! same equations exactly (sparse linear systems). In each trial a FIFO queue tracker sees the same flow and must
+//! place our order exactly where the book has it.
 #![allow(clippy::unwrap_used)] // a test may stop at once
 
 use mmbot_book::RestingOrder;
@@ -246,8 +248,9 @@ fn the_whole_grid_is_as_the_model_says() {
     }
 }
 
-/// The value of a place in line: bid and ask hold five orders each, we are the `place`-th at the bid. If we are filled, we own the next mid
-/// move: a tick when it goes up, nothing when it goes down. Front and back of the same queue differ by a fifth of a tick.
+/// The value of a place in line: bid and ask hold five orders each, we are the `place`-th at the bid. If we are
+/// filled, we own the next mid move: a tick when it goes up, nothing when it goes down. Front and back of the same
+/// queue differ by a fifth of a tick.
 #[test]
 #[ignore = "slow: cargo test --release -- --ignored"]
 fn the_front_of_the_queue_is_worth_more_than_the_back() {
