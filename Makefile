@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 BIN := .venv/bin
-RUN_ARGS ?= backtest --demo
+RUN_ARGS ?= backtest configs/backtest.toml
 PYTEST_ARGS ?=
 NEWEST ?= python3.13
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock rustfmt.toml clippy.toml
