@@ -101,7 +101,7 @@ class View:
     ``view[i]`` is the window on the run's i-th instrument.
     """
 
-    __slots__ = ("_core", "_index", "_peers", "ask", "ask_lots", "bid", "bid_lots", "instrument", "now", "position")
+    __slots__ = ("_core", "_index", "_peers", "ask", "bid", "instrument", "now", "position")
 
     now: int
     """Time in ns since epoch: what has been heard, has been heard by then."""
@@ -109,10 +109,6 @@ class View:
     """Best bid in ticks; None while there is none, or while the book is crossed or unknown."""
     ask: int | None
     """Best ask in ticks, likewise."""
-    bid_lots: int
-    """Lots displayed at the best bid."""
-    ask_lots: int
-    """Lots displayed at the best ask."""
     position: int
     """Own signed position in lots, from executions heard."""
     instrument: Instrument
@@ -124,7 +120,7 @@ class View:
         self._index = index
         self._peers = peers
         self.instrument = instrument
-        self.now = self.bid_lots = self.ask_lots = self.position = 0
+        self.now = self.position = 0
         self.bid = self.ask = None
 
     def __getitem__(self, index: int) -> View:
@@ -146,17 +142,29 @@ class View:
         return None if self.bid is None or self.ask is None else self.ask - self.bid
 
     @property
+    def bid_lots(self) -> int:
+        """Lots displayed at the best bid."""
+        return self._core.touch_lots(self._index)[0]
+
+    @property
+    def ask_lots(self) -> int:
+        """Lots displayed at the best ask."""
+        return self._core.touch_lots(self._index)[1]
+
+    @property
     def imbalance(self) -> float:
         """(bid lots − ask lots) / (bid lots + ask lots) at the touch; 0 for an empty one."""
-        total = self.bid_lots + self.ask_lots
-        return (self.bid_lots - self.ask_lots) / total if total else 0.0
+        bid_lots, ask_lots = self._core.touch_lots(self._index)
+        total = bid_lots + ask_lots
+        return (bid_lots - ask_lots) / total if total else 0.0
 
     @property
     def microprice(self) -> float | None:
         """The touch weighted by the size on the other side, in ticks (Gatheral, Oomen 2010)."""
-        if self.bid is None or self.ask is None or not self.bid_lots + self.ask_lots:
+        if self.bid is None or self.ask is None:
             return None
-        return (self.bid * self.ask_lots + self.ask * self.bid_lots) / (self.bid_lots + self.ask_lots)
+        bid_lots, ask_lots = self._core.touch_lots(self._index)
+        return (self.bid * ask_lots + self.ask * bid_lots) / (bid_lots + ask_lots)
 
     def depth(self, levels: int) -> tuple[list[Level], list[Level]]:
         """The first levels of both sides, from the touch outward. Costs microseconds for deep reads."""

@@ -70,6 +70,8 @@ pub struct Engine {
     ledger: Ledger,
     desks: Vec<(Desk, RequestMeter)>,
     last_id: u64,
+    /// Per instrument, an intent that the orders already fulfil: said again, it asks for nothing until an event arrives.
+    stands: Vec<Option<Intent>>,
     commands: SmallVec<[Command; 8]>,
     wanted: SmallVec<[Wanted; 8]>,
     settled: Vec<Order>,
@@ -86,6 +88,7 @@ impl Engine {
         let (instruments, desks): (Vec<_>, Vec<_>) = desks.into_iter().unzip();
         Self {
             clock: Nanos(i64::MIN),
+            stands: vec![None; desks.len()],
             orders: Orders::default(),
             ledger: Ledger::new(instruments),
             desks: desks.into_iter().map(|desk| (desk, RequestMeter::default())).collect(),
@@ -119,6 +122,7 @@ impl Engine {
 
     fn observe(&mut self, event: &Event) -> Result<(), EngineError> {
         (self.clock, event).hash(&mut self.events_seen);
+        self.stands.fill(None);
         let id = match *event {
             Event::FundingPaid { instrument, amount, ts_venue } => {
                 self.ledger.book_funding(instrument, ts_venue, amount)?;
@@ -165,6 +169,9 @@ impl Engine {
 
     fn want(&mut self, instrument: InstrumentId, intent: &Intent, touch: Touch) {
         let index = instrument.0 as usize;
+        if self.stands[index].as_ref() == Some(intent) {
+            return;
+        }
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.clear();
         differ(instrument, intent, &self.orders, &self.desks[index].0.rules, &mut wanted);
@@ -178,6 +185,7 @@ impl Engine {
                 Err(denial) => self.denials[denial as usize] += 1,
             }
         }
+        self.stands[index] = (wanted.is_empty() && intent.immediate.is_empty()).then(|| intent.clone());
         self.wanted = wanted;
     }
 

@@ -279,10 +279,29 @@ impl PyIntent {
     }
 }
 
+type Pair = (Option<i64>, Option<i64>, i64, u16);
+
+thread_local! {
+    /// The last pair of quotes: a maker says the same thing most of the time, and an intent never changes.
+    static LAST_QUOTES: RefCell<Option<(Pair, Py<PyIntent>)>> = const { RefCell::new(None) };
+}
+
 /// See the stub.
 #[pyfunction]
 #[pyo3(signature = (bid, ask, lots, instrument = 0))]
-fn quotes(bid: Option<i64>, ask: Option<i64>, lots: i64, instrument: u16) -> PyResult<PyIntent> {
+fn quotes(py: Python<'_>, bid: Option<i64>, ask: Option<i64>, lots: i64, instrument: u16) -> PyResult<Py<PyIntent>> {
+    let pair = (bid, ask, lots, instrument);
+    let again = LAST_QUOTES
+        .with_borrow(|last| last.as_ref().filter(|(said, _)| *said == pair).map(|(_, intent)| intent.clone_ref(py)));
+    if let Some(intent) = again {
+        return Ok(intent);
+    }
+    let intent = Py::new(py, two_sided(pair)?)?;
+    LAST_QUOTES.set(Some((pair, intent.clone_ref(py))));
+    Ok(intent)
+}
+
+fn two_sided((bid, ask, lots, instrument): Pair) -> PyResult<PyIntent> {
     let mut inner = Intent::default();
     if let Some(bid) = bid {
         inner.quotes.push(quote(Side::Buy, bid, lots)?);
@@ -312,8 +331,6 @@ fn ladder(bids: Vec<(i64, i64)>, asks: Vec<(i64, i64)>, instrument: u16) -> PyRe
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Shown {
     touch: Touch,
-    bid_lots: u32,
-    ask_lots: u32,
     position: Lots,
 }
 
@@ -343,14 +360,8 @@ impl PyReplay {
     ) -> PyResult<()> {
         let core = self.core.borrow();
         let instrument = InstrumentId(index as u16);
-        let heard = core.market().get(instrument);
-        let touch = heard.touch();
-        let fresh = Shown {
-            touch,
-            bid_lots: heard.book.lots(Side::Buy, touch.bid),
-            ask_lots: heard.book.lots(Side::Sell, touch.ask),
-            position: core.engine(seat).position(instrument),
-        };
+        let touch = core.market().get(instrument).touch();
+        let fresh = Shown { touch, position: core.engine(seat).position(instrument) };
         drop(core);
         let old = shown.replace(fresh);
         if old.is_none_or(|old| old.touch.bid != fresh.touch.bid) {
@@ -358,12 +369,6 @@ impl PyReplay {
         }
         if old.is_none_or(|old| old.touch.ask != fresh.touch.ask) {
             window.setattr(intern!(py, "ask"), optional(fresh.touch.ask, NO_ASK))?;
-        }
-        if old.is_none_or(|old| old.bid_lots != fresh.bid_lots) {
-            window.setattr(intern!(py, "bid_lots"), fresh.bid_lots)?;
-        }
-        if old.is_none_or(|old| old.ask_lots != fresh.ask_lots) {
-            window.setattr(intern!(py, "ask_lots"), fresh.ask_lots)?;
         }
         if old.is_none_or(|old| old.position != fresh.position) {
             window.setattr(intern!(py, "position"), fresh.position.0)?;
@@ -534,6 +539,14 @@ impl PyReplay {
         let book = &core.market().get(id).book;
         let side = |side| book.levels(side).take(levels).map(|level| (level.tick, level.lots)).collect();
         Ok((side(Side::Buy), side(Side::Sell)))
+    }
+
+    /// See the stub.
+    fn touch_lots(&self, instrument: u16) -> PyResult<(u32, u32)> {
+        let core = self.core.borrow();
+        let heard = core.market().get(self.instrument(instrument)?);
+        let touch = heard.touch();
+        Ok((heard.book.lots(Side::Buy, touch.bid), heard.book.lots(Side::Sell, touch.ask)))
     }
 
     /// See the stub.

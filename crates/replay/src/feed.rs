@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mmbot_engine::Heard;
 use mmbot_signals::TradeSeen;
-use mmbot_sim::{LatencyModel, levels_of};
+use mmbot_sim::{LatencyModel, Records};
 use mmbot_tape::{DepthMessage, MessageKind, Section, Tape, TradeMessage};
 use mmbot_types::{Nanos, Side, Touch};
 
@@ -174,75 +174,90 @@ impl Feed {
     /// Hears everything up to and including `until`; true when a trade was among it.
     ///
     /// # Errors
-    /// [`ReplayError`] for a damaged tape, or one whose touch columns contradict its levels.
+    /// [`ReplayError`] for a tape whose touch columns contradict its levels.
     pub fn hear(&mut self, heard: &mut Heard, until: Nanos) -> Result<bool, ReplayError> {
-        let trades_before = self.trades;
+        let (tape, trades_before) = (Arc::clone(&self.tape), self.trades);
+        let records = Records::of(&tape);
         if heard.signals.is_empty() {
-            self.hear_depth(heard, until)?;
-            self.hear_trades(until)?;
-        } else {
-            // Measures hear trades and depth in the order of receipt; at equal times trades go first (they cause the change).
-            loop {
-                let (depth, trade) = (self.next_depth(), self.next_trade());
-                let trade_first = match (depth, trade) {
-                    (Some(depth), Some(trade)) => trade <= depth,
-                    (None, Some(_)) => true,
-                    _ => false,
-                };
-                let next = if trade_first { trade } else { depth };
-                let Some(now) = next.filter(|time| *time <= until) else { break };
-                if trade_first {
-                    let trade = self.hear_trade(now)?;
-                    heard.traded(&trade);
-                } else {
-                    self.hear_one_depth(heard, now)?;
-                }
+            while let Some((now, message)) = self.depth_by(&records, until) {
+                self.hear_depth(heard, &records, message, now)?;
             }
+            while let Some((now, trade)) = self.trade_by(&records, until) {
+                self.hear_trade(trade, now);
+            }
+        } else {
+            self.hear_in_order(heard, &records, until)?;
         }
         Ok(self.trades > trades_before)
     }
 
-    fn hear_depth(&mut self, heard: &mut Heard, until: Nanos) -> Result<(), ReplayError> {
-        while let Some(now) = self.next_depth().filter(|time| *time <= until) {
-            self.hear_one_depth(heard, now)?;
+    /// Measures hear trades and depth in the order of receipt; at equal times trades go first (they cause the change).
+    fn hear_in_order(&mut self, heard: &mut Heard, records: &Records<'_>, until: Nanos) -> Result<(), ReplayError> {
+        loop {
+            match (self.depth_by(records, until), self.trade_by(records, until)) {
+                (Some((now, message)), trade) if trade.is_none_or(|(at, _)| at > now) => {
+                    self.hear_depth(heard, records, message, now)?;
+                }
+                (_, Some((now, trade))) => {
+                    let seen = self.hear_trade(trade, now);
+                    heard.traded(&seen);
+                }
+                (_, None) => {
+                    heard.signals.advance(until);
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
     }
 
-    fn hear_one_depth(&mut self, heard: &mut Heard, now: Nanos) -> Result<(), ReplayError> {
-        let message = &self.tape.depth()[self.depth];
-        let (bids, asks) = levels_of(&self.tape, message);
+    /// The next depth message, if it is heard by `until`.
+    #[inline]
+    fn depth_by<'a>(&self, records: &Records<'a>, until: Nanos) -> Option<(i64, &'a DepthMessage)> {
+        let message = records.depth.get(self.depth)?;
+        let now = self.depth_time(self.depth, message, self.depth_heard);
+        (now <= until.0).then_some((now, message))
+    }
+
+    /// The next trade, if it is heard by `until`.
+    #[inline]
+    fn trade_by<'a>(&self, records: &Records<'a>, until: Nanos) -> Option<(i64, &'a TradeMessage)> {
+        let trade = records.trades.get(self.trades)?;
+        let now = self.trade_time(self.trades, trade, self.trade_heard);
+        (now <= until.0).then_some((now, trade))
+    }
+
+    #[inline]
+    fn hear_depth(
+        &mut self,
+        heard: &mut Heard,
+        records: &Records<'_>,
+        message: &DepthMessage,
+        now: i64,
+    ) -> Result<(), ReplayError> {
+        let (bids, asks) = records.levels_of(message);
         match message.kind() {
-            MessageKind::Delta => heard.apply_verified(now, bids, asks)?,
-            MessageKind::Snapshot => heard.replace(now, bids, asks)?,
-            MessageKind::Gap => heard.lose(now),
+            MessageKind::Delta => heard.apply_verified(Nanos(now), bids, asks)?,
+            MessageKind::Snapshot => heard.replace(Nanos(now), bids, asks)?,
+            MessageKind::Gap => heard.lose(Nanos(now)),
         }
         if heard.touch() != message.touch() {
             return Err(ReplayError::Inconsistent { message: self.depth, tape: message.touch(), book: heard.touch() });
         }
         self.depth += 1;
-        self.depth_heard = now.0;
+        self.depth_heard = now;
         Ok(())
     }
 
-    fn hear_trades(&mut self, until: Nanos) -> Result<(), ReplayError> {
-        while self.next_trade().is_some_and(|time| time <= until) {
-            let now = self.next_trade().unwrap_or(until);
-            self.hear_trade(now)?;
-        }
-        Ok(())
-    }
-
-    fn hear_trade(&mut self, now: Nanos) -> Result<TradeSeen, ReplayError> {
-        let trade = &self.tape.trades()[self.trades];
+    #[inline]
+    fn hear_trade(&mut self, trade: &TradeMessage, now: i64) -> TradeSeen {
         self.trades += 1;
-        self.trade_heard = now.0;
+        self.trade_heard = now;
         self.tally.last_tick = trade.tick;
         match trade.aggressor() {
             Side::Buy => self.tally.bought += u64::from(trade.lots),
             Side::Sell => self.tally.sold += u64::from(trade.lots),
         }
-        Ok(TradeSeen { ts: now, tick: trade.tick, lots: trade.lots, aggressor: trade.aggressor() })
+        TradeSeen { ts: Nanos(now), tick: trade.tick, lots: trade.lots, aggressor: trade.aggressor() }
     }
 
     /// When the last message of the tape is heard, as far as the recorded clock tells.

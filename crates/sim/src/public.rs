@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mmbot_book::{BookError, L2Book};
-use mmbot_tape::{DepthMessage, Level, MessageKind, Tape};
+use mmbot_tape::{DepthMessage, Level, MessageKind, Tape, TradeMessage};
 use mmbot_types::{Side, Touch};
 
 /// What we have heard of one instrument: the local book, and how many depth messages are in it.
@@ -33,13 +33,38 @@ pub struct PublicView {
     oracle: Option<L2Book>,
 }
 
-/// Bid and ask levels of a depth message.
+/// The records of a tape, looked up once for many messages.
+#[derive(Clone, Copy)]
+pub struct Records<'a> {
+    /// Depth messages.
+    pub depth: &'a [DepthMessage],
+    /// Their levels.
+    pub levels: &'a [Level],
+    /// Trades.
+    pub trades: &'a [TradeMessage],
+}
+
+impl<'a> Records<'a> {
+    /// Those of `tape`.
+    #[must_use]
+    pub fn of(tape: &'a Tape) -> Self {
+        Self { depth: tape.depth(), levels: tape.levels(), trades: tape.trades() }
+    }
+
+    /// Bid and ask levels of a depth message.
+    #[inline]
+    #[must_use]
+    pub fn levels_of(&self, message: &DepthMessage) -> (&'a [Level], &'a [Level]) {
+        let first = message.first() as usize;
+        let levels = &self.levels[first..first + (message.n_bid + message.n_ask) as usize];
+        levels.split_at(message.n_bid as usize)
+    }
+}
+
+/// Bid and ask levels of one depth message.
 #[must_use]
 pub fn levels_of<'a>(tape: &'a Tape, message: &DepthMessage) -> (&'a [Level], &'a [Level]) {
-    let first = message.first() as usize;
-    let middle = first + message.n_bid as usize;
-    let levels = tape.levels();
-    (&levels[first..middle], &levels[middle..middle + message.n_ask as usize])
+    Records::of(tape).levels_of(message)
 }
 
 fn find(levels: &[Level], tick: i32) -> Option<u32> {
@@ -134,8 +159,9 @@ impl PublicView {
             return book.lots(side, tick);
         }
         debug_assert!(local.cursor <= self.cursor, "we cannot have heard what has not happened");
-        for message in self.tape.depth()[local.cursor..self.cursor].iter().rev() {
-            let (bids, asks) = levels_of(&self.tape, message);
+        let records = Records::of(&self.tape);
+        for message in records.depth[local.cursor..self.cursor].iter().rev() {
+            let (bids, asks) = records.levels_of(message);
             let found = find(if side == Side::Buy { bids } else { asks }, tick);
             match (found, message.kind()) {
                 (Some(lots), MessageKind::Delta | MessageKind::Snapshot) => return lots,

@@ -28,9 +28,9 @@ use smallvec::SmallVec;
 
 use crate::fees::FeeMeter;
 use crate::latency::LatencyModel;
-use crate::public::{LocalBook, PublicView, levels_of};
+use crate::public::{LocalBook, PublicView, Records, levels_of};
 use crate::queue::{QueueModel, QueuePosition};
-use crate::watch::{Slot, Watch};
+use crate::watch::{Slot, Watch, WatchLevel};
 
 /// One instrument as it is listed.
 pub struct VenueListing {
@@ -373,22 +373,22 @@ impl Venue {
         stop_at_fill: bool,
     ) -> Result<(), BookError> {
         let tape = Arc::clone(self.listings[index].view.tape());
-        let (depth, trades) = (tape.depth(), tape.trades());
+        let records = Records::of(&tape);
         while self.listings[index].resting > 0 && !(stop_at_fill && self.fill_heard_at.is_some()) {
             let listing = &mut self.listings[index];
             let cursor = listing.view.cursor();
             let is_next = |trade: &TradeMessage| trade.venue_rank() as usize <= cursor;
-            while let Some(trade) = trades.get(listing.trades) {
+            // Trades that do not reach us pass in a tight loop.
+            let ours = (listing.buys.reach(), listing.sells.reach());
+            let next = records.trades[listing.trades..].iter().position(|trade| {
                 let concerns = match trade.aggressor() {
-                    Side::Sell => listing.buys.reaches(trade.tick),
-                    Side::Buy => listing.sells.reaches(trade.tick),
+                    Side::Sell => i64::from(trade.tick) <= ours.0,
+                    Side::Buy => -i64::from(trade.tick) <= ours.1,
                 };
-                if concerns || !is_next(trade) || trade.ts_venue > until.0 {
-                    break;
-                }
-                listing.trades += 1;
-            }
-            if let Some(trade) = trades.get(listing.trades).filter(|trade| is_next(trade)) {
+                concerns || !is_next(trade) || trade.ts_venue > until.0
+            });
+            listing.trades = next.map_or(records.trades.len(), |skipped| listing.trades + skipped);
+            if let Some(trade) = records.trades.get(listing.trades).filter(|trade| is_next(trade)) {
                 if trade.ts_venue > until.0 {
                     return Ok(());
                 }
@@ -397,13 +397,18 @@ impl Venue {
                 self.traded(index, trade.aggressor().opposite(), level, Nanos(trade.ts_venue));
                 continue;
             }
-            let Some(message) = depth.get(cursor).filter(|message| message.ts_venue <= until.0) else { return Ok(()) };
-            self.depth_changed(index, &tape)?;
+            let Some(message) = records.depth.get(cursor).filter(|message| message.ts_venue <= until.0) else {
+                return Ok(());
+            };
+            self.depth_changed(index, &records)?;
             // Crossings are judged at the end of a group of messages of one venue time.
+            let listing = &mut self.listings[index];
             let trade_next =
-                trades.get(self.listings[index].trades).is_some_and(|trade| trade.venue_rank() as usize <= cursor + 1);
-            if trade_next || depth.get(cursor + 1).is_none_or(|next| next.ts_venue != message.ts_venue) {
-                self.crossed(index, local, Nanos(message.ts_venue));
+                records.trades.get(listing.trades).is_some_and(|trade| trade.venue_rank() as usize <= cursor + 1);
+            if trade_next || records.depth.get(cursor + 1).is_none_or(|next| next.ts_venue != message.ts_venue) {
+                if listing.buys.reaches(message.ask) || listing.sells.reaches(message.bid) {
+                    self.crossed(index, local, Nanos(message.ts_venue));
+                }
                 let listing = &mut self.listings[index];
                 listing.group_start = listing.view.cursor();
             }
@@ -411,11 +416,12 @@ impl Venue {
         Ok(())
     }
 
-    fn depth_changed(&mut self, index: usize, tape: &Tape) -> Result<(), BookError> {
+    /// Lets the next depth message happen and tells the orders at its levels.
+    fn depth_changed(&mut self, index: usize, records: &Records<'_>) -> Result<(), BookError> {
         let listing = &mut self.listings[index];
-        let message = &tape.depth()[listing.view.cursor()];
+        let message = &records.depth[listing.view.cursor()];
         listing.view.advance()?;
-        let (bids, asks) = levels_of(tape, message);
+        let (bids, asks) = records.levels_of(message);
         let kind = message.kind();
         if !listing.taken.is_empty() {
             listing.forget_taken(bids, asks, kind);
@@ -424,24 +430,25 @@ impl Venue {
             return Ok(());
         }
         let model = listing.laws.queue;
-        for (watch, levels) in [(&listing.buys, bids), (&listing.sells, asks)] {
-            let (mut rising, mut falling) = (levels.iter(), levels.iter().rev());
-            let outward: &mut dyn Iterator<Item = &Level> = if watch.rank(1) > 0 { &mut falling } else { &mut rising };
-            let mut seen = outward.next();
-            for level in watch.levels() {
-                while seen.is_some_and(|seen| watch.rank(seen.tick) > watch.rank(level.tick)) {
-                    seen = outward.next();
-                }
-                let lots = match (seen, kind) {
-                    (Some(seen), _) if seen.tick == level.tick => seen.lots,
-                    (_, MessageKind::Snapshot) => 0,
-                    (None, _) => break,
-                    (Some(_), _) => continue,
-                };
-                for slot in &level.slots {
-                    model.on_depth(&mut self.orders[*slot as usize].place, lots);
-                }
+        let mut tell = |level: &WatchLevel, lots: Option<u32>| {
+            // A snapshot that does not name a level says that nothing is there.
+            let Some(lots) = lots.or((kind == MessageKind::Snapshot).then_some(0)) else { return };
+            for slot in &level.slots {
+                model.on_depth(&mut self.orders[*slot as usize].place, lots);
             }
+        };
+        // Levels ascend: bids are met from the end, asks from the front, both walking away from the touch.
+        let mut left = bids;
+        for level in listing.buys.levels() {
+            let above = left.iter().rev().take_while(|seen| seen.tick > level.tick).count();
+            left = &left[..left.len() - above];
+            tell(level, left.last().filter(|seen| seen.tick == level.tick).map(|seen| seen.lots));
+        }
+        let mut left = asks;
+        for level in listing.sells.levels() {
+            let below = left.iter().take_while(|seen| seen.tick < level.tick).count();
+            left = &left[below..];
+            tell(level, left.first().filter(|seen| seen.tick == level.tick).map(|seen| seen.lots));
         }
         Ok(())
     }

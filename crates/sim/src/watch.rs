@@ -48,6 +48,13 @@ impl Watch {
         self.best >= self.rank(tick)
     }
 
+    /// Rank of the nearest own order: a price of at most this rank is reached by it. The lowest possible when there is none.
+    #[inline]
+    #[must_use]
+    pub fn reach(&self) -> i64 {
+        self.best
+    }
+
     /// Levels, nearest first.
     #[must_use]
     pub fn levels(&self) -> &[WatchLevel] {
