@@ -1,4 +1,4 @@
-"""hftbacktest on the rules of ../rules.md: python hftbacktest_run.py EVENTS.npy --mode mm --depth roi --rounds 5.
+"""hftbacktest on the rules of ../rules.md: python -m benches.peers.hftbacktest_run EVENTS.npy --depth roi.
 
 Runs in an environment of its own (requirements-hftbacktest.txt) and prints one JSON line.
 """
@@ -14,11 +14,12 @@ import numpy as np
 from hftbacktest import BacktestAsset, HashMapMarketDepthBacktest, ROIVectorMarketDepthBacktest
 from hftbacktest.order import CANCELED, EXPIRED, FILLED, GTX, LIMIT
 from hftbacktest.types import event_dtype
-from measure import cold, warm
 from numba import njit
 from numpy.typing import NDArray
-from rules import RULES
-from tape_to_hft import DEPTH_CLEAR_EVENT, EVENT, EXCH
+
+from benches.peers.measure import cold, warm
+from benches.peers.rules import RULES
+from benches.peers.tape_to_hft import DEPTH_CLEAR_EVENT, EVENT, EXCH
 
 LOG = np.dtype([("ts", "i8"), ("side", "i8"), ("tick", "i8"), ("lots", "i8"), ("order_id", "i8")])
 ROI_SHARE = 0.1  # the vector book drops levels further than this from the first price; the hash map keeps them all
@@ -34,7 +35,7 @@ def feed_only(hbt):
 
 @njit
 def note(log, row, ts, side, tick, lots, order_id):
-    """Write one line of a log and return the next row; a full log keeps its last line in place."""
+    """Write one line of a log; returns the next row."""
     log[row].ts = ts
     log[row].side = side
     log[row].tick = tick
@@ -65,6 +66,38 @@ def read_orders(hbt, lot, working, fills, n_fills):
 
 
 @njit
+def room(hbt, lot, cap_lots, float_position):
+    """Whether the position leaves room for a bid, and for an ask; see rules.md, strategy rule 2."""
+    if float_position:
+        position, cap = hbt.position(0), cap_lots * lot
+    else:
+        position, cap = np.rint(hbt.position(0) / lot), float(cap_lots)
+    return position < cap, position > -cap
+
+
+@njit
+def submit(hbt, order_id, side, price, qty):
+    """Send one post-only limit order."""
+    if side == BID:
+        hbt.submit_buy_order(0, order_id, price, qty, GTX, LIMIT, False)
+    else:
+        hbt.submit_sell_order(0, order_id, price, qty, GTX, LIMIT, False)
+
+
+@njit
+def keeps_order(hbt, order, wants, price):
+    """Cancel the working order of a side unless it is where it is wanted; returns (kept, cancels sent)."""
+    if order[0] == 0:
+        return False, 0
+    if wants and order[1] == price:
+        return True, 0
+    if order[2] == 0:
+        raise ValueError("a request is unanswered at a wake, which the rules exclude")
+    hbt.cancel(0, order[0], False)
+    return False, 1
+
+
+@njit
 def quote(hbt, first_wake, interval, tick, lot, order_lots, cap_lots, float_position, submits, fills):
     """Join the touch at every wake; returns (wakes, submits, cancels, logged fills)."""
     working = np.zeros((2, 3), np.int64)
@@ -78,27 +111,15 @@ def quote(hbt, first_wake, interval, tick, lot, order_lots, cap_lots, float_posi
         depth = hbt.depth(0)
         best = (depth.best_bid_tick, depth.best_ask_tick)
         two_sided = -FOREVER < best[BID] < best[ASK] < FOREVER
-        if float_position:
-            position, cap = hbt.position(0), cap_lots * lot
-        else:
-            position, cap = np.rint(hbt.position(0) / lot), float(cap_lots)
+        has_room = room(hbt, lot, cap_lots, float_position)
         for side in range(2):
-            wants = two_sided and (position < cap if side == BID else position > -cap)
-            has = working[side, 0] != 0
-            keeps = has and wants and working[side, 1] == best[side]
-            if has and not keeps:
-                if working[side, 2] == 0:
-                    raise ValueError("a request is unanswered at a wake, which the rules exclude")
-                hbt.cancel(0, working[side, 0], False)
-                n_cancels += 1
-            if wants and not keeps:
+            wants = two_sided and has_room[side]
+            kept, cancels = keeps_order(hbt, working[side], wants, best[side])
+            n_cancels += cancels
+            if wants and not kept:
                 sign = 1 if side == BID else -1
                 n_submits = note(submits, n_submits, hbt.current_timestamp, sign, best[side], order_lots, n_submits + 1)
-                price, qty = best[side] * tick, order_lots * lot
-                if side == BID:
-                    hbt.submit_buy_order(0, n_submits, price, qty, GTX, LIMIT, False)
-                else:
-                    hbt.submit_sell_order(0, n_submits, price, qty, GTX, LIMIT, False)
+                submit(hbt, n_submits, side, best[side] * tick, order_lots * lot)
     n_fills = read_orders(hbt, lot, working, fills, n_fills)
     return n_wakes, n_submits, n_cancels, n_fills
 

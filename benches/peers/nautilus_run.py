@@ -1,4 +1,4 @@
-"""NautilusTrader on the rules of ../rules.md, as near as can be: python nautilus_run.py CAPTURE.npz --mode mm.
+"""NautilusTrader on the rules of ../rules.md, as near as can be: python -m benches.peers.nautilus_run CAPTURE.npz.
 
 The documented (Cython) BacktestEngine on an L2 book, one OrderBookDeltas object per message, trade execution, queue
 position and a 10 ms latency model; logging and risk engine bypassed, so that only the job itself is paid for. Runs in
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from capture import DELTA, Capture
-from measure import cold, warm
-from rules import RULES
+
+from benches.peers.capture import DELTA, Capture
+from benches.peers.measure import cold, warm
+from benches.peers.rules import RULES
 
 try:
     import nautilus_trader
@@ -234,7 +235,7 @@ def replay(built: tuple[BacktestEngine, Strategy | None]) -> dict[str, Any]:
     outcome: dict[str, Any] = {}
     if strategy is not None:
         book = running.cache.order_book(INSTRUMENT)
-        outcome |= {"bid": float(book.best_bid_price()), "ask": float(book.best_ask_price())}
+        outcome |= {"bid": round(float(book.best_bid_price()), 10), "ask": round(float(book.best_ask_price()), 10)}
     if isinstance(strategy, JoinTheTouch):
         outcome |= {
             "wakes": strategy.wakes,

@@ -1,4 +1,4 @@
-"""A capture as hftbacktest's event array: python tape_to_hft.py CAPTURE.npz EVENTS.npy [--copies 12].
+"""A capture as hftbacktest's event array: python -m benches.peers.tape_to_hft CAPTURE.npz EVENTS.npy.
 
 hftbacktest reads one array along two clocks: rows flagged EXCH in the venue's order, rows flagged LOCAL in the
 receiver's. Its own `correct_event_order` finds an interleaving by comparing times; the tape already knows it, as ranks,
@@ -12,8 +12,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from capture import GAP, SNAPSHOT, Capture
 from numpy.typing import NDArray
+
+from benches.peers.capture import GAP, SNAPSHOT, Capture
 
 EVENT = np.dtype(
     [
