@@ -47,7 +47,7 @@ def note(log, row, ts, side, tick, lots, order_id):
 @njit
 def read_orders(hbt, lot, working, fills, n_fills):
     """Note each side's working order as (id, tick, answered), log new fills, and forget the dead orders."""
-    working[:] = 0
+    working[:, :] = 0
     orders = hbt.orders(0).values()
     while orders.has_next():
         order = orders.get()
@@ -103,20 +103,20 @@ def quote(hbt, first_wake, interval, tick, lot, order_lots, cap_lots, float_posi
     working = np.zeros((2, 3), np.int64)
     n_wakes, n_submits, n_cancels, n_fills = 0, 0, 0, 0
     hbt.elapse(0)
-    step = first_wake - hbt.current_timestamp if first_wake > 0 else interval
+    step = first_wake - hbt.current_timestamp
     while hbt.elapse(step) == 0:
         step = interval
         n_wakes += 1
         n_fills = read_orders(hbt, lot, working, fills, n_fills)
         depth = hbt.depth(0)
         best = (depth.best_bid_tick, depth.best_ask_tick)
-        two_sided = -FOREVER < best[BID] < best[ASK] < FOREVER
+        if not -FOREVER < best[BID] < best[ASK] < FOREVER:
+            continue
         has_room = room(hbt, lot, cap_lots, float_position)
         for side in range(2):
-            wants = two_sided and has_room[side]
-            kept, cancels = keeps_order(hbt, working[side], wants, best[side])
+            kept, cancels = keeps_order(hbt, working[side], has_room[side], best[side])
             n_cancels += cancels
-            if wants and not kept:
+            if has_room[side] and not kept:
                 sign = 1 if side == BID else -1
                 n_submits = note(submits, n_submits, hbt.current_timestamp, sign, best[side], order_lots, n_submits + 1)
                 submit(hbt, n_submits, side, best[side] * tick, order_lots * lot)
@@ -149,6 +149,7 @@ class Replay:
     def __init__(self, events: NDArray[np.void], options: argparse.Namespace) -> None:
         self.events, self.options = events, options
         wakes = int(np.ptp(events["local_ts"])) // RULES.interval_ns + 2
+        self.first_wake = int(events["exch_ts" if options.venue_wakes else "local_ts"][0]) + RULES.interval_ns
         self.submits = np.zeros(2 * wakes, LOG)  # at most one submit per side and wake, at most one fill per submit
         self.fills = np.zeros(2 * wakes, LOG)
         self.n_submits, self.n_fills = 0, 0
@@ -168,7 +169,7 @@ class Replay:
         else:
             wakes, submits, cancels, self.n_fills = quote(
                 hbt,
-                options.first_wake,
+                self.first_wake,
                 RULES.interval_ns,
                 options.tick,
                 options.lot,
@@ -209,7 +210,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cold", action="store_true", help="measure this process from its start instead")
     parser.add_argument("--tick", type=float, default=0.1)
     parser.add_argument("--lot", type=float, default=0.001)
-    parser.add_argument("--first-wake", type=int, default=0, help="ns since epoch; default t0 + interval (rules.md)")
+    parser.add_argument("--venue-wakes", action="store_true", help="count wakes from the first venue time instead")
     parser.add_argument("--float-position", action="store_true", help="compare the cap with the accumulated float")
     parser.add_argument("--log", type=Path, help="write submits and fills to this .npz")
     return parser.parse_args()

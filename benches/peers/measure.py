@@ -1,6 +1,5 @@
 """CPU and wall time of repeated runs, and peak memory; standard library only."""
 
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -35,8 +34,12 @@ class Timing:
 
 
 def peak_rss_mb() -> int:
-    """Largest resident set of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    """Largest resident set of this process so far, in MiB (Linux only).
+
+    Not `ru_maxrss`: that one starts at what the parent had when it forked.
+    """
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) // 1024
 
 
 def warm(prepare: Callable[[], T], run: Callable[[T], dict[str, Any]], rounds: int) -> Timing:

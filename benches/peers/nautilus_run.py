@@ -163,7 +163,8 @@ class JoinTheTouch(Listener):
         self.wakes += 1
         book = self.cache.order_book(INSTRUMENT)
         best = (book.best_bid_price(), book.best_ask_price())
-        two_sided = None not in best and best[0] < best[1]
+        if None in best or best[0] >= best[1]:
+            return
         room = (
             self.position_lots < RULES.position_lots_max,
             self.position_lots > -RULES.position_lots_max,
@@ -172,12 +173,11 @@ class JoinTheTouch(Listener):
             order = self.working[side]
             if order is not None and order.is_closed:
                 order = self.working[side] = None
-            wants = two_sided and room[side]
-            if order is not None and not (wants and order.price == best[side]):
+            if order is not None and not (room[side] and order.price == best[side]):
                 self.cancel_order(order)
                 self.cancels += 1
                 order = self.working[side] = None
-            if wants and order is None:
+            if room[side] and order is None:
                 order = self.order_factory.limit(INSTRUMENT, SIDES[side], self.qty, best[side], post_only=True)
                 self.working[side] = order
                 self.submit_order(order)
@@ -222,7 +222,7 @@ def engine(capture: Capture, data: list[Any], mode: str) -> tuple[BacktestEngine
     built.add_data(data)
     if mode == "feed":
         return built, None
-    t0 = int(capture.depth["ts_venue"][0])
+    t0 = int(capture.depth["ts_recv"][0])
     strategy = Listener() if mode == "sub" else JoinTheTouch(capture, t0)
     built.add_strategy(strategy)
     return built, strategy
