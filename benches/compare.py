@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmbot._core import Tape
 from rich.console import Console
 from rich.table import Table
 
-from benches.peers.capture import Capture
 from benches.peers.tape_to_hft import check_order, to_events
+from benches.tapes import to_capture, write_tape
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".benchmarks"
@@ -32,6 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 ENVIRONMENTS = ROOT / ".tools" / "peers"
 PEERS = {"hftbacktest": "3.11", "nautilus": ">=3.12"}  # name of the environment: its Python
 COPIES = 12
+BUNDLED = ROOT / "python" / "mmbot" / "data" / "btcusdt.tapez"
 BASELINE = ("hftbacktest", "mm roi risk", "warm")
 MEASURED = ("cpu_s", "cpu_s_min", "wall_s", "wall_s_min", "rss_mb", "load_cpu_s")
 
@@ -78,14 +80,45 @@ def install(environment: str) -> None:
     )
 
 
-def prepare(capture: Capture) -> None:
-    """Write the capture, once and tiled, in each engine's form below `.benchmarks`."""
+def prepare(source: Tape) -> None:
+    """Write the tape, once and tiled, in each engine's form below `.benchmarks`; kept while the tape is the same."""
     WORK.mkdir(exist_ok=True)
-    for name, tiled in (("x1", capture), (f"x{COPIES}", capture.tiled(COPIES))):
-        tiled.save(WORK / f"{name}.npz")
-        events = to_events(tiled)
+    stamp = WORK / "prepared"
+    if stamp.exists() and stamp.read_text() == str(source.tape_hash):
+        return
+    source.save(WORK / "x1.tape")
+    tiled = write_tape(to_capture(source).tiled(COPIES), source, WORK / f"x{COPIES}.tape")
+    for name, tape in (("x1", source), (f"x{COPIES}", tiled)):
+        capture = to_capture(tape)
+        capture.save(WORK / f"{name}.npz")
+        events = to_events(capture)
         check_order(events)
         np.save(WORK / f"{name}.npy", events)
+    stamp.write_text(str(source.tape_hash))
+
+
+def mmbot_cases() -> list[Case]:
+    """The replay alone, the strategy in Rust and in Python, 64 of them in one pass; the short tape warm and cold."""
+    long, short = f"x{COPIES}", "x1"
+    told = [
+        (long, "--mode", "feed"),
+        (long, "--mode", "native"),
+        (long, "--mode", "mm"),
+        (long, "--mode", "mm", "--full-book"),
+        (long, "--mode", "sweep"),
+        (long, "--mode", "sweep-native"),
+        (short, "--mode", "mm", "--log", str(WORK / "mmbot.npz")),
+        (short, "--mode", "mm", "--cold"),
+    ]
+    return [
+        Case(
+            module="benches.mmbot_run",
+            environment=None,
+            tape=tape,
+            arguments=(str(WORK / f"{tape}.tape"), *rest),
+        )
+        for tape, *rest in told
+    ]
 
 
 def hftbacktest_cases() -> list[Case]:
@@ -163,7 +196,9 @@ def table(rows: list[Row]) -> Table:
             shown.add_row(row["engine"], f"skipped: {row['skipped']}")
             continue
         cost = nanoseconds_per_event(row)
-        activity = "/".join(str(row[name]) for name in ("submits", "cancels", "fills")) if row.get("submits") else "–"
+        activity = (
+            "/".join(str(row.get(name, "–")) for name in ("submits", "cancels", "fills")) if row.get("submits") else "–"
+        )
         shown.add_row(
             f"{row['engine']} {row['version']}",
             row["case"],
@@ -220,8 +255,6 @@ def write(rows: list[Row], raw: list[Row]) -> Path:
 
 def chosen_cases(only: str | None, *, installs: bool) -> tuple[list[Case], list[Row]]:
     """The cases to run, and a row for each engine that cannot."""
-    from benches.mmbot_run import mmbot_cases
-
     engines = {"mmbot": mmbot_cases, "hftbacktest": hftbacktest_cases, "nautilus": nautilus_cases}
     cases: list[Case] = []
     skipped: list[Row] = []
@@ -243,10 +276,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
     parser.add_argument("--install", action="store_true", help="make missing peer environments first (network)")
     parser.add_argument("--only", choices=("mmbot", *PEERS), help="one engine only")
-    parser.add_argument("--capture", type=Path, help="capture file instead of the bundled tape")
+    parser.add_argument("--tape", type=Path, default=BUNDLED, help="another tape than the bundled one")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
-    prepare(Capture.load(options.capture))
+    prepare(Tape.open(options.tape))
     cases, rows = chosen_cases(options.only, installs=options.install)
     rounds: list[list[Row]] = [[] for _ in cases]
     for number in range(options.rounds):

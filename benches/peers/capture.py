@@ -4,6 +4,7 @@ The records are those of the open tape (crates/tape/src/layout.rs). A capture fi
 three arrays and the two steps.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -88,6 +89,13 @@ class Capture:
         """From the first to the last message, over both clocks."""
         stamps = [column[clock] for column in (self.depth, self.trades) for clock in ("ts_recv", "ts_venue")]
         return max(int(s.max()) for s in stamps if len(s)) - min(int(s.min()) for s in stamps if len(s))
+
+    def receive_order(self) -> Iterator[tuple[bool, int]]:
+        """Every message as (is a trade, index), in receive order."""
+        n_trades = len(self.trades)
+        ranks = np.concatenate([self.trades["depth_before_recv"].astype(np.int64), np.arange(len(self.depth))])
+        for place in np.argsort(ranks, kind="stable").tolist():  # a trade of rank k stands before depth message k
+            yield place < n_trades, place if place < n_trades else place - n_trades
 
     def tiled(self, copies: int, pause_ns: int = 1_000_000_000) -> "Capture":
         """The capture `copies` times in a row, each shifted by its span and a pause.

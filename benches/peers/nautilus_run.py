@@ -13,7 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 
 from benches.peers.capture import DELTA, Capture
 from benches.peers.measure import cold, warm
@@ -85,13 +84,7 @@ def instrument(capture: Capture) -> CryptoPerpetual:
 
 def objects(capture: Capture) -> list[Any]:
     """The capture as NautilusTrader's own objects, in receive order: one per book message, one per trade."""
-    rank = capture.trades["depth_before_recv"].astype(np.int64)
-    places = np.concatenate([rank, np.arange(len(capture.depth))])
-    merged = np.argsort(places, kind="stable")  # a trade of rank k stands before depth message k
-    n_trades = len(capture.trades)
-    return [
-        _trade(capture, int(index)) if index < n_trades else _deltas(capture, int(index) - n_trades) for index in merged
-    ]
+    return [(_trade if is_trade else _deltas)(capture, index) for is_trade, index in capture.receive_order()]
 
 
 def _trade(capture: Capture, index: int) -> "TradeTick":
