@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmbot._core import Tape
 from rich.console import Console
 from rich.table import Table
 
 from benches.peers.tape_to_hft import check_order, to_events
 from benches.tapes import to_capture, write_tape
+from mmbot._core import Tape
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".benchmarks"

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmbot import _core
-from mmbot._core import Desk, Instrument, Intent, Latency, Listing, Replay, Seat, Tape, quotes
 
 from benches.peers.measure import cold, warm
 from benches.peers.rules import RULES
+from mmbot import _core
+from mmbot._core import Desk, Instrument, Intent, Latency, Listing, Replay, Seat, Tape, quotes
 
 RATE = 100_000_000  # a fee rate's unit is 10^-8
 CASH = 10**12  # a cash unit is 10^-12

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from mmbot._core import Tape, TapeWriter
 
 from benches.peers.capture import DELTA, DEPTH, LEVEL, SNAPSHOT, TRADE, Capture
+from mmbot._core import Tape, TapeWriter
 
 KINDS = {DELTA: "delta", SNAPSHOT: "snapshot"}
 

@@ -13,7 +13,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-
 from benches.peers.capture import DELTA, Capture
 from benches.peers.measure import cold, warm
 from benches.peers.rules import RULES
