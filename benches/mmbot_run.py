@@ -13,7 +13,6 @@ liquidity that we took is there again.
 import argparse
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ import numpy as np
 from benches.peers.measure import cold, warm
 from benches.peers.rules import RULES
 from mmbot import _core
-from mmbot._core import Desk, Instrument, Intent, Latency, Listing, Replay, Seat, Tape, quotes
+from mmbot._core import Desk, Instrument, Latency, Listing, Replay, Seat, Tape
+from mmbot.strategy import Intent, Strategy, View, quotes
 
 RATE = 100_000_000  # a fee rate's unit is 10^-8
 CASH = 10**12  # a cash unit is 10^-12
@@ -30,22 +30,20 @@ SWEEP = [(offset, cap) for offset in range(8) for cap in range(20, 180, 20)]
 LOG = np.dtype([("ts", "i8"), ("side", "i8"), ("tick", "i8"), ("lots", "i8"), ("order_id", "i8")])
 
 
-class Window:
-    """What a strategy sees: prices in ticks, quantities in lots, `now` in ns."""
-
-    __slots__ = ("ask", "ask_lots", "bid", "bid_lots", "now", "position")
-
-
-def join_the_touch(lots: int, cap: int, offset: int) -> Callable[[Window], Intent | None]:
+class JoinTheTouch(Strategy):
     """The rules' strategy, `offset` ticks behind the touch."""
 
-    def decide(view: Window) -> Intent | None:
-        bid, ask, position = view.bid, view.ask, view.position
-        if bid is None or ask is None or bid >= ask:
-            return None
-        return quotes(bid - offset if position < cap else None, ask + offset if position > -cap else None, lots)
+    def __init__(self, lots: int, cap: int, offset: int) -> None:
+        self.lots, self.cap, self.offset = lots, cap, offset
 
-    return decide
+    def decide(self, view: View) -> Intent | None:
+        """Join both sides of the touch, one side only beyond the cap."""
+        bid, ask, position = view.bid, view.ask, view.position
+        if bid is None or ask is None:
+            return None
+        wanted_bid = bid - self.offset if position < self.cap else None
+        wanted_ask = ask + self.offset if position > -self.cap else None
+        return quotes(wanted_bid, wanted_ask, self.lots)
 
 
 def instrument_of(tape: Tape) -> Instrument:
@@ -68,7 +66,8 @@ def replay_of(tape: Tape, options: argparse.Namespace, *, record: bool = False) 
     listing = Listing(
         tape,
         instrument=instrument_of(tape),
-        queue="risk_averse",
+        queue="risk_averse" if options.queue == "risk" else "power",
+        queue_n=None if options.queue == "risk" else 2.0,
         entry=Latency.constant(RULES.entry_ns),
         response=Latency.constant(RULES.response_ns),
         whole_fills=True,
@@ -87,7 +86,8 @@ def run(replay: Replay, tape: Tape, mode: str) -> dict[str, Any]:
     if mode in ("native", "sweep-native"):
         replay.run_join_touch([(RULES.order_lots, cap, offset) for offset, cap in makers])
     else:
-        replay.run([join_the_touch(RULES.order_lots, cap, offset) for offset, cap in makers], [Window()])
+        strategies = [JoinTheTouch(RULES.order_lots, cap, offset) for offset, cap in makers]
+        replay.run([strategy.decide for strategy in strategies], [View(replay, 0, tape.instrument, [])])
     books, instrument = replay.books(0, 0), tape.instrument
     return {
         "wakes": replay.wakes,
@@ -124,11 +124,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tape", type=Path)
     parser.add_argument("--mode", choices=("feed", "native", "mm", "sweep", "sweep-native"), default="mm")
+    parser.add_argument("--queue", choices=("risk", "prob"), default="risk")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds after one warm-up")
     parser.add_argument("--cold", action="store_true", help="measure this process from its start instead")
     parser.add_argument("--full-book", action="store_true", help="two full books: the oracle of the thin venue view")
     parser.add_argument("--log", type=Path, help="write submits and fills to this .npz")
     return parser.parse_args()
+
+
+def case(options: argparse.Namespace) -> str:
+    """What is measured, in the words of the result table."""
+    queue = "" if options.mode == "feed" else f" {options.queue}"
+    return options.mode + queue + (" full book" if options.full_book else "")
 
 
 def main() -> None:
@@ -148,7 +155,7 @@ def main() -> None:
     row = {
         "engine": "mmbot",
         "version": _core.__version__,
-        "case": options.mode + (" full book" if options.full_book else ""),
+        "case": case(options),
         "state": "cold" if options.cold else "warm",
         "events": tape.events,
         "load_cpu_s": round(load_cpu_s, 4),
