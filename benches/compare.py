@@ -33,7 +33,7 @@ RESULTS = Path(__file__).parent / "results"
 ENVIRONMENTS = ROOT / ".tools" / "peers"
 PEERS = {"hftbacktest": "3.11", "nautilus": ">=3.12"}  # name of the environment: its Python
 COPIES = 12
-BUNDLED = ROOT / "python" / "mmbot" / "data" / "btcusdt.tapez"
+BUNDLED = ROOT / "python" / "mmbot" / "samples" / "binance-usdm-btcusdt-20240808.tapez"
 BASELINE = ("hftbacktest", "mm roi risk", "warm")
 MEASURED = ("cpu_s", "cpu_s_min", "wall_s", "wall_s_min", "rss_mb", "load_cpu_s")
 
@@ -188,7 +188,7 @@ def table(rows: list[Row]) -> Table:
     shown = Table(title="CPU time of one replay", caption="speed: events per CPU second, hftbacktest mm roi warm = 1")
     for name in ("engine", "case", "tape", "state"):
         shown.add_column(name, no_wrap=True)
-    for name in ("CPU s", "min", "M events/s", "ns/event", "speed", "wall s", "RSS MB", "submits/cancels/fills"):
+    for name in ("CPU s", "min", "M events/s", "ns/event", "speed", "wall s", "RSS MB", "submits", "cancels", "fills"):
         shown.add_column(name, justify="right")
     costs = baseline(rows)
     for row in rows:
@@ -196,9 +196,6 @@ def table(rows: list[Row]) -> Table:
             shown.add_row(row["engine"], f"skipped: {row['skipped']}")
             continue
         cost = nanoseconds_per_event(row)
-        activity = (
-            "/".join(str(row.get(name, "–")) for name in ("submits", "cancels", "fills")) if row.get("submits") else "–"
-        )
         shown.add_row(
             f"{row['engine']} {row['version']}",
             row["case"],
@@ -211,9 +208,39 @@ def table(rows: list[Row]) -> Table:
             f"{costs[row['tape']] / cost:.2f}" if row["tape"] in costs else "–",
             f"{row['wall_s']:.4f}",
             f"{row['rss_mb']:.0f}",
-            activity,
+            *(str(row.get(name) or "–") for name in ("submits", "cancels", "fills")),
         )
     return shown
+
+
+def derived(rows: list[Row]) -> dict[str, float]:
+    """What follows from differences between cases of mmbot on the long tape, where all were run; ns and s of CPU."""
+    mmbot = {row["case"]: row for row in rows if row["engine"] == "mmbot" and row.get("tape") == f"x{COPIES}"}
+    if not {"feed", "native risk", "mm risk", "sweep risk", "sweep-native risk"} <= mmbot.keys():
+        return {}
+    feed, native, mm = mmbot["feed"], mmbot["native risk"], mmbot["mm risk"]
+    figures = {
+        "a wake with its orders, strategy in Rust, ns": (native["cpu_s"] - feed["cpu_s"]) / native["wakes"] * 1e9,
+        "the strategy in Python, added to each wake, ns": (mm["cpu_s"] - native["cpu_s"]) / mm["wakes"] * 1e9,
+        "64 configurations in one pass, Rust, s": mmbot["sweep-native risk"]["cpu_s"],
+        "64 configurations in one pass, Python, s": mmbot["sweep risk"]["cpu_s"],
+        "64 passes of one configuration, Python, s (calculated)": 64 * mm["cpu_s"],
+    }
+    for row in rows:
+        if (row["engine"], row.get("case"), row.get("state")) == BASELINE and row["tape"] == f"x{COPIES}":
+            figures["64 passes of hftbacktest mm roi, s (calculated)"] = 64 * row["cpu_s"]
+    return figures
+
+
+def book_alone() -> str:
+    """What `cargo bench` says about the books; empty without a Rust toolchain."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        return ""
+    told = subprocess.run(
+        [cargo, "bench", "--quiet", "-p", "mmbot-book"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return told.stdout.strip()
 
 
 def check_same_end(rows: list[Row]) -> None:
@@ -242,14 +269,12 @@ def machine() -> Row:
     }
 
 
-def write(rows: list[Row], raw: list[Row]) -> Path:
+def write(result: Row) -> Path:
     """Keep the run as JSON; returns where."""
     RESULTS.mkdir(exist_ok=True)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     path = RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json"
-    path.write_text(
-        json.dumps({"at": now.isoformat(), "machine": machine(), "cases": rows, "raw": raw}, indent=1) + "\n"
-    )
+    path.write_text(json.dumps({"at": now.isoformat(), "machine": machine(), **result}, indent=1) + "\n")
     return path
 
 
@@ -277,8 +302,9 @@ def main() -> None:
     parser.add_argument("--install", action="store_true", help="make missing peer environments first (network)")
     parser.add_argument("--only", choices=("mmbot", *PEERS), help="one engine only")
     parser.add_argument("--tape", type=Path, default=BUNDLED, help="another tape than the bundled one")
+    parser.add_argument("--book", action="store_true", help="also run the benchmark of the books alone (cargo)")
     options = parser.parse_args()
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     prepare(Tape.open(options.tape))
     cases, rows = chosen_cases(options.only, installs=options.install)
     rounds: list[list[Row]] = [[] for _ in cases]
@@ -291,7 +317,14 @@ def main() -> None:
     rows = [*(merged(of_case) for of_case in rounds), *rows]
     check_same_end(rows)
     console.print(table(rows))
-    console.print(f"kept in {write(rows, [row for of_case in rounds for row in of_case]).relative_to(ROOT)}")
+    result: Row = {"cases": rows, "derived": derived(rows)}
+    for name, figure in result["derived"].items():
+        console.print(f"{name}: {figure:.3g}")
+    if options.book:
+        result["book"] = book_alone()
+        console.print(result["book"])
+    result["raw"] = [row for of_case in rounds for row in of_case]
+    console.print(f"kept in {write(result).relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
