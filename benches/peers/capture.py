@@ -100,7 +100,8 @@ class Capture:
     def tiled(self, copies: int, pause_ns: int = 1_000_000_000) -> "Capture":
         """The capture `copies` times in a row, each shifted by its span and a pause.
 
-        Raises ValueError unless its first book message is a snapshot: without one, a copy would build on the book of the last.
+        Raises ValueError unless its first book message is a snapshot: without one, a copy would build on the book of
+        the last.
         """
         if not len(self.depth) or self.kind[0] != SNAPSHOT:
             raise ValueError("the first book message of a capture must be a snapshot for it to be tiled; cut it there")
