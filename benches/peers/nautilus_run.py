@@ -211,7 +211,10 @@ def engine(capture: Capture, data: list[Any], mode: str) -> tuple[BacktestEngine
         queue_position=True,
     )
     built.add_instrument(instrument(capture))
-    built.add_data(data)
+    # By kind: the engine judges what a list holds by its first element.
+    for kind in (OrderBookDeltas, TradeTick):
+        built.add_data([item for item in data if isinstance(item, kind)], sort=False)
+    built.sort_data()
     if mode == "feed":
         return built, None
     t0 = int(capture.depth["ts_recv"][0])
