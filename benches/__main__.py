@@ -1,0 +1,5 @@
+"""`python -m benches`: the whole comparison."""
+
+from benches.compare import main
+
+main()
