@@ -16,7 +16,7 @@ the first (set `maker_fee_bps`), the venue's smallest order value, and guards on
 
 import math
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
@@ -195,7 +195,7 @@ class MarketMakerConfig(Strict):
             if theirs in raw:
                 if ours in told:
                     raise ValueError(f"{theirs!r} and {ours!r} are both given and mean the same; keep one")
-                told[ours] = Decimal(str(raw[theirs])) * factor
+                told[ours] = _decimal(theirs, raw[theirs]) * factor
         return told
 
     @model_validator(mode="after")
@@ -403,16 +403,14 @@ class MarketMaker(Strategy):
         if config.spread_model in ("fixed", "adaptive"):
             limit = terms.limit_lots * terms.lot_size
             shift = inventory_skew(moment.position, position_limit=limit, max_skew=config.skew_bps * BPS * moment.fair)
-            return Depths(half_spread.bid - shift, half_spread.ask + shift)
+            return _apart(Depths(half_spread.bid - shift, half_spread.ask + shift), terms.tick_size)
         if config.spread_model == "glft":
             table = self._by_glft(moment)
             flat, held = table.at(0.0), table.at(moment.position)
         else:
             flat, held = self._by_avellaneda_stoikov(moment, 0.0), self._by_avellaneda_stoikov(moment, moment.position)
         skewed = Depths(half_spread.bid + held.bid - flat.bid, half_spread.ask + held.ask - flat.ask)
-        # The exact table is narrower far from flat; with a spread cut to its bounds the sides could meet.
-        missing = max(0.0, terms.tick_size - (skewed.bid + skewed.ask)) / 2
-        return Depths(skewed.bid + missing, skewed.ask + missing)
+        return _apart(skewed, terms.tick_size)
 
     def _by_avellaneda_stoikov(self, moment: _Moment, position: float) -> Depths:
         config = self.config
@@ -446,19 +444,29 @@ class MarketMaker(Strategy):
         orders = view.orders()
         if not orders:
             return depths
-        bid, ask = (
-            self._in_queue(terms, fair, view, side=side, depth=depth, orders=[o for o in orders if o.side == side])
-            for side, depth in (("buy", depths.bid), ("sell", depths.ask))
+        most = _LARGEST_NUDGE * (depths.bid + depths.ask)
+        nudged = Depths(
+            *(
+                self._in_queue(terms, fair, view, side=side, depth=depth, most=most, orders=orders)
+                for side, depth in (("buy", depths.bid), ("sell", depths.ask))
+            )
         )
-        largest = _LARGEST_NUDGE * (depths.bid + depths.ask)
-        nudged = Depths(max(bid, depths.bid - largest), max(ask, depths.ask - largest))
-        return nudged if largest < math.inf else Depths(bid, ask)
+        return nudged if nudged.bid + nudged.ask >= terms.tick_size else depths
 
     def _in_queue(
-        self, terms: _Terms, fair: float, view: View, *, side: str, depth: float, orders: list[WorkingOrder]
+        self,
+        terms: _Terms,
+        fair: float,
+        view: View,
+        *,
+        side: str,
+        depth: float,
+        most: float,
+        orders: list[WorkingOrder],
     ) -> float:
         """Stay where we are well placed, step ahead of a queue we stand at the end of, follow the model otherwise."""
         config = self.config
+        orders = [order for order in orders if order.side == side]
         if depth == math.inf or not orders:
             return depth
         outward = -1 if side == "buy" else 1
@@ -468,7 +476,8 @@ class MarketMaker(Strategy):
         # A tick is the least that can be told apart: rounding alone moves a quote by up to one.
         if abs(standing - depth) > max(config.reprice_threshold_bps * bps, terms.tick_size):
             return depth
-        ahead = 0.0 if math.isnan(mine.ahead) else mine.ahead  # not placed yet: nothing is known against it
+        # NaN: not placed yet, so nothing is known against it. Below zero: trades have already reached into us.
+        ahead = mine.ahead if mine.ahead > 0.0 else 0.0
         level = WorkingLevel(
             price_bps=standing / bps * outward, ahead_lots=ahead, displayed_lots=view.lots_at(side, mine.tick)
         )
@@ -478,7 +487,7 @@ class MarketMaker(Strategy):
             max_reprice_bps=config.max_reprice_bps,
             patience=config.queue_patience,
         )
-        return depth - abs(move_bps) * bps if move_bps else standing
+        return depth - min(abs(move_bps) * bps, most) if move_bps else standing
 
     # 5 quotes
 
@@ -546,6 +555,19 @@ class MarketMaker(Strategy):
             sigma = config.sigma
         position = view.position * terms.lot_size
         return _Moment(bid, ask, fair, sigma, terms.break_even * scale, position, volatility_bps)
+
+
+def _apart(depths: Depths, least: float) -> Depths:
+    """Move both sides out until they are `least` apart: bounds, and the exact table far from flat, let them meet."""
+    missing = max(0.0, least - (depths.bid + depths.ask)) / 2
+    return Depths(depths.bid + missing, depths.ask + missing)
+
+
+def _decimal(name: str, value: object) -> Decimal:
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError(f"{name!r} is {value!r}; expected a number") from None
 
 
 def _sized(prices: Iterable[int], terms: _Terms, *, share: float, room: int) -> list[tuple[int, int]]:
