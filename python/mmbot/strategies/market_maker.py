@@ -28,7 +28,6 @@ from mmbot.config import Strict
 from mmbot.quoting import (
     AdaptiveSpread,
     Depths,
-    DepthTable,
     SpreadMeasurements,
     SpreadState,
     avellaneda_stoikov,
@@ -339,8 +338,9 @@ class MarketMaker(Strategy):
             return Cycle(view.now, guard, volatility_bps, math.nan, _OUT, _OUT, _OUT, _NOTHING)
         terms = self._terms or self._learn(view.instrument)
         moment = self._moment(terms, view.bid, view.ask, view, volatility_bps)
-        half_spread = self._spread(terms, moment, guard, view)
-        skewed = self._skew(terms, moment, half_spread)
+        flat = self._flat(terms, moment, view)
+        half_spread = self._spread(moment, flat, guard)
+        skewed = self._skew(terms, moment, flat, half_spread)
         nudged = self._nudge(terms, moment.fair, skewed, view)
         intent = self._quotes(terms, moment, nudged, guard, view.position)
         return Cycle(view.now, guard, volatility_bps, moment.fair, half_spread, skewed, nudged, intent)
@@ -368,16 +368,8 @@ class MarketMaker(Strategy):
 
     # 2 spread
 
-    def _spread(self, terms: _Terms, moment: _Moment, guard: Guard, view: View) -> Depths:
-        """Return the distances of a flat maker: the model's, within bounds, above break-even, wider when unsafe."""
-        config, bps = self.config, moment.fair * BPS
-        depths = self._flat(terms, moment, view)
-        least = max(config.min_half_spread_bps * bps, moment.fee)
-        largest = max(config.max_half_spread_bps * bps, least)
-        wider = config.soft_widen_bps * bps if guard is Guard.SOFT else 0.0
-        return Depths(*(min(max(depth, least), largest) + wider for depth in depths))
-
     def _flat(self, terms: _Terms, moment: _Moment, view: View) -> Depths:
+        """Return the distances the model gives a maker who holds nothing."""
         config = self.config
         match config.spread_model:
             case "fixed":
@@ -393,22 +385,27 @@ class MarketMaker(Strategy):
             case "avellaneda_stoikov":
                 return self._by_avellaneda_stoikov(moment, 0.0)
             case "glft":
-                return self._by_glft(moment).at(0.0)
+                return self._by_glft(moment, 0.0)
+
+    def _spread(self, moment: _Moment, flat: Depths, guard: Guard) -> Depths:
+        """Return the distances of a flat maker: the model's, within bounds, above break-even, wider when unsafe."""
+        config, bps = self.config, moment.fair * BPS
+        least = max(config.min_half_spread_bps * bps, moment.fee)
+        largest = max(config.max_half_spread_bps * bps, least)
+        wider = config.soft_widen_bps * bps if guard is Guard.SOFT else 0.0
+        return Depths(min(max(flat.bid, least), largest) + wider, min(max(flat.ask, least), largest) + wider)
 
     # 3 skew
 
-    def _skew(self, terms: _Terms, moment: _Moment, half_spread: Depths) -> Depths:
+    def _skew(self, terms: _Terms, moment: _Moment, flat: Depths, half_spread: Depths) -> Depths:
         """Return the distances with the position in mind: the model's move away from flat, on top of the spread."""
         config = self.config
         if config.spread_model in ("fixed", "adaptive"):
             limit = terms.limit_lots * terms.lot_size
             shift = inventory_skew(moment.position, position_limit=limit, max_skew=config.skew_bps * BPS * moment.fair)
             return _apart(Depths(half_spread.bid - shift, half_spread.ask + shift), terms.tick_size)
-        if config.spread_model == "glft":
-            table = self._by_glft(moment)
-            flat, held = table.at(0.0), table.at(moment.position)
-        else:
-            flat, held = self._by_avellaneda_stoikov(moment, 0.0), self._by_avellaneda_stoikov(moment, moment.position)
+        model = self._by_glft if config.spread_model == "glft" else self._by_avellaneda_stoikov
+        held = model(moment, moment.position)
         skewed = Depths(half_spread.bid + held.bid - flat.bid, half_spread.ask + held.ask - flat.ask)
         return _apart(skewed, terms.tick_size)
 
@@ -425,9 +422,9 @@ class MarketMaker(Strategy):
         )
         return Depths(-quote.bid, quote.ask)
 
-    def _by_glft(self, moment: _Moment) -> DepthTable:
+    def _by_glft(self, moment: _Moment, position: float) -> Depths:
         config = self.config
-        return glft_table(
+        table = glft_table(
             gamma=config.gamma,
             sigma=moment.sigma,
             A=config.A,
@@ -436,6 +433,7 @@ class MarketMaker(Strategy):
             order_size=float(config.order_amount),
             maker_fee=moment.fee,
         )
+        return table.at(position)
 
     # 4 nudge
 
@@ -445,13 +443,9 @@ class MarketMaker(Strategy):
         if not orders:
             return depths
         most = _LARGEST_NUDGE * (depths.bid + depths.ask)
-        nudged = Depths(
-            *(
-                self._in_queue(terms, fair, view, side=side, depth=depth, most=most, orders=orders)
-                for side, depth in (("buy", depths.bid), ("sell", depths.ask))
-            )
-        )
-        return nudged if nudged.bid + nudged.ask >= terms.tick_size else depths
+        bid = self._in_queue(terms, fair, view, side="bid", depth=depths.bid, most=most, orders=orders)
+        ask = self._in_queue(terms, fair, view, side="ask", depth=depths.ask, most=most, orders=orders)
+        return Depths(bid, ask) if bid + ask >= terms.tick_size else depths
 
     def _in_queue(
         self,
@@ -459,17 +453,17 @@ class MarketMaker(Strategy):
         fair: float,
         view: View,
         *,
-        side: str,
+        side: Literal["bid", "ask"],
         depth: float,
         most: float,
         orders: list[WorkingOrder],
     ) -> float:
         """Stay where we are well placed, step ahead of a queue we stand at the end of, follow the model otherwise."""
-        config = self.config
-        orders = [order for order in orders if order.side == side]
+        config, ours = self.config, "buy" if side == "bid" else "sell"
+        orders = [order for order in orders if order.side == ours]
         if depth == math.inf or not orders:
             return depth
-        outward = -1 if side == "buy" else 1
+        outward = -1 if side == "bid" else 1
         mine = min(orders, key=lambda order: abs((order.tick * terms.tick_size - fair) * outward - depth))
         standing = (mine.tick * terms.tick_size - fair) * outward
         bps = fair * BPS
@@ -478,14 +472,12 @@ class MarketMaker(Strategy):
             return depth
         # NaN: not placed yet, so nothing is known against it. Below zero: trades have already reached into us.
         ahead = mine.ahead if mine.ahead > 0.0 else 0.0
-        level = WorkingLevel(
-            price_bps=standing / bps * outward, ahead_lots=ahead, displayed_lots=view.lots_at(side, mine.tick)
-        )
+        displayed = view.lots_at(ours, mine.tick)
+        if ahead <= config.queue_patience * displayed:
+            return standing
+        level = WorkingLevel(price_bps=standing / bps * outward, ahead_lots=ahead, displayed_lots=displayed)
         move_bps = queue_aware_delta_bps(
-            level,
-            "bid" if side == "buy" else "ask",
-            max_reprice_bps=config.max_reprice_bps,
-            patience=config.queue_patience,
+            level, side, max_reprice_bps=config.max_reprice_bps, patience=config.queue_patience
         )
         return depth - min(abs(move_bps) * bps, most) if move_bps else standing
 
