@@ -21,7 +21,7 @@ the same. ``view.now`` is the time.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mmbot._core import Intent, SignalSpec, ladder, quotes
 
@@ -197,7 +197,7 @@ class Strategy:
 
     wake: Wake = Wake(every_ms=100)
     """When it is asked."""
-    signals: ClassVar[Sequence[SignalSpec]] = ()
+    signals: Sequence[SignalSpec] = ()
     """Measures that the core keeps for it, read by ``view.signal(i)``."""
 
     def decide(self, view: View) -> Intent | list[Intent] | None:

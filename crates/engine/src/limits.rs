@@ -226,8 +226,9 @@ mod tests {
         use Denial::{Collar, Malformed, OpenOrders, OrderSize, Position};
         use Side::{Buy, Sell};
         let five = request(Buy, 10_000, 5);
+        type Row<'a> = (&'a str, i64, &'a [OrderRequest], OrderRequest, Result<(), Denial>);
         #[rustfmt::skip]
-        let table: &[(&str, i64, &[OrderRequest], OrderRequest, Result<(), Denial>)] = &[
+        let table: &[Row<'_>] = &[
             ("the largest order",                0,   &[],             request(Buy, 10_000, 6),  Ok(())),
             ("one lot larger",                   0,   &[],             request(Buy, 10_000, 7),  Err(OrderSize)),
             ("no lots",                          0,   &[],             request(Buy, 10_000, 0),  Err(Malformed)),

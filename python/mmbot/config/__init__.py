@@ -11,6 +11,7 @@ from mmbot.config.schema import (
     StrategyConfig,
     VenueConfig,
 )
+from mmbot.config.strict import Strict
 
 __all__ = [
     "BacktestConfig",
@@ -21,6 +22,7 @@ __all__ = [
     "LimitsConfig",
     "OrdersConfig",
     "StrategyConfig",
+    "Strict",
     "VenueConfig",
     "load",
 ]

@@ -1,32 +1,52 @@
-"""Models that refuse what they do not know, and say what was probably meant."""
+"""A configuration that answers a slip of the pen instead of ignoring it.
 
-from __future__ import annotations
+    gama: 0.1      →  'gama' is no key of MarketMakerConfig; did you mean 'gamma'?
 
+A key that is silently ignored is a limit that silently does not hold, so every unknown key is an error. Keys that
+people bring from other systems, and that mean something else here, are answered with what to write instead.
+"""
+
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+__all__ = ["Strict"]
+
 
 class Strict(BaseModel):
-    """A frozen model. An unknown key is an error that names the nearest known one."""
+    """Frozen, finite numbers only, and no key that it does not know. Subclass it beside what it configures."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, use_attribute_docstrings=True
+    )
+
+    foreign: ClassVar[Mapping[str, str]] = {}
+    """Keys of other systems that have no equal here, each with what to do instead."""
 
     @model_validator(mode="before")
     @classmethod
-    def _only_known_keys(cls, values: Any) -> Any:  # noqa: ANN401  pydantic hands over whatever was given
-        if not isinstance(values, dict):
-            return values
-        known = set(cls.model_fields)
-        for field in cls.model_fields.values():
-            if isinstance(field.validation_alias, str):
-                known.add(field.validation_alias)
-            elif field.validation_alias is not None:
-                known.update(str(choice) for choice in getattr(field.validation_alias, "choices", ()))
-        for key in values:
-            if key not in known:
-                near = get_close_matches(str(key), known, n=1, cutoff=0.6)
-                hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(known))}"
-                raise ValueError(f"unknown key {key!r}; {hint}")
-        return values
+    def _refuse_unknown_keys(cls, raw: object) -> object:
+        """Name all unknown keys at once, each with the nearest known one. Raises ValueError."""
+        if isinstance(raw, Mapping):
+            known = list(cls._known_keys())
+            unknown = [str(key) for key in raw if key not in known]
+            if unknown:
+                raise ValueError("; ".join(cls._answer(key, known) for key in unknown))
+        return raw
+
+    @classmethod
+    def _known_keys(cls) -> Iterator[str]:
+        for name, field in cls.model_fields.items():
+            yield name
+            if field.alias is not None:
+                yield field.alias
+
+    @classmethod
+    def _answer(cls, key: str, known: list[str]) -> str:
+        said = f"{key!r} is no key of {cls.__name__}"
+        if key in cls.foreign:
+            return f"{said}: {cls.foreign[key]}"
+        near = get_close_matches(key, known, n=1)
+        return f"{said}; " + (f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}")
