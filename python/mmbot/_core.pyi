@@ -252,11 +252,11 @@ class Latency:
 class Listing:
     """One instrument of a run: its recorded market and its simulated venue's laws.
 
-    `queue`: risk_averse, power, power2, power3, log, log2, fifo; `queue_n` its exponent. `entry`, `response`: to the venue and
-    back. `feed`: a law for market data instead of the recorded times; `feed_extra_ns` delays those. `whole_fills`: a match
-    fills the whole order (as most replay simulators do). `consume_liquidity`: what we took stays taken. `full_book`: the slow
-    oracle with a second book. `volume_before`: notional before the run that counts for the fee tier. `instrument` may change
-    terms and fees of the tape's, not its grid. Raises ValueError.
+    `queue`: risk_averse, power, power2, power3, log, log2, fifo; `queue_n` its exponent. `entry`, `response`: to the
+    venue and back. `feed`: a law for market data instead of the recorded times; `feed_extra_ns` delays those.
+    `whole_fills`: a match fills the whole order (as most replay simulators do). `consume_liquidity`: what we took stays
+    taken. `full_book`: the slow oracle with a second book. `volume_before`: notional before the run that counts for the
+    fee tier. `instrument` may change terms and fees of the tape's, not its grid. Raises ValueError.
     """
 
     def __new__(
@@ -343,13 +343,13 @@ class Replay:
         windows: Sequence[Any],
         progress: Callable[[float], object] | None = None,
     ) -> None:
-        """To the end of the tapes: at each wake the windows' slots are renewed and `strategies[seat](windows[0])` is asked.
+        """To the end of the tapes: at each wake the windows' slots are renewed, then `strategies[seat](windows[0])`.
 
-        `progress` hears the share done (0 to 1) about a hundred times. Raises TapeFault for a damaged tape, RuntimeError
-        for a broken promise of the engine, and whatever a strategy raises.
+        `progress` hears the share done (0 to 1) about a hundred times. Raises TapeFault for a damaged tape,
+        RuntimeError for a broken promise of the engine, and whatever a strategy raises.
         """
     def run_join_touch(self, makers: Sequence[tuple[int, int, int]]) -> None:
-        """As `run` with the native JoinTouch (lots, cap, offset in ticks) per seat: what a wake costs without Python."""
+        """As `run` with the native JoinTouch (lots, cap, offset in ticks) per seat: a wake without Python."""
     @property
     def now(self) -> int: ...
     @property

@@ -180,7 +180,7 @@ class View:
         return self._core.signal(self._index, index)
 
     def last_trade(self) -> tuple[int, int, int]:
-        """Price of the last public trade in ticks (0 before the first), and lots bought and sold by aggressors so far."""
+        """Price of the last public trade in ticks (0 before the first), and lots aggressors bought and sold so far."""
         return self._core.last_trade(self._index)
 
     def orders(self) -> list[WorkingOrder]:

@@ -1,6 +1,7 @@
 """The command line: parse, call, print.
 
-Exit codes of every command: 0 done; 1 what was asked cannot be done, and one line says why; 2 a mistake in the command line.
+Exit codes of every command: 0 done; 1 what was asked cannot be done, and one line says why; 2 a mistake in the
+command line.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ class StrategyConfig(Strict):
 
     name: str
     """A shipped one by name, or your own as ``path/to/file.py:ClassName`` or ``package.module:ClassName``."""
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict)
     """Its parameters; checked by the strategy's own model."""
 
 

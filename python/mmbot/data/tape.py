@@ -34,7 +34,7 @@ Section: TypeAlias = Literal["depth", "levels", "trades", "funding"]
 
 
 def open_tape(path: str | PathLike[str]) -> Tape:
-    """Opens a `.tape` (mapped), a `.tapez` (unpacked into memory), or one that comes with the package, as `sample:NAME`.
+    """Opens a `.tape` (mapped), a `.tapez` (unpacked into memory), or a bundled one, as `sample:NAME`.
 
     Raises OSError, TapeFault, or ValueError naming the known samples.
     """

@@ -1,8 +1,8 @@
 """A backtest: configured tapes and laws, a strategy, and the result of bringing them together.
 
-    result = mmbot.backtest("configs/backtest.toml")
-    result = mmbot.backtest(config, strategy=MyStrategy())
-    results = mmbot.backtest_many(config, [MyStrategy(gamma=g) for g in gammas])     # one pass over the tape
+result = mmbot.backtest("configs/backtest.toml")
+result = mmbot.backtest(config, strategy=MyStrategy())
+results = mmbot.backtest_many(config, [MyStrategy(gamma=g) for g in gammas])     # one pass over the tape
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from pydantic import ValidationError
 
 import mmbot
 from mmbot import _core
 from mmbot.config import BacktestConfig, ConfigError, InstrumentConfig, LatencyConfig, load
+from mmbot.config.load import explain
 from mmbot.data import open_tape
 from mmbot.ledger import Attribution, attribution, combine
 from mmbot.research.result import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, TOTAL, Result
 from mmbot.research.summary import InstrumentFacts, RunFacts
-from mmbot.strategies import make
+from mmbot.strategies import find_strategy
 from mmbot.strategy import Strategy, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from polars._typing import PolarsDataType
 
     Progress = Callable[[float], object]
     Columns = dict[str, np.ndarray[Any, Any]]
@@ -98,7 +102,9 @@ def _rate(bps: float) -> int:
 
 def _instrument(config: InstrumentConfig, recorded: _core.Instrument) -> _core.Instrument:
     fees = config.fees
-    tiers = None if fees.tiers is None else [(volume, _rate(maker), _rate(taker)) for volume, maker, taker in fees.tiers]
+    tiers = None
+    if fees.tiers is not None:
+        tiers = [(volume, _rate(maker), _rate(taker)) for volume, maker, taker in fees.tiers]
     return _core.Instrument(
         venue=recorded.venue,
         symbol=recorded.symbol,
@@ -190,7 +196,11 @@ def backtest(
 def _configured(config: BacktestConfig) -> Strategy:
     if config.strategy is None:
         raise ConfigError("strategy: missing; name one in the configuration or give backtest() an object")
-    return make(config.strategy.name, config.strategy.params)
+    recipe = find_strategy(config.strategy.name)
+    try:
+        return recipe.build(config.strategy.params)
+    except ValidationError as error:
+        raise explain(error, "strategy.params") from None
 
 
 def backtest_many(
@@ -243,8 +253,8 @@ def _result(
     )
 
 
-def _stack(frames: list[pl.DataFrame], schema: Mapping[str, Any], order: str) -> pl.DataFrame:
-    stacked = pl.concat(frames).select(list(schema)).cast(dict(schema))
+def _stack(frames: list[pl.DataFrame], schema: Mapping[str, PolarsDataType], order: str) -> pl.DataFrame:
+    stacked = pl.concat(frames).select(pl.col(name).cast(kind) for name, kind in schema.items())
     return stacked if len(frames) == 1 else stacked.sort(order, maintain_order=True)
 
 
@@ -304,7 +314,8 @@ class _Part:
         position = raw["position_lots"] * traded.unit
         mid = pl.Series((bid + ask) / 2).fill_nan(None).forward_fill().backward_fill().to_numpy()
         value = -position / mid if traded.instrument.kind == "inverse" else position * mid
-        quotes = {side: np.where(raw[side] > 0, traded.prices(raw[side]), np.nan) for side in ("quote_bid", "quote_ask")}
+        sides = ("quote_bid", "quote_ask")
+        quotes = {side: np.where(raw[side] > 0, traded.prices(raw[side]), np.nan) for side in sides}
         frame = pl.DataFrame(
             {
                 "ts": raw["ts"],
@@ -402,8 +413,8 @@ def _laws(traded: Sequence[_Traded]) -> dict[str, str]:
         laws[f"{mark}response latency"] = _latency_words(venue.response)
         extra = f" + {venue.feed_extra_ms:g} ms" if venue.feed_extra_ms else ""
         laws[f"{mark}feed latency"] = "as recorded" + extra if venue.feed is None else _latency_words(venue.feed)
-        tiers = f"{len(fees.tiers)} tiers" if fees.tiers else f"maker {fees.maker_bps:+g} bps, taker {fees.taker_bps:+g} bps"
-        laws[f"{mark}fees"] = tiers
+        flat = f"maker {fees.maker_bps:+g} bps, taker {fees.taker_bps:+g} bps"
+        laws[f"{mark}fees"] = f"{len(fees.tiers)} tiers" if fees.tiers else flat
     return laws
 
 
@@ -416,13 +427,18 @@ def _latency_words(latency: LatencyConfig) -> str:
 
 
 @cache
-def code_hash(strategy: type[Strategy]) -> str:
-    """One name for the code that decided: SHA-256 over the core's sources, the package's and the strategy's file."""
+def _package_hash() -> bytes:
     digest = hashlib.sha256(_core.SOURCE_HASH.encode())
     package = Path(mmbot.__file__).parent
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def code_hash(strategy: type[Strategy]) -> str:
+    """One name for the code that decided: SHA-256 over the core's sources, the package's and the strategy's file."""
+    digest = hashlib.sha256(_package_hash())
     try:
         digest.update(inspect.getsource(inspect.getmodule(strategy) or strategy).encode())
     except (OSError, TypeError):
