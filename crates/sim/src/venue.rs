@@ -472,9 +472,8 @@ impl Venue {
                     i64::from(trade.lots)
                 } else {
                     model.on_trade(&mut order.place, trade.lots);
-                    // A fraction of a lot past our place: the nearest whole lot, but something went past it.
-                    let past = order.place.past();
-                    if past > 0.0 { (past.round() as i64).max(1) } else { 0 }
+                    // Places are estimates: what went past us is the nearest whole lot, and less than half a lot is nothing.
+                    order.place.past().round() as i64
                 };
                 let leaves = order.request.qty.0 - order.cum.0;
                 let mine = used.iter().position(|(account, _)| *account == order.account);
