@@ -321,8 +321,8 @@ class MarketMaker(Strategy):
         Said again rather than left unsaid, because an order that was refused meanwhile has to be sent anew.
         """
         guard, volatility_bps = self._assess(view)
-        sizes = (view.bid_lots, view.ask_lots) if self.config.fair == "microprice" else None
-        seen = (guard, view.bid, view.ask, view.position, sizes, _step(volatility_bps))
+        touch = self._touch if self.config.fair == "microprice" else (view.bid, view.ask)
+        seen = (guard, touch, view.position, _step(volatility_bps))
         if seen != self._seen or view.now >= self._review_ns:
             self._seen = seen
             self._review_ns = view.now + round(self.config.review_ms * _NS_PER_MS)
@@ -356,7 +356,7 @@ class MarketMaker(Strategy):
         volatility_bps = view.signal(0) / BPS
         if volatility_bps > config.hard_volatility_bps and now >= self._halted_until_ns:
             self._halted_until_ns = now + round(config.halt_ms * _NS_PER_MS)
-        if view.bid is None or view.ask is None or not (view.bid_lots and view.ask_lots):
+        if view.bid is None or view.ask is None:
             return Guard.NO_MARKET, volatility_bps
         if now - self._touched_ns >= config.stale_ms * _NS_PER_MS:
             return Guard.STALE, volatility_bps
@@ -538,7 +538,7 @@ class MarketMaker(Strategy):
 
     def _moment(self, terms: _Terms, bid: int, ask: int, view: View, volatility_bps: float) -> _Moment:
         config = self.config
-        weight = 0.5 if config.fair == "mid" else view.bid_lots / (view.bid_lots + view.ask_lots)
+        weight = 0.5 if config.fair == "mid" else 0.5 * (1.0 + view.imbalance)
         fair = (bid + (ask - bid) * weight) * terms.tick_size
         scale = _on_grid(fair, _PRICE_GRID)
         if config.sigma == "signal":

@@ -18,6 +18,7 @@ class StubCore:
     volatility: float = BPS_PER_ROOT_SECOND
     own: list[tuple[int, str, int, int, str, float]] = field(default_factory=list)
     displayed: int = 100
+    at_touch: tuple[int, int] = (10, 10)
 
     def signal(self, instrument: int, index: int) -> float:
         """The one signal a maker asks for."""
@@ -35,6 +36,11 @@ class StubCore:
         assert side in ("buy", "sell")
         assert tick > 0
         return self.displayed
+
+    def touch_lots(self, instrument: int) -> tuple[int, int]:
+        """Lots at the best bid and ask."""
+        assert instrument == 0
+        return self.at_touch
 
     def depth(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """As many levels as asked for, ten lots on each, around tick 100,000."""
@@ -59,5 +65,5 @@ def view(instrument: Callable[[int], Instrument]) -> View:
     """A calm market around 10,000.0: bid and ask ten bps apart, one lot of time gone, no position."""
     window = View(StubCore(), 0, instrument(0), [])
     window.now = 1_700_000_000_000_000_000
-    window.bid, window.ask, window.bid_lots, window.ask_lots = 99_950, 100_050, 10, 10
+    window.bid, window.ask = 99_950, 100_050
     return window

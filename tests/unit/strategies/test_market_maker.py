@@ -126,7 +126,7 @@ def test_a_touch_that_does_not_move_is_not_trusted(view: View) -> None:
     assert len(maker.decide(view).quotes) == 2
     view.now += 1
     assert maker.decide(view).quotes == []
-    view.bid_lots += 1
+    view._core.at_touch = (11, 10)
     assert len(maker.decide(view).quotes) == 2
 
 
@@ -163,7 +163,7 @@ def test_the_adaptive_spread_walks_towards_a_wild_market(view: View) -> None:
 
 def test_fair_price_leans_to_the_thin_side(view: View) -> None:
     """With three times as much on the bid, the microprice is a quarter of the spread above the middle."""
-    view.bid_lots = 30
+    view._core.at_touch = (30, 10)
     assert MarketMaker(configured(fair="mid")).explain(view).fair == pytest.approx(10_000.0)
     assert MarketMaker(configured(fair="microprice")).explain(view).fair == pytest.approx(10_002.5)
 
@@ -306,7 +306,8 @@ def situations(draw: st.DrawFn) -> dict[str, object]:
     model = draw(st.sampled_from(sorted(MODELS)))
     bps = st.floats(0, 20)
     return {
-        "touch": (bid, ask, draw(st.integers(1, 50)), draw(st.integers(1, 50))),
+        "touch": (bid, ask),
+        "at_touch": (draw(st.integers(1, 50)), draw(st.integers(1, 50))),
         "position": draw(st.integers(-150, 150)),
         "volatility": draw(st.floats(0, 24)) * 1e-4,
         "own": draw(st.lists(orders, max_size=4)),
@@ -331,9 +332,10 @@ def test_quotes_never_cross_nor_pass_the_limit(situation: dict, view: View) -> N
     """Bids below asks, bids below the market's ask, asks above its bid, and never more than the limit has room for."""
     window = View(replace(view._core), 0, view.instrument, [])
     window.now = view.now
-    window.bid, window.ask, window.bid_lots, window.ask_lots = situation["touch"]
+    window.bid, window.ask = situation["touch"]
     window.position = situation["position"]
-    window._core.volatility, window._core.own = situation["volatility"], situation["own"]
+    core = window._core
+    core.volatility, core.own, core.at_touch = situation["volatility"], situation["own"], situation["at_touch"]
     quotes = MarketMaker(situation["config"]).decide(window).quotes
     bids = [(price, lots) for side, price, lots in quotes if side == "buy"]
     asks = [(price, lots) for side, price, lots in quotes if side == "sell"]
