@@ -575,15 +575,15 @@ impl PyReplay {
     /// See the stub.
     fn orders(&self, instrument: u16) -> PyResult<Vec<(u64, &'static str, i64, i64, &'static str, f64)>> {
         let id = self.instrument(instrument)?;
-        let (core, seat) = (self.core.borrow(), self.speaking.get());
+        let (mut core, seat) = (self.core.borrow_mut(), self.speaking.get());
         let mine = core.engine(seat).orders().iter().filter(|order| order.request.instrument == id);
-        Ok(mine
-            .map(|order| {
-                let side = if order.request.side == Side::Buy { "buy" } else { "sell" };
-                let ahead = core.ahead(seat, order.id).unwrap_or(f64::NAN);
-                (order.id.0, side, order.request.price.0, order.leaves().0, life_name(order.life), ahead)
-            })
-            .collect())
+        let mine: Vec<_> = mine.cloned().collect();
+        let told = |order: mmbot_engine::Order| {
+            let side = if order.request.side == Side::Buy { "buy" } else { "sell" };
+            let ahead = core.ahead(seat, id, order.id).unwrap_or(f64::NAN);
+            (order.id.0, side, order.request.price.0, order.leaves().0, life_name(order.life), ahead)
+        };
+        Ok(mine.into_iter().map(told).collect())
     }
 
     /// See the stub.

@@ -126,6 +126,12 @@ impl Feed {
         self.depth
     }
 
+    /// How much of the tape we have heard.
+    #[must_use]
+    pub fn heard(&self) -> crate::estimate::Heard {
+        crate::estimate::Heard { depth: self.depth, trades: self.trades }
+    }
+
     /// What was traded so far.
     #[must_use]
     pub fn tally(&self) -> Tally {

@@ -7,11 +7,13 @@
 //! ```
 //! One pass serves any number of configurations: the public book is the same for all, each has its own orders and ledger.
 
+mod estimate;
 mod feed;
 mod join_touch;
 mod record;
 mod replay;
 
+pub use estimate::{Estimates, Heard};
 pub use feed::{Feed, FeedLatency, Tally};
 pub use join_touch::JoinTouch;
 pub use record::{FillRecord, OrderRecord, Recorder, Sample};

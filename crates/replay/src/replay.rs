@@ -5,12 +5,13 @@ use std::sync::Arc;
 use mmbot_book::BookError;
 use mmbot_engine::{Desk, Engine, EngineError, Input, Intent, Market};
 use mmbot_signals::{SignalError, SignalSpec};
-use mmbot_sim::{Laws, LocalBook, Venue, VenueListing};
+use mmbot_sim::{Laws, LocalBook, QueueModel, Records, Venue, VenueListing};
 use mmbot_tape::{Tape, TapeError};
 use mmbot_types::{Event, Instrument, InstrumentId, Nanos, OrderId, Side, Touch};
 use smallvec::SmallVec;
 use thiserror::Error;
 
+use crate::estimate::{self, Estimates};
 use crate::feed::{Feed, FeedLatency};
 use crate::record::{FillRecord, Recorder, Sample};
 
@@ -106,6 +107,7 @@ struct Sitting {
     wake: WakeRule,
     next_timer: Option<Nanos>,
     recorder: Option<Recorder>,
+    estimates: Vec<Estimates>,
     filled: bool,
 }
 
@@ -113,6 +115,7 @@ struct Sitting {
 pub struct Replay {
     market: Market,
     feeds: Vec<Feed>,
+    queues: Vec<QueueModel>,
     venue: Venue,
     sittings: Vec<Sitting>,
     now: Nanos,
@@ -154,12 +157,14 @@ impl Replay {
             return Err(ReplayError::Plan("the tapes hold no messages".into()));
         };
         let accounts = seats.len();
+        let queues: Vec<QueueModel> = listings.iter().map(|listing| listing.laws.queue).collect();
         let listed = |Listing { tape, instrument, laws, .. }| VenueListing { tape, instrument, laws };
         let sit = |seat: Seat| Sitting {
             engine: Engine::new(instruments.iter().cloned().zip(seat.desks).collect()),
             wake: seat.wake,
             next_timer: seat.wake.every.map(|every| start + every),
             recorder: seat.record.then(Recorder::default),
+            estimates: vec![Estimates::default(); queues.len()],
             filled: false,
         };
         Ok(Self {
@@ -167,6 +172,7 @@ impl Replay {
             venue: Venue::new(listings.into_iter().map(listed).collect(), accounts),
             feeds,
             sittings: seats.into_iter().map(sit).collect(),
+            queues,
             now: start,
             end,
             sample,
@@ -285,6 +291,7 @@ impl Replay {
                 }
             }
             sitting.engine.step(response.at.max(sitting.engine.clock()), Input::Event(&response.event))?;
+            sitting.follow(&response.event, &self.market, &self.feeds, &self.queues);
         }
         match &mut sitting.recorder {
             Some(recorder) => sitting.engine.take_settled().for_each(|order| recorder.settle(order)),
@@ -396,10 +403,12 @@ impl Replay {
         self.sittings[seat as usize].recorder.as_ref()
     }
 
-    /// Lots ahead of a working order, by the venue's queue model.
-    #[must_use]
-    pub fn ahead(&self, seat: u16, id: OrderId) -> Option<f64> {
-        self.venue.ahead(seat, id)
+    /// Lots ahead of a resting order, by the venue's law and by what we have heard.
+    pub fn ahead(&mut self, seat: u16, instrument: InstrumentId, id: OrderId) -> Option<f64> {
+        let index = instrument.0 as usize;
+        let feed = &self.feeds[index];
+        let (records, heard) = (Records::of(feed.tape()), feed.heard());
+        self.sittings[seat as usize].estimates[index].ahead(id, &self.queues[index], &records, heard)
     }
 
     /// Panics where a promise of any part is broken.
@@ -408,6 +417,27 @@ impl Replay {
         self.sittings.iter().for_each(|sitting| sitting.engine.check_invariants());
         for heard in self.market.iter() {
             heard.book.check_invariants();
+        }
+    }
+}
+
+impl Sitting {
+    /// Follows an order's place in line from the moment its resting is heard of, until it rests no more.
+    fn follow(&mut self, event: &Event, market: &Market, feeds: &[Feed], queues: &[QueueModel]) {
+        let (id, rests) = match *event {
+            Event::OrderAccepted { id, .. } | Event::OrderAmended { id, .. } => (id, true),
+            Event::OrderCanceled { id, .. } | Event::Filled { id, .. } | Event::OrderRejected { id, .. } => (id, false),
+            Event::RequestRefused { .. } | Event::FundingPaid { .. } => return,
+        };
+        match self.engine.orders().get(id) {
+            Some(order) if rests && !order.life.is_terminal() => {
+                let index = order.request.instrument.0 as usize;
+                let book = &market.get(order.request.instrument).book;
+                let heard: estimate::Heard = feeds[index].heard();
+                self.estimates[index].join(id, &order.request, &queues[index], book, heard);
+            }
+            Some(order) if !order.life.is_terminal() => {} // partly filled: it stays where it is
+            _ => self.estimates.iter_mut().for_each(|places| places.leave(id)),
         }
     }
 }

@@ -319,13 +319,6 @@ impl Venue {
         std::mem::take(&mut self.accounts[account as usize].joined)
     }
 
-    /// Lots ahead of a resting order, by the queue model; none when it does not rest.
-    #[must_use]
-    pub fn ahead(&self, account: u16, id: OrderId) -> Option<f64> {
-        let (_, slot) = self.accounts[account as usize].orders.iter().find(|(held, _)| *held == id)?;
-        Some(self.orders[*slot as usize].place.ahead())
-    }
-
     /// The public view of one instrument.
     #[must_use]
     pub fn view(&self, instrument: InstrumentId) -> &PublicView {

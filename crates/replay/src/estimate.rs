@@ -1,0 +1,134 @@
+//! Where our orders stand in line, as far as we have heard: the same laws as the venue's, on the same messages, later.
+//!
+//! The venue's own count would be look-ahead: it has seen what is still on its way to us. An order is followed from the
+//! book we hold when its acceptance is heard, and only when somebody asks: then the messages heard since are gone through
+//! for its price alone, so an estimate that nobody reads costs nothing.
+
+use mmbot_book::L2Book;
+use mmbot_sim::{QueueModel, QueuePosition, Records};
+use mmbot_tape::MessageKind;
+use mmbot_types::{OrderId, OrderRequest, Side};
+
+/// One followed order.
+#[derive(Clone, Debug)]
+struct Place {
+    id: OrderId,
+    side: Side,
+    tick: i32,
+    place: QueuePosition,
+    depth: usize,
+    trades: usize,
+}
+
+/// The followed orders of one strategy and instrument.
+#[derive(Clone, Debug, Default)]
+pub struct Estimates {
+    places: Vec<Place>,
+}
+
+/// How much of a tape we have heard.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Depth messages.
+    pub depth: usize,
+    /// Trades.
+    pub trades: usize,
+}
+
+impl Estimates {
+    /// The order rests now, as far as we know: at the back of what our book shows.
+    pub fn join(&mut self, id: OrderId, request: &OrderRequest, model: &QueueModel, book: &L2Book, heard: Heard) {
+        self.leave(id);
+        let Ok(tick) = i32::try_from(request.price.0) else { return };
+        let place = model.join(book.lots(request.side, tick));
+        self.places.push(Place { id, side: request.side, tick, place, depth: heard.depth, trades: heard.trades });
+    }
+
+    /// The order rests no more.
+    pub fn leave(&mut self, id: OrderId) {
+        self.places.retain(|place| place.id != id);
+    }
+
+    /// Lots ahead of an order by what was heard; none for one that does not rest. Never negative: part of us trading
+    /// means that nothing is ahead.
+    pub fn ahead(&mut self, id: OrderId, model: &QueueModel, records: &Records<'_>, heard: Heard) -> Option<f64> {
+        let place = self.places.iter_mut().find(|place| place.id == id)?;
+        place.follow(model, records, heard);
+        Some(place.place.ahead().max(0.0))
+    }
+}
+
+impl Place {
+    fn follow(&mut self, model: &QueueModel, records: &Records<'_>, heard: Heard) {
+        while self.depth < heard.depth || self.trades < heard.trades {
+            let trade = records.trades[..heard.trades].get(self.trades);
+            match trade.filter(|trade| trade.depth_before_recv as usize <= self.depth || self.depth == heard.depth) {
+                Some(trade) => {
+                    self.trades += 1;
+                    if trade.aggressor() != self.side && trade.tick == self.tick {
+                        model.on_trade(&mut self.place, trade.lots);
+                    }
+                }
+                None => {
+                    let message = &records.depth[self.depth];
+                    self.depth += 1;
+                    let (bids, asks) = records.levels_of(message);
+                    let levels = if self.side == Side::Buy { bids } else { asks };
+                    let found = levels.binary_search_by_key(&self.tick, |level| level.tick).ok();
+                    match (found, message.kind()) {
+                        (_, MessageKind::Gap) | (None, MessageKind::Delta) => {}
+                        (Some(at), _) => model.on_depth(&mut self.place, levels[at].lots),
+                        (None, MessageKind::Snapshot) => model.on_depth(&mut self.place, 0),
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mmbot_tape::{DepthMessage, TradeMessage};
+    use mmbot_types::{InstrumentId, Level, Lots, Ticks, Tif};
+
+    fn depth(first: u64, n_bid: u32) -> DepthMessage {
+        let span = DepthMessage::pack(first, MessageKind::Delta);
+        DepthMessage { ts_recv: 0, ts_venue: 0, span, n_bid, n_ask: 0, bid: 100, ask: 101 }
+    }
+
+    fn sold(lots: u32, depth_before_recv: u32) -> TradeMessage {
+        let depth_before_venue = TradeMessage::pack(0, Side::Sell); // the venue had it before everything
+        TradeMessage { ts_recv: 0, ts_venue: 0, tick: 100, lots, depth_before_recv, depth_before_venue }
+    }
+
+    /// The estimate moves with what was heard, not with what is on the tape, and in the order of hearing.
+    #[test]
+    fn an_estimate_knows_what_was_heard() {
+        let mut book = L2Book::new();
+        book.apply(&[Level { tick: 100, lots: 10 }], &[Level { tick: 101, lots: 9 }]).unwrap();
+        let request = OrderRequest {
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            price: Ticks(100),
+            qty: Lots(1),
+            tif: Tif::Gtc,
+            post_only: true,
+            reduce_only: false,
+        };
+        let messages = [depth(0, 1), depth(1, 1)];
+        let levels = [Level { tick: 100, lots: 7 }, Level { tick: 100, lots: 2 }];
+        let trades = [sold(3, 0), sold(4, 2)];
+        let records = Records { depth: &messages, levels: &levels, trades: &trades };
+        let model = QueueModel::RiskAverse;
+        let (mut estimates, id) = (Estimates::default(), OrderId(1));
+        estimates.join(id, &request, &model, &book, Heard { depth: 0, trades: 0 });
+        let mut ahead = |depth, trades| estimates.ahead(id, &model, &records, Heard { depth, trades });
+        assert_eq!(ahead(0, 0), Some(10.0));
+        assert_eq!(ahead(0, 1), Some(7.0)); // three traded
+        assert_eq!(ahead(1, 1), Some(7.0)); // the level tells the same three
+        assert_eq!(ahead(2, 2), Some(0.0)); // five left, at most two are ahead, four more trade
+        estimates.leave(id);
+        assert_eq!(estimates.ahead(id, &model, &records, Heard { depth: 2, trades: 2 }), None);
+    }
+}
