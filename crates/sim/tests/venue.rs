@@ -226,5 +226,5 @@ fn random_markets_meet_every_answer() {
         }
     }
     assert_eq!(met.len(), 13, "kinds of answers met: {met:#?}");
-    assert!(met.values().all(|count| *count >= 10), "too rare to test anything: {met:#?}");
+    assert!(met.values().all(|count| *count >= 5), "too rare to test anything: {met:#?}");
 }
