@@ -182,7 +182,13 @@ impl Engine {
                 Situation { now: self.clock, touch, position: self.ledger.position(instrument), orders: &self.orders };
             match desk.limits.approve(meter, &situation, command) {
                 Ok(approved) => self.send(approved.into_inner()),
-                Err(denial) => self.denials[denial as usize] += 1,
+                Err(denial) => {
+                    self.denials[denial as usize] += 1;
+                    // Not where it is wanted, and it may not move there: it leaves. Cancels always pass.
+                    if let Wanted::Amend(id, ..) = wish {
+                        self.send(Command::Cancel { id });
+                    }
+                }
             }
         }
         self.stands[index] = (wanted.is_empty() && intent.immediate.is_empty()).then(|| intent.clone());
@@ -205,7 +211,7 @@ impl Engine {
 
     fn mark(&mut self, id: OrderId, op: Op) {
         if let Some(order) = self.orders.get_mut(id) {
-            order.op = op;
+            order.ask(op);
         }
     }
 
@@ -278,5 +284,66 @@ impl Engine {
             assert_ne!(order.life, Life::Denied, "a denied order was never sent");
         }
         self.ledger.check_invariants();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intent::Quote;
+    use mmbot_types::{ContractKind, FeeSchedule, Step, Ticks};
+
+    const XYZ: InstrumentId = InstrumentId(0);
+    const TOUCH: Touch = Touch { bid: 1_000, ask: 1_002 };
+
+    fn engine() -> Engine {
+        let limits = Limits {
+            position_max: Lots(10),
+            order_max: Lots(5),
+            open_orders_max: 4,
+            collar_bps: 100,
+            requests_per_second_max: 100,
+        };
+        let one = || Step::parse("1").unwrap();
+        let instrument = Instrument {
+            venue: "test".into(),
+            symbol: "XYZ".into(),
+            kind: ContractKind::Linear,
+            tick: one(),
+            lot: one(),
+            contract: one(),
+            fees: FeeSchedule::flat(0, 0).unwrap(),
+        };
+        let rules = DifferRules { amend: true, ..DifferRules::default() };
+        Engine::new(vec![(instrument, Desk { limits, rules })])
+    }
+
+    fn want(engine: &mut Engine, now: i64, price: i64, qty: i64) -> Vec<Command> {
+        let quote = Quote { side: Side::Buy, price: Ticks(price), qty: Lots(qty) };
+        let intent = Intent { quotes: [quote].into_iter().collect(), ..Intent::default() };
+        let input = Input::Intent { instrument: XYZ, intent: &intent, touch: TOUCH };
+        engine.step(Nanos(now), input).unwrap().to_vec()
+    }
+
+    /// A quote that may not move to where it is wanted does not stay where it is not: it is cancelled.
+    #[test]
+    fn a_denied_amend_becomes_a_cancel() {
+        let mut engine = engine();
+        assert!(matches!(want(&mut engine, 0, 1_000, 5)[..], [Command::Place { id: OrderId(1), .. }]));
+        let accepted = Event::OrderAccepted { id: OrderId(1), ts_venue: Nanos(1) };
+        engine.step(Nanos(1), Input::Event(&accepted)).unwrap();
+        assert_eq!(want(&mut engine, 2, 999, 6), [Command::Cancel { id: OrderId(1) }]);
+        assert_eq!(engine.denials()[Denial::OrderSize as usize], 1);
+    }
+
+    /// Time that runs back and facts about orders that were never sent stop the run, by name.
+    #[test]
+    fn a_broken_promise_of_the_outside_is_an_error() {
+        let mut engine = engine();
+        let accepted = Event::OrderAccepted { id: OrderId(1), ts_venue: Nanos(1) };
+        let unknown = engine.step(Nanos(5), Input::Event(&accepted)).unwrap_err();
+        assert_eq!(unknown, EngineError::UnknownOrder(OrderId(1)));
+        let back = engine.step(Nanos(4), Input::Event(&accepted)).unwrap_err();
+        assert_eq!(back, EngineError::TimeRanBack { now: Nanos(4), clock: Nanos(5) });
     }
 }

@@ -4,6 +4,7 @@
 //! intent ── minus ── working orders ──> Place · Amend · Cancel
 //! ```
 //! An order that already stands where one is wanted keeps its place in the queue: that place is the asset of a maker.
+//! One that is on its way there by an amend counts as standing there.
 
 use mmbot_types::{Command, InstrumentId, Lots, OrderId, OrderRequest, Side, Ticks, Tif};
 use smallvec::SmallVec;
@@ -73,8 +74,9 @@ impl Wanted {
 }
 
 fn good_enough(order: &Order, quote: &Quote, rules: &DifferRules) -> bool {
-    let near = (order.request.price.0 - quote.price.0).abs() <= rules.keep_within;
-    let leaves = order.leaves();
+    let (price, qty) = order.asked();
+    let near = (price.0 - quote.price.0).abs() <= rules.keep_within;
+    let leaves = qty - order.done();
     near && leaves <= quote.qty && leaves.0 * 100 >= quote.qty.0 * rules.refill_below_percent
 }
 
@@ -104,7 +106,7 @@ pub fn differ(
                 .iter()
                 .enumerate()
                 .filter(|(_, quote)| good_enough(order, quote, rules))
-                .min_by_key(|(_, quote)| (order.request.price.0 - quote.price.0).abs())
+                .min_by_key(|(_, quote)| (order.asked().0.0 - quote.price.0).abs())
                 .map(|(index, _)| index);
             match found {
                 Some(index) => drop(missing.remove(index)),
@@ -114,8 +116,7 @@ pub fn differ(
         if rules.amend {
             spare.retain(|order| match missing.first() {
                 Some(quote) if amendable(order) => {
-                    let done = order.request.qty.0 - order.leaves().0;
-                    out.push(Wanted::Amend(order.id, quote.price, Lots(quote.qty.0 + done)));
+                    out.push(Wanted::Amend(order.id, quote.price, quote.qty + order.done()));
                     missing.remove(0);
                     false
                 }
@@ -228,5 +229,18 @@ mod tests {
         let mut order = standing(1, Side::Buy, 100, 5);
         order.op = Op::Cancel;
         assert_eq!(diff(vec![order], &[], DifferRules::default()), []);
+    }
+
+    /// An order on its way to where one is wanted counts as standing there: the same wish asks nothing more.
+    #[test]
+    fn an_amend_in_flight_is_not_asked_twice() {
+        let rules = DifferRules { amend: true, ..DifferRules::default() };
+        let moving = || {
+            let mut order = standing(1, Side::Buy, 100, 5);
+            order.ask(Op::Amend { price: Ticks(101), qty: Lots(7) });
+            vec![order]
+        };
+        assert_eq!(diff(moving(), &[quote(Side::Buy, 101, 7)], rules), []);
+        assert_eq!(diff(moving(), &[quote(Side::Buy, 100, 5)], rules)[0], Wanted::Cancel(OrderId(1)));
     }
 }

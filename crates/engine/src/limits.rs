@@ -6,14 +6,14 @@
 
 use mmbot_types::{Command, Lots, Nanos, OrderRequest, Side, Touch};
 
-use crate::orders::{Op, Orders};
+use crate::orders::Orders;
 
 /// Hard limits for one instrument of one strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// Largest position either way, in lots, worst case.
     pub position_max: Lots,
-    /// Largest order, in lots.
+    /// Most that one order may have left to trade, in lots.
     pub order_max: Lots,
     /// Most orders that are not settled.
     pub open_orders_max: u32,
@@ -29,7 +29,7 @@ pub struct Limits {
 pub enum Denial {
     /// Quantity zero or negative, or price not positive.
     Malformed,
-    /// Larger than `order_max`.
+    /// More left to trade than `order_max`.
     OrderSize,
     /// Worst-case position beyond `position_max`.
     Position,
@@ -104,17 +104,25 @@ pub struct Situation<'a> {
 }
 
 impl Limits {
-    /// The position if everything on `side` that may still trade does, and nothing on the other side.
+    /// The position if everything on the request's side that may still trade does, `added` lots of it included, and
+    /// nothing on the other side. Reduce-only orders trade against the position alone: they shrink it to zero, and what
+    /// else is working on their side then trades all the same.
     #[must_use]
-    pub fn worst_case(situation: &Situation<'_>, request: &OrderRequest) -> Lots {
-        let pending: Lots = situation.orders.side(request.instrument, request.side).map(|order| order.exposure()).sum();
-        Lots(situation.position.0 + request.side.sign() * pending.0)
+    pub fn worst_case(situation: &Situation<'_>, request: &OrderRequest, added: Lots) -> Lots {
+        let exposures = situation.orders.side(request.instrument, request.side);
+        let exposures = exposures.map(|order| (order.request.reduce_only, order.exposure()));
+        let (mut free, mut reducing) = (0, 0);
+        for (reduce_only, Lots(lots)) in exposures.chain([(request.reduce_only, added)]) {
+            *(if reduce_only { &mut reducing } else { &mut free }) += lots;
+        }
+        let sign = request.side.sign();
+        let reducible = (-sign * situation.position.0).max(0);
+        Lots(situation.position.0 + sign * (free + reducing.min(reducible)))
     }
 
     fn beyond_position(&self, situation: &Situation<'_>, request: &OrderRequest, added: Lots) -> bool {
-        let worst = Self::worst_case(situation, request).0 + request.side.sign() * added.0;
         // Only growth beyond the limit on the order's own side is refused: shrinking a too large position is not.
-        request.side.sign() * worst > self.position_max.0
+        request.side.sign() * Self::worst_case(situation, request, added).0 > self.position_max.0
     }
 
     fn beyond_collar(&self, touch: Touch, request: &OrderRequest) -> bool {
@@ -134,14 +142,15 @@ impl Limits {
         situation: &Situation<'_>,
         request: &OrderRequest,
         added: Lots,
+        open: Lots,
     ) -> Option<Denial> {
         if request.qty <= Lots::ZERO || request.price.0 <= 0 || request.price.0 >= i64::from(i32::MAX) {
             return Some(Denial::Malformed);
         }
-        if request.qty > self.order_max {
+        if open > self.order_max {
             return Some(Denial::OrderSize);
         }
-        if !request.reduce_only && self.beyond_position(situation, request, added) {
+        if self.beyond_position(situation, request, added) {
             return Some(Denial::Position);
         }
         if self.beyond_collar(situation.touch, request) {
@@ -165,15 +174,12 @@ impl Limits {
             Command::Place { .. } if situation.orders.len() >= self.open_orders_max as usize => {
                 Some(Denial::OpenOrders)
             }
-            Command::Place { request, .. } => self.deny_request(meter, situation, &request, request.qty),
+            Command::Place { request, .. } => self.deny_request(meter, situation, &request, request.qty, request.qty),
             Command::Amend { id, price, qty } => match situation.orders.get(id) {
                 Some(order) => {
                     let request = OrderRequest { price, qty, ..order.request };
-                    let held = match order.op {
-                        Op::Amend { qty, .. } => qty.max(order.request.qty),
-                        Op::Idle | Op::Cancel => order.request.qty,
-                    };
-                    self.deny_request(meter, situation, &request, Lots((qty.0 - held.0).max(0)))
+                    let added = Lots((qty.0 - order.qty_max().0).max(0));
+                    self.deny_request(meter, situation, &request, added, qty - order.booked)
                 }
                 None => Some(Denial::Malformed),
             },
@@ -220,6 +226,9 @@ mod tests {
         LIMITS.approve(&mut RequestMeter::default(), &situation, command).map(|_| ())
     }
 
+    /// What is tried; position, working orders, wish; verdict.
+    type Row<'a> = (&'a str, i64, &'a [OrderRequest], OrderRequest, Result<(), Denial>);
+
     /// Each limit at its boundary.
     #[test]
     fn each_limit_at_its_boundary() {
@@ -249,6 +258,34 @@ mod tests {
         for (what, position, working, wish, expected) in table {
             assert_eq!(verdict(*position, working, *wish), *expected, "{what}");
         }
+    }
+
+    /// A reduce-only order may take the whole position, and what else works on its side trades all the same.
+    #[test]
+    fn reduce_only_orders_count_as_far_as_there_is_a_position() {
+        use Side::{Buy, Sell};
+        let reduce = |side, qty| OrderRequest { reduce_only: true, ..request(side, 10_000, qty) };
+        let (six, five) = (request(Sell, 10_000, 6), request(Sell, 10_000, 5));
+        assert_eq!(verdict(5, &[six, five], reduce(Sell, 5)), Err(Denial::Position), "5 - 5 - 11 is below -10");
+        assert_eq!(verdict(6, &[six], reduce(Sell, 6)), Ok(()), "6 - 6 - 6 is not");
+        assert_eq!(verdict(0, &[five, five], reduce(Sell, 6)), Ok(()), "nothing to reduce, nothing to add");
+        assert_eq!(verdict(5, &[reduce(Sell, 6)], six), Ok(()), "0 - 6");
+        assert_eq!(verdict(-10, &[], reduce(Buy, 6)), Ok(()));
+    }
+
+    /// An order with a fill may be amended to what one order may have left, its fill not counted again.
+    #[test]
+    fn an_amend_is_judged_by_what_it_leaves_open() {
+        let mut order = Order::sent(OrderId(1), request(Side::Buy, 10_000, 6), Nanos(0));
+        (order.booked, order.venue_cum) = (Lots(4), Lots(4));
+        let mut orders = Orders::default();
+        orders.insert(order);
+        let touch = Touch { bid: 10_000, ask: 10_001 };
+        let situation = Situation { now: Nanos(0), touch, position: Lots(4), orders: &orders };
+        let amend = |qty| Command::Amend { id: OrderId(1), price: mmbot_types::Ticks(9_999), qty: Lots(qty) };
+        let verdict = |qty| LIMITS.approve(&mut RequestMeter::default(), &situation, amend(qty)).map(|_| ());
+        assert_eq!(verdict(10), Ok(()));
+        assert_eq!(verdict(11), Err(Denial::OrderSize));
     }
 
     /// Without a market there is no collar to measure, so nothing new leaves.

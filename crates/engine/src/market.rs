@@ -11,6 +11,8 @@ pub struct Heard {
     /// Measures.
     pub signals: Signals,
     touch: Touch,
+    /// A whole book came, and nothing was lost since.
+    known: bool,
 }
 
 impl Heard {
@@ -24,7 +26,7 @@ impl Heard {
     /// Takes over the book after a change made to it, and tells the measures.
     #[inline]
     fn book_changed(&mut self, ts: Nanos) {
-        self.touch = if self.book.is_crossed() { Touch::EMPTY } else { self.book.touch() };
+        self.touch = if self.known && !self.book.is_crossed() { self.book.touch() } else { Touch::EMPTY };
         if !self.signals.is_empty() {
             let Touch { bid, ask } = self.touch;
             let seen = TouchSeen {
@@ -66,6 +68,7 @@ impl Heard {
     /// [`BookError`] for levels that no book can take.
     pub fn replace(&mut self, ts: Nanos, bids: &[Level], asks: &[Level]) -> Result<(), BookError> {
         self.book.replace(bids, asks)?;
+        self.known = true;
         self.book_changed(ts);
         Ok(())
     }
@@ -73,6 +76,7 @@ impl Heard {
     /// Updates were lost: nothing is known until the next whole book.
     pub fn lose(&mut self, ts: Nanos) {
         self.book.clear();
+        self.known = false;
         self.book_changed(ts);
     }
 
@@ -94,7 +98,7 @@ impl Market {
     /// [`SignalError`] for a measure that cannot be computed.
     pub fn new(signals: &[Vec<SignalSpec>]) -> Result<Self, SignalError> {
         let heard = |specs: &Vec<SignalSpec>| {
-            Ok(Heard { book: L2Book::new(), signals: Signals::new(specs)?, touch: Touch::EMPTY })
+            Ok(Heard { book: L2Book::new(), signals: Signals::new(specs)?, touch: Touch::EMPTY, known: false })
         };
         Ok(Self { heard: signals.iter().map(heard).collect::<Result<_, SignalError>>()? })
     }

@@ -102,6 +102,8 @@ pub struct Order {
     pub reason: Option<RejectReason>,
     /// Amends confirmed.
     pub amends: u32,
+    /// Total quantity of an amend that the venue has not answered, even when a cancel went after it.
+    amending: Option<Lots>,
     /// When the terms above were last confirmed: of two amends told out of order the later one holds.
     ts_amended: Nanos,
 }
@@ -122,6 +124,7 @@ impl Order {
             ts_done: None,
             reason: None,
             amends: 0,
+            amending: None,
             ts_amended: Nanos::ZERO,
         }
     }
@@ -129,21 +132,46 @@ impl Order {
     /// What is still open by our books; never negative.
     #[must_use]
     pub fn leaves(&self) -> Lots {
-        Lots((self.request.qty.0 - self.booked.0.max(self.venue_cum.0)).max(0))
+        Lots((self.request.qty.0 - self.done().0).max(0))
     }
 
-    /// The most that may still trade: the larger of old and amended terms while an amend is in flight;
+    /// What is executed, by our books or the venue's word, whichever is more.
+    #[must_use]
+    pub fn done(&self) -> Lots {
+        self.booked.max(self.venue_cum)
+    }
+
+    /// The largest total quantity that may stand at the venue: an amend in flight may or may not have arrived.
+    #[must_use]
+    pub fn qty_max(&self) -> Lots {
+        self.amending.map_or(self.request.qty, |qty| qty.max(self.request.qty))
+    }
+
+    /// The terms we asked for last, and so expect to stand: price and total quantity.
+    #[must_use]
+    pub fn asked(&self) -> (Ticks, Lots) {
+        match self.op {
+            Op::Amend { price, qty } => (price, qty),
+            Op::Idle | Op::Cancel => (self.request.price, self.request.qty),
+        }
+    }
+
+    /// Notes a request about this order that is on its way.
+    pub fn ask(&mut self, op: Op) {
+        if let Op::Amend { qty, .. } = op {
+            self.amending = Some(qty);
+        }
+        self.op = op;
+    }
+
+    /// The most that may still trade: the larger of old and amended terms while an amend is unanswered;
     /// for a terminal order, what the venue executed and we have not booked yet.
     #[must_use]
     pub fn exposure(&self) -> Lots {
         if self.life.is_terminal() {
             return Lots((self.venue_cum.0 - self.booked.0).max(0));
         }
-        let qty = match self.op {
-            Op::Amend { qty, .. } => qty.0.max(self.request.qty.0),
-            Op::Idle | Op::Cancel => self.request.qty.0,
-        };
-        Lots((qty - self.booked.0).max(0))
+        Lots((self.qty_max().0 - self.booked.0).max(0))
     }
 
     /// Working or possibly working, and not asked to leave.
@@ -163,11 +191,11 @@ impl Order {
         if seen.rank() > self.life.rank() {
             self.life = seen;
         }
-        if self.venue_cum >= self.request.qty {
+        if self.venue_cum >= self.qty_max() {
             self.life = Life::Filled; // executed whole, whatever else was said of it
         }
         if self.life.is_terminal() {
-            self.op = Op::Idle;
+            (self.op, self.amending) = (Op::Idle, None);
             self.ts_done = self.ts_done.max(Some(ts_venue));
         }
     }
@@ -189,15 +217,20 @@ impl Order {
                     (self.request.price, self.request.qty, self.ts_amended) = (price, qty, ts_venue);
                 }
                 self.amends += 1;
+                self.amending = None;
                 if matches!(self.op, Op::Amend { .. }) {
                     self.op = Op::Idle;
                 }
                 self.join(Life::Live, Lots::ZERO, ts_venue);
             }
-            Event::RequestRefused { reason, .. } => {
+            Event::RequestRefused { reason, ts_venue, .. } => {
                 // The order may be gone (its own terminal fact will say so) or stand unchanged.
+                // It does not say which request it answers: of an amend and a cancel after it, it is the amend.
                 self.reason = Some(reason);
-                self.op = Op::Idle;
+                if self.amending.take().is_none() || self.op != Op::Cancel {
+                    self.op = Op::Idle;
+                }
+                self.join(self.life, Lots::ZERO, ts_venue);
             }
             Event::Filled { qty, ts_venue, .. } => {
                 self.booked += qty;
@@ -328,6 +361,30 @@ mod tests {
             }
             assert_eq!((order.life, order.leaves(), order.is_settled()), (*life, Lots(*leaves), *settled), "{what}");
         }
+    }
+
+    /// A cancel sent after an amend does not make the amend unsent: its quantity counts until the venue has answered it,
+    /// and a refusal answers the amend first.
+    #[test]
+    fn an_unanswered_amend_counts_although_a_cancel_follows() {
+        let refused = Event::RequestRefused { id: ID, reason: RejectReason::NoMarket, ts_venue: Nanos(5) };
+        let mut order = order(10);
+        order.observe(&Event::OrderAccepted { id: ID, ts_venue: Nanos(1) });
+        order.ask(Op::Amend { price: Ticks(101), qty: Lots(25) });
+        order.ask(Op::Cancel);
+        assert_eq!(order.exposure(), Lots(25));
+        order.observe(&filled(10, 3));
+        assert_eq!((order.life, order.exposure()), (Life::Partial, Lots(15)), "the amend may have been taken");
+        order.observe(&refused);
+        assert_eq!((order.life, order.exposure(), order.is_settled()), (Life::Filled, Lots(0), true), "it was not");
+
+        let mut order = super::tests::order(10);
+        order.ask(Op::Amend { price: Ticks(101), qty: Lots(25) });
+        order.ask(Op::Cancel);
+        order.observe(&refused);
+        assert_eq!((order.op, order.exposure()), (Op::Cancel, Lots(10)), "the cancel is still on its way");
+        order.observe(&refused);
+        assert_eq!(order.op, Op::Idle);
     }
 
     proptest! {

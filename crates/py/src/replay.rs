@@ -344,6 +344,15 @@ pub struct PyReplay {
     fills_seen: RefCell<Vec<usize>>,
 }
 
+fn wrong_reply(said: &Bound<'_, PyAny>) -> PyErr {
+    let got = said.get_type().name().map_or_else(|_| "an object".into(), |name| name.to_string());
+    PyTypeError::new_err(format!("decide() returned {got}; expected an Intent, a list of them, or None"))
+}
+
+fn intent_from(said: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyIntent>> {
+    said.cast_into_exact().map_err(|error| wrong_reply(&error.into_inner()))
+}
+
 fn optional(tick: i32, none: i32) -> Option<i32> {
     (tick != none).then_some(tick)
 }
@@ -376,24 +385,32 @@ impl PyReplay {
         Ok(())
     }
 
-    /// Takes what a strategy said.
+    /// Takes what a strategy said: all of it, or on an error none.
     fn hear(&self, seat: u16, said: &Bound<'_, PyAny>) -> PyResult<()> {
         if said.is_none() {
             return Ok(());
         }
         if let Ok(intent) = said.cast_exact::<PyIntent>() {
-            let intent = intent.get();
-            if intent.instrument.0 as usize >= self.instruments {
-                let (got, last) = (intent.instrument.0, self.instruments - 1);
-                return Err(value_error(format!("an intent for instrument {got}; this run has 0 to {last}")));
-            }
-            return self.core.borrow_mut().decide(seat, intent.instrument, &intent.inner).map_err(replay_error);
+            return self.decide(seat, self.known(intent.get())?);
         }
         if let Ok(several) = said.cast::<PyList>() {
-            return several.iter().try_for_each(|one| self.hear(seat, &one));
+            let intents: Vec<_> = several.iter().map(intent_from).collect::<PyResult<_>>()?;
+            intents.iter().try_for_each(|intent| self.known(intent.get()).map(|_| ()))?;
+            return intents.iter().try_for_each(|intent| self.decide(seat, intent.get()));
         }
-        let got = said.get_type().name()?.to_string();
-        Err(PyTypeError::new_err(format!("decide() returned {got}; expected an Intent, a list of them, or None")))
+        Err(wrong_reply(said))
+    }
+
+    fn known<'a>(&self, intent: &'a PyIntent) -> PyResult<&'a PyIntent> {
+        if usize::from(intent.instrument.0) < self.instruments {
+            return Ok(intent);
+        }
+        let (got, last) = (intent.instrument.0, self.instruments - 1);
+        Err(value_error(format!("an intent for instrument {got}; this run has 0 to {last}")))
+    }
+
+    fn decide(&self, seat: u16, intent: &PyIntent) -> PyResult<()> {
+        self.core.borrow_mut().decide(seat, intent.instrument, &intent.inner).map_err(replay_error)
     }
 
     fn seat(&self, seat: u16) -> PyResult<u16> {

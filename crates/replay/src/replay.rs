@@ -210,8 +210,12 @@ impl Replay {
     fn next_stop(&self) -> Nanos {
         let mut stop = self.next_sample;
         let (mut touch, mut trade, mut message) = (false, false, false);
-        for sitting in &self.sittings {
+        for (seat, sitting) in self.sittings.iter().enumerate() {
             stop = sitting.next_timer.map_or(stop, |timer| timer.min(stop));
+            if sitting.wake.fill {
+                // A fill that has happened already, and is heard only after the stop that came between.
+                stop = self.venue.next_fill_heard(seat as u16).map_or(stop, |heard| heard.min(stop));
+            }
             touch |= sitting.wake.touch;
             trade |= sitting.wake.trade;
             message |= sitting.wake.message;
@@ -279,10 +283,9 @@ impl Replay {
     fn listen(&mut self, seat: usize) -> Result<(), ReplayError> {
         let sitting = &mut self.sittings[seat];
         while let Some(response) = self.venue.next_response(seat as u16, self.now) {
+            let joined = self.venue.take_joined(seat as u16); // also when nobody records: it must not pile up
             if let Some(recorder) = &mut sitting.recorder {
-                for (id, ahead) in self.venue.take_joined(seat as u16) {
-                    recorder.joined(id, ahead);
-                }
+                joined.into_iter().for_each(|(id, ahead)| recorder.joined(id, ahead));
             }
             if let Event::Filled { .. } = response.event {
                 sitting.filled = true;

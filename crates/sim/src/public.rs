@@ -30,7 +30,15 @@ pub struct PublicView {
     tape: Arc<Tape>,
     /// Depth messages that have happened.
     cursor: usize,
-    oracle: Option<L2Book>,
+    oracle: Option<Oracle>,
+}
+
+/// The venue's own full book.
+#[derive(Default)]
+struct Oracle {
+    book: L2Book,
+    /// A snapshot came, and no gap since.
+    known: bool,
 }
 
 /// The records of a tape, looked up once for many messages.
@@ -91,7 +99,7 @@ impl PublicView {
     /// The start of a tape; `full` keeps the oracle book.
     #[must_use]
     pub fn new(tape: Arc<Tape>, full: bool) -> Self {
-        Self { tape, cursor: 0, oracle: full.then(L2Book::new) }
+        Self { tape, cursor: 0, oracle: full.then(Oracle::default) }
     }
 
     /// The tape.
@@ -112,8 +120,10 @@ impl PublicView {
     /// [`BookError`] in the full view, for levels that no book can take.
     #[inline]
     pub fn advance(&mut self) -> Result<(), BookError> {
-        if let Some(book) = &mut self.oracle {
-            apply(book, &self.tape, &self.tape.depth()[self.cursor])?;
+        if let Some(oracle) = &mut self.oracle {
+            let message = &self.tape.depth()[self.cursor];
+            apply(&mut oracle.book, &self.tape, message)?;
+            oracle.known = message.kind().leaves_known(oracle.known);
         }
         self.cursor += 1;
         Ok(())
@@ -139,8 +149,8 @@ impl PublicView {
     #[must_use]
     pub fn touch(&self) -> Touch {
         match &self.oracle {
-            Some(book) if book.is_crossed() => Touch::EMPTY,
-            Some(book) => book.touch(),
+            Some(Oracle { book, known }) if book.is_crossed() || !known => Touch::EMPTY,
+            Some(oracle) => oracle.book.touch(),
             None => self.touch_after(self.cursor),
         }
     }
@@ -155,7 +165,7 @@ impl PublicView {
     /// Displayed lots of one level now.
     #[must_use]
     pub fn lots(&self, local: LocalBook<'_>, side: Side, tick: i32) -> u32 {
-        if let Some(book) = &self.oracle {
+        if let Some(Oracle { book, .. }) = &self.oracle {
             return book.lots(side, tick);
         }
         debug_assert!(local.cursor <= self.cursor, "we cannot have heard what has not happened");
@@ -176,7 +186,7 @@ impl PublicView {
     pub fn sweep(&self, local: LocalBook<'_>, side: Side, limit: i32, mut visit: impl FnMut(Level) -> bool) {
         let rank = |tick: i32| side.sign() * i64::from(tick); // higher is nearer to the touch
         let within = |level: &Level| rank(level.tick) >= rank(limit);
-        if let Some(book) = &self.oracle {
+        if let Some(Oracle { book, .. }) = &self.oracle {
             book.levels(side).take_while(within).all(&mut visit);
             return;
         }

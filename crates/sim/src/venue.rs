@@ -7,12 +7,13 @@
 //! ```
 //! What fills a resting order: a public trade at its price, once what is `ahead` of it is gone; a public trade through its
 //! price; the opposite touch arriving at its price. Crossings are judged when the venue's clock moves on (or a trade
-//! intervenes), so that a feed cut into smaller messages gives the same fills.
+//! intervenes), so that a feed cut into smaller messages gives the same fills. While the book is crossed or unknown no
+//! order is taken, none is moved and no crossing is judged; a public trade still is what it says and fills.
 //!
 //! Why accounts do not see each other: each is one configuration in a world of its own; only the recorded market is shared.
 //!
 //! Known limitations: the recorded market does not react to us (no impact beyond the displayed liquidity we take, which
-//! stays taken until the level shrinks or goes); hidden and iceberg size is invisible; a venue's own order matching inside
+//! stays taken, as far as the level still displays it); hidden and iceberg size is invisible; a venue's own order matching inside
 //! one timestamp is not visible either, so equal times follow the order of receipt; self-trades are not detected.
 
 use std::collections::VecDeque;
@@ -89,6 +90,12 @@ struct Taken {
     level: Level,
 }
 
+impl Taken {
+    fn is_at(&self, account: u16, side: Side, tick: i32) -> bool {
+        (self.account, self.side, self.level.tick) == (account, side, tick)
+    }
+}
+
 struct Listing {
     instrument: Arc<Instrument>,
     laws: Laws,
@@ -143,12 +150,6 @@ pub struct Venue {
     fill_heard_at: Option<Nanos>,
 }
 
-/// A match found, before it is booked.
-struct Match {
-    slot: Slot,
-    qty: Lots,
-}
-
 impl Listing {
     fn watch(&mut self, side: Side) -> &mut Watch {
         match side {
@@ -201,9 +202,8 @@ impl Listing {
     }
 
     fn available(&self, account: u16, side: Side, level: Level) -> u32 {
-        let taken = |taken: &&Taken| taken.account == account && taken.side == side && taken.level.tick == level.tick;
-        let gone: u32 = self.taken.iter().filter(taken).map(|taken| taken.level.lots).sum();
-        level.lots.saturating_sub(gone)
+        let gone = self.taken.iter().find(|taken| taken.is_at(account, side, level.tick));
+        level.lots.saturating_sub(gone.map_or(0, |taken| taken.level.lots))
     }
 
     /// What an account can take from `side` up to `limit`, level by level, at most `wanted`.
@@ -228,8 +228,14 @@ impl Listing {
     }
 
     fn take(&mut self, account: u16, side: Side, levels: &[Level]) {
-        if self.laws.consume_liquidity {
-            self.taken.extend(levels.iter().map(|level| Taken { account, side, level: *level }));
+        if !self.laws.consume_liquidity {
+            return;
+        }
+        for level in levels {
+            match self.taken.iter_mut().find(|taken| taken.is_at(account, side, level.tick)) {
+                Some(taken) => taken.level.lots += level.lots,
+                None => self.taken.push(Taken { account, side, level: *level }),
+            }
         }
     }
 }
@@ -307,6 +313,13 @@ impl Venue {
     pub fn next_response(&mut self, account: u16, now: Nanos) -> Option<Response> {
         let responses = &mut self.accounts[account as usize].responses;
         responses.front().is_some_and(|response| response.at <= now).then(|| responses.pop_front()).flatten()
+    }
+
+    /// When an account hears its next fill, of those that have happened.
+    #[must_use]
+    pub fn next_fill_heard(&self, account: u16) -> Option<Nanos> {
+        let mut responses = self.accounts[account as usize].responses.iter();
+        responses.find(|response| matches!(response.event, Event::Filled { .. })).map(|response| response.at)
     }
 
     /// When the earliest fill is heard that happened since this was last asked.
@@ -451,43 +464,37 @@ impl Venue {
         let listing = &mut self.listings[index];
         let (model, rule) = (listing.laws.queue, listing.laws.fill);
         let mut used: SmallVec<[(u16, i64); 4]> = SmallVec::new(); // what each account got of this trade already
-        let mut matches: SmallVec<[Match; 4]> = SmallVec::new();
+        let mut slots: SmallVec<[Slot; 4]> = SmallVec::new();
         let watch = listing.watch(side);
         let rank = watch.rank(trade.tick);
-        for level in watch.levels() {
-            let through = watch.rank(level.tick) > rank;
-            if !through && level.tick != trade.tick {
-                break;
-            }
-            for &slot in &level.slots {
-                let order = &mut self.orders[slot as usize];
-                let good_for = if through {
-                    i64::from(trade.lots)
-                } else {
-                    model.on_trade(&mut order.place, trade.lots);
-                    // Places are estimates: what went past us is the nearest whole lot, and less than half a lot is nothing.
-                    order.place.past().round() as i64
-                };
-                let leaves = order.request.qty.0 - order.cum.0;
-                let mine = used.iter().position(|(account, _)| *account == order.account);
-                let before = mine.map_or(0, |at| used[at].1);
-                let lots = match rule {
-                    FillRule::Whole if good_for > 0 => leaves,
-                    FillRule::Whole => 0,
-                    FillRule::Partial => leaves.min(good_for - before).max(0),
-                };
-                if lots > 0 {
-                    match mine {
-                        Some(at) => used[at].1 += lots,
-                        None => used.push((order.account, lots)),
-                    }
-                    matches.push(Match { slot, qty: Lots(lots) });
+        for level in watch.levels().iter().take_while(|level| watch.rank(level.tick) >= rank) {
+            slots.extend_from_slice(&level.slots);
+        }
+        let touch = listing.view.touch();
+        for slot in slots {
+            let order = &mut self.orders[slot as usize];
+            let account = order.account;
+            let good_for = if order.tick == trade.tick {
+                model.on_trade(&mut order.place, trade.lots);
+                // Places are estimates: what went past us is the nearest whole lot, and less than half a lot is nothing.
+                order.place.past().round() as i64
+            } else {
+                i64::from(trade.lots)
+            };
+            let mine = used.iter().position(|(got, _)| *got == account);
+            let before = mine.map_or(0, |at| used[at].1);
+            let lots = match rule {
+                FillRule::Whole if good_for > 0 => i64::MAX,
+                FillRule::Whole => 0,
+                FillRule::Partial => (good_for - before).max(0),
+            };
+            if lots > 0 {
+                let filled = self.fill(index, slot, Lots(lots), touch, ts).0;
+                match mine {
+                    Some(at) => used[at].1 += filled,
+                    None => used.push((account, filled)),
                 }
             }
-        }
-        let touch = self.listings[index].view.touch();
-        for found in matches {
-            self.fill(index, &found, touch, ts);
         }
     }
 
@@ -506,10 +513,8 @@ impl Venue {
             }
             let before = self.listings[index].view.touch_after(self.listings[index].group_start);
             for slot in slots {
-                let (account, tick, leaves) = {
-                    let order = &self.orders[slot as usize];
-                    (order.account, order.tick, order.request.qty - order.cum)
-                };
+                let order = &self.orders[slot as usize];
+                let (account, tick, leaves) = (order.account, order.tick, self.open(order));
                 let listing = &mut self.listings[index];
                 let qty = match listing.laws.fill {
                     FillRule::Whole => leaves,
@@ -519,31 +524,36 @@ impl Venue {
                         levels.iter().map(|level| Lots(i64::from(level.lots))).sum()
                     }
                 };
-                if qty > Lots::ZERO {
-                    self.fill(index, &Match { slot, qty }, before, ts);
-                }
+                self.fill(index, slot, qty, before, ts);
             }
         }
     }
 
-    /// Books a maker fill of a resting order.
-    fn fill(&mut self, index: usize, found: &Match, touch: Touch, ts: Nanos) {
-        let order = &self.orders[found.slot as usize];
+    /// What of an order may still trade: a reduce-only one never more than there is to reduce.
+    fn open(&self, order: &Resting) -> Lots {
+        let leaves = order.request.qty - order.cum;
+        if order.request.reduce_only { leaves.min(self.reducible(order.account, &order.request)) } else { leaves }
+    }
+
+    /// Books a maker fill of at most `qty` of a resting order, and says how much it was.
+    /// A reduce-only order that has nothing left to reduce leaves, as the venue would have it.
+    fn fill(&mut self, index: usize, slot: Slot, qty: Lots, touch: Touch, ts: Nanos) -> Lots {
+        let order = &self.orders[slot as usize];
         let (account, id, request) = (order.account, order.id, order.request);
-        let qty = if request.reduce_only { found.qty.min(self.reducible(account, &request)) } else { found.qty };
+        let qty = qty.min(self.open(order));
         if qty > Lots::ZERO {
-            let order = &mut self.orders[found.slot as usize];
-            order.cum += qty;
+            self.orders[slot as usize].cum += qty;
             self.execute(index, account, id, &request, request.price, qty, true, touch, ts);
         }
-        let order = &self.orders[found.slot as usize];
-        if order.cum == request.qty {
-            self.remove(index, found.slot);
-        } else if request.reduce_only && self.reducible(account, &request) == Lots::ZERO {
-            let cum = order.cum;
-            self.remove(index, found.slot);
+        let order = &self.orders[slot as usize];
+        let cum = order.cum;
+        if cum == request.qty {
+            self.remove(index, slot);
+        } else if self.open(order) == Lots::ZERO {
+            self.remove(index, slot);
             self.answer(account, request.instrument, ts, Event::OrderCanceled { id, cum, ts_venue: ts });
         }
+        qty
     }
 
     #[expect(clippy::too_many_arguments, reason = "one execution has that many facts")]
@@ -627,7 +637,7 @@ impl Venue {
         books: &[LocalBook<'_>],
         account: u16,
         id: OrderId,
-        mut request: OrderRequest,
+        request: OrderRequest,
         now: Nanos,
     ) -> Result<(), BookError> {
         let instrument = request.instrument;
@@ -640,24 +650,24 @@ impl Venue {
             return Ok(());
         };
         let touch = self.listings[index].view.touch();
-        if request.reduce_only {
-            request.qty = request.qty.min(self.reducible(account, &request));
-        }
+        let order =
+            Resting { id, account, request, tick, cum: Lots::ZERO, place: self.listings[index].laws.queue.join(0) };
+        let open = self.open(&order);
         let takes = match request.side {
             Side::Buy => tick >= touch.ask,
             Side::Sell => tick <= touch.bid,
         };
-        let levels = if takes { self.takeable(index, books[index], account, &request, tick) } else { SmallVec::new() };
+        let levels = if takes { self.takeable(index, books[index], &order, open) } else { SmallVec::new() };
         let taking: Lots = levels.iter().map(|level| Lots(i64::from(level.lots))).sum();
         let refusal = if touch == Touch::EMPTY {
             Some(RejectReason::NoMarket)
-        } else if request.reduce_only && request.qty == Lots::ZERO {
+        } else if request.reduce_only && open == Lots::ZERO {
             Some(RejectReason::ReduceOnly)
         } else if request.qty <= Lots::ZERO || tick <= 0 {
             Some(RejectReason::Invalid)
         } else if takes && request.post_only {
             Some(RejectReason::PostOnlyWouldCross)
-        } else if request.tif == Tif::Fok && taking < request.qty {
+        } else if request.tif == Tif::Fok && taking < open {
             Some(RejectReason::NotFillable)
         } else {
             None
@@ -672,38 +682,27 @@ impl Venue {
             self.execute(index, account, id, &request, price, qty, false, touch, now);
         }
         self.listings[index].take(account, request.side.opposite(), &levels);
+        let order = Resting { cum: taking, ..order };
         if taking < request.qty {
-            match request.tif {
-                Tif::Gtc => self.join(
-                    index,
-                    books[index],
-                    Resting { id, account, request, tick, cum: taking, place: self.listings[index].laws.queue.join(0) },
-                ),
-                Tif::Ioc | Tif::Fok => {
-                    self.answer(account, instrument, now, Event::OrderCanceled { id, cum: taking, ts_venue: now });
-                }
+            if request.tif == Tif::Gtc && self.open(&order) > Lots::ZERO {
+                self.join(index, books[index], order);
+            } else {
+                self.answer(account, instrument, now, Event::OrderCanceled { id, cum: taking, ts_venue: now });
             }
         }
         Ok(())
     }
 
     /// What an arriving order takes: by the displayed levels, or all at the touch under [`FillRule::Whole`].
-    fn takeable(
-        &self,
-        index: usize,
-        local: LocalBook<'_>,
-        account: u16,
-        request: &OrderRequest,
-        tick: i32,
-    ) -> SmallVec<[Level; 8]> {
+    fn takeable(&self, index: usize, local: LocalBook<'_>, order: &Resting, open: Lots) -> SmallVec<[Level; 8]> {
         let listing = &self.listings[index];
-        let side = request.side.opposite();
+        let side = order.request.side.opposite();
         match listing.laws.fill {
-            FillRule::Partial => listing.reachable(local, account, side, tick, request.qty),
+            FillRule::Partial => listing.reachable(local, order.account, side, order.tick, open),
             FillRule::Whole => {
                 let touch = listing.view.touch();
                 let tick = if side == Side::Sell { touch.ask } else { touch.bid };
-                let lots = u32::try_from(request.qty.0).unwrap_or(u32::MAX);
+                let lots = u32::try_from(open.0).unwrap_or(u32::MAX);
                 SmallVec::from_slice(&[Level { tick, lots }])
             }
         }
@@ -754,7 +753,8 @@ impl Venue {
     }
 
     /// New terms. Less quantity at the same price keeps the place in line; anything else goes to the back.
-    /// An amend that would take liquidity is refused: venues differ here, and a maker wants to know.
+    /// An amend that would take liquidity is refused: venues differ here, and a maker wants to know. So is a move in a
+    /// market that is not known: nobody can say whether it would.
     fn amend(&mut self, books: &[LocalBook<'_>], account: u16, id: OrderId, price: Ticks, qty: Lots, now: Nanos) {
         let (slot, tick) = match (self.held(account, id), i32::try_from(price.0)) {
             (Some(slot), Ok(tick)) if tick > 0 && qty > Lots::ZERO => (slot, tick),
@@ -766,15 +766,18 @@ impl Venue {
         if qty <= order.cum {
             return self.cancel(account, id, now);
         }
+        let keeps_place = tick == order.tick && qty <= order.request.qty;
         let touch = self.listings[index].view.touch();
         let takes = match order.request.side {
             Side::Buy => tick >= touch.ask,
             Side::Sell => tick <= touch.bid,
         };
-        if takes {
+        if !keeps_place && touch == Touch::EMPTY {
+            return self.refuse_request(account, id, RejectReason::NoMarket, now);
+        }
+        if !keeps_place && takes {
             return self.refuse_request(account, id, RejectReason::PostOnlyWouldCross, now);
         }
-        let keeps_place = tick == order.tick && qty <= order.request.qty;
         let request = OrderRequest { price, qty, ..order.request };
         if keeps_place {
             self.orders[slot as usize].request = request;

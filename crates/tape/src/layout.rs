@@ -25,6 +25,18 @@ pub enum MessageKind {
     Gap = 2,
 }
 
+impl MessageKind {
+    /// Whether the book is known after such a message: a snapshot makes it so, a gap ends it, updates change nothing.
+    #[must_use]
+    pub const fn leaves_known(self, known: bool) -> bool {
+        match self {
+            Self::Delta => known,
+            Self::Snapshot => true,
+            Self::Gap => false,
+        }
+    }
+}
+
 /// One book message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
