@@ -226,9 +226,6 @@ mod tests {
         LIMITS.approve(&mut RequestMeter::default(), &situation, command).map(|_| ())
     }
 
-    /// What is tried; position, working orders, wish; verdict.
-    type Row<'a> = (&'a str, i64, &'a [OrderRequest], OrderRequest, Result<(), Denial>);
-
     /// Each limit at its boundary.
     #[test]
     fn each_limit_at_its_boundary() {

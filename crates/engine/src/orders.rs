@@ -363,8 +363,8 @@ mod tests {
         }
     }
 
-    /// A cancel sent after an amend does not make the amend unsent: its quantity counts until the venue has answered it,
-    /// and a refusal answers the amend first.
+    /// A cancel sent after an amend does not make the amend unsent: its quantity counts until the venue has
+    /// answered it, and a refusal answers the amend first.
     #[test]
     fn an_unanswered_amend_counts_although_a_cancel_follows() {
         let refused = Event::RequestRefused { id: ID, reason: RejectReason::NoMarket, ts_venue: Nanos(5) };

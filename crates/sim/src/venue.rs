@@ -13,8 +13,9 @@
 //! Why accounts do not see each other: each is one configuration in a world of its own; only the recorded market is shared.
 //!
 //! Known limitations: the recorded market does not react to us (no impact beyond the displayed liquidity we take, which
-//! stays taken, as far as the level still displays it); hidden and iceberg size is invisible; a venue's own order matching inside
-//! one timestamp is not visible either, so equal times follow the order of receipt; self-trades are not detected.
+//! stays taken, as far as the level still displays it); hidden and iceberg size is invisible; a venue's own order
+//! matching inside one timestamp is not visible either, so equal times follow the order of receipt; self-trades are
+//! not detected.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -476,7 +477,7 @@ impl Venue {
             let account = order.account;
             let good_for = if order.tick == trade.tick {
                 model.on_trade(&mut order.place, trade.lots);
-                // Places are estimates: what went past us is the nearest whole lot, and less than half a lot is nothing.
+                // Places are estimates: what went past us is the nearest whole lot; less than half a lot is nothing.
                 order.place.past().round() as i64
             } else {
                 i64::from(trade.lots)
