@@ -15,7 +15,7 @@ pub struct Limits {
     pub position_max: Lots,
     /// Most that one order may have left to trade, in lots.
     pub order_max: Lots,
-    /// Most orders that are not settled.
+    /// Most orders that are not settled, over all instruments of the strategy.
     pub open_orders_max: u32,
     /// A limit price may be this far from the touch on the aggressive side, in basis points.
     pub collar_bps: u32,
