@@ -203,7 +203,8 @@ fn engine(stages: &[Stage], player: &Player) -> Engine {
     Engine::new(stages.iter().map(|stage| (instrument(stage.kind), player.desk.clone())).collect())
 }
 
-/// The obvious driver: one strategy, nanosecond by nanosecond, nothing skipped. Returns its engine and all that it was told.
+/// The obvious driver: one strategy, nanosecond by nanosecond, nothing skipped. Returns its engine and all that it was
+/// told.
 fn walk(stages: &[Stage], player: &Player) -> (Engine, Vec<(Nanos, Told)>) {
     let listings: Vec<Listing> = stages.iter().map(|stage| listing(stage, false)).collect();
     let mut feeds: Vec<Feed> = listings.iter().map(|l| Feed::new(l.tape.clone(), l.feed.clone())).collect();
@@ -290,8 +291,8 @@ proptest! {
         prop_assert_eq!(&together, &outcomes(&stages, &players, false));
     }
 
-    /// A feed cut into messages of one level at the same times ends the same, under every wake rule. Not so with sampled
-    /// feed latencies, which are drawn per message, nor for measures that count messages.
+    /// A feed cut into messages of one level at the same times ends the same, under every wake rule. Not so with
+    /// sampled feed latencies, which are drawn per message, nor for measures that count messages.
     #[test]
     fn how_a_feed_is_cut_does_not_matter(seed in any::<u64>()) {
         let (stages, players) = scene(seed, 2, 2);
@@ -299,8 +300,8 @@ proptest! {
         prop_assert_eq!(outcomes(&stages, &players, false), outcomes(&pieces, &players, false));
     }
 
-    /// Whatever is wanted, amended, cancelled and in flight: the position at the venue stays within the limit, and would
-    /// if all that works filled.
+    /// Whatever is wanted, amended, cancelled and in flight: the position at the venue stays within the limit, and
+    /// would if all that works filled.
     #[test]
     fn the_venue_never_holds_more_than_the_limit(seed in any::<u64>()) {
         let (stages, players) = scene(seed, 2, 1);
@@ -362,8 +363,8 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The driver that skips to the next wake ends as the one that walks every nanosecond, and the engine alone, told the
-    /// same, says the same.
+    /// The driver that skips to the next wake ends as the one that walks every nanosecond, and the engine alone, told
+    /// the same, says the same.
     #[test]
     fn skipping_ends_as_walking(seed in any::<u64>()) {
         let (stages, players) = scene(seed, 2, 1);

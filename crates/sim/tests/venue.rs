@@ -204,7 +204,8 @@ proptest! {
     }
 }
 
-/// The random markets are worth something: every kind of answer and every reason comes up, makers' and takers' fills both.
+/// The random markets are worth something: every kind of answer and every reason comes up, makers' and takers' fills
+/// both.
 #[test]
 fn random_markets_meet_every_answer() {
     let mut met = std::collections::BTreeMap::<String, usize>::new();

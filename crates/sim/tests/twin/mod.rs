@@ -1,4 +1,5 @@
-//! The obvious venue: one account, one instrument, one event after the other, no short cuts. It says what the laws mean.
+//! The obvious venue: one account, one instrument, one event after the other, no short cuts. It says what the laws
+//! mean.
 //!
 //! It shares with the real one only the laws that are tested by themselves: queue models, latencies, fees.
 
