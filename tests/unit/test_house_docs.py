@@ -47,11 +47,9 @@ def commands() -> list[str]:
 
 
 def config_keys() -> list[str]:
-    """List every setting: the fields of the pydantic models below mmbot.config, once there are some."""
-    if importlib.util.find_spec("mmbot.config") is None:
-        return []
-    config = importlib.import_module("mmbot.config")
-    modules = [config, *(importlib.import_module(found.name) for found in walk(config))]
+    """List every setting of a run and of the shipped strategies: the fields of the models in their packages."""
+    packages = [importlib.import_module(name) for name in ("mmbot.config", "mmbot.strategies")]
+    modules = [*packages, *(importlib.import_module(found.name) for package in packages for found in walk(package))]
     models = {value for module in modules for _, value in inspect.getmembers(module, inspect.isclass)}
     return sorted({field for model in models for field in getattr(model, "model_fields", {})})
 
@@ -96,7 +94,8 @@ def test_decision_records_are_numbered_without_gaps():
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(path: Path):
     """Every relative link in a page points at a file of the repository."""
-    links = re.findall(r"\]\((?!https?://|mailto:|#)([^)#\s]+)", path.read_text(encoding="utf-8"))
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)  # code has no links
+    links = re.findall(r"\]\((?!https?://|mailto:|#)([^)#\s]+)", prose)
     broken = [link for link in links if not (path.parent / link).exists()]
     assert not broken, f"dead links: {broken}"
 
