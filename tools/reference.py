@@ -22,6 +22,7 @@ from typer.main import get_command
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "python" / "mmbot"
 PAGES = ROOT / "docs" / "reference"
+DEFAULT_LENGTH_MAX = 60
 NOTE = "<!-- Written by `make reference` from the source; edit the docstrings instead. -->\n"
 
 
@@ -49,10 +50,12 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef, *, method: bool = Fa
 
 
 def field(line: ast.AnnAssign, after: ast.stmt | None) -> str:
-    """Write one field of a class; a string after it is its docstring."""
+    """Write one field with its type and default (a long one is left out); a string after it is its docstring."""
     said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else None
     name = f"{ast.unparse(line.target)}: {ast.unparse(line.annotation)}"
-    return entry(2, name, sentence(said if isinstance(said, str) else None))
+    default = f" = {ast.unparse(line.value)}" if line.value else ""
+    shown = name + (default if len(default) <= DEFAULT_LENGTH_MAX else "")
+    return entry(2, shown, sentence(said if isinstance(said, str) else None))
 
 
 def members(node: ast.ClassDef) -> Iterator[str]:
@@ -74,10 +77,16 @@ def exported(tree: ast.Module) -> list[str]:
     return []
 
 
+def declared(tree: ast.Module) -> list[str]:
+    """Read the names that a module without ``__all__``, as a stub is, declares with their type alone."""
+    names = [ast.unparse(line.target) for line in tree.body if isinstance(line, ast.AnnAssign)]
+    return [name for name in names if not name.startswith("_")]
+
+
 def public(tree: ast.Module) -> Iterator[str]:
     """List what a module offers."""
-    named = set(exported(tree))
-    for line in tree.body:
+    named = set(exported(tree) or declared(tree))
+    for line, after in zip(tree.body, [*tree.body[1:], None], strict=True):
         if isinstance(line, ast.ClassDef) and not line.name.startswith("_"):
             named.discard(line.name)
             yield entry(0, line.name, sentence(ast.get_docstring(line)))
@@ -85,6 +94,9 @@ def public(tree: ast.Module) -> Iterator[str]:
         elif isinstance(line, ast.FunctionDef | ast.AsyncFunctionDef) and not line.name.startswith("_"):
             named.discard(line.name)
             yield entry(0, signature(line), sentence(ast.get_docstring(line)))
+        elif isinstance(line, ast.AnnAssign) and (name := ast.unparse(line.target)) in named:
+            named.discard(name)
+            yield field(line, after).strip()
     yield from (entry(0, name, "") for name in sorted(named))
 
 

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -47,11 +48,9 @@ def commands() -> list[str]:
 
 
 def config_keys() -> list[str]:
-    """List every setting: the fields of the pydantic models below mmbot.config, once there are some."""
-    if importlib.util.find_spec("mmbot.config") is None:
-        return []
-    config = importlib.import_module("mmbot.config")
-    modules = [config, *(importlib.import_module(found.name) for found in walk(config))]
+    """List every setting of a run and of the shipped strategies: the fields of the models in their packages."""
+    packages = [importlib.import_module(name) for name in ("mmbot.config", "mmbot.strategies")]
+    modules = [*packages, *(importlib.import_module(found.name) for package in packages for found in walk(package))]
     models = {value for module in modules for _, value in inspect.getmembers(module, inspect.isclass)}
     return sorted({field for model in models for field in getattr(model, "model_fields", {})})
 
@@ -96,7 +95,8 @@ def test_decision_records_are_numbered_without_gaps():
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(path: Path):
     """Every relative link in a page points at a file of the repository."""
-    links = re.findall(r"\]\((?!https?://|mailto:|#)([^)#\s]+)", path.read_text(encoding="utf-8"))
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)  # code has no links
+    links = re.findall(r"\]\((?!https?://|mailto:|#)([^)#\s]+)", prose)
     broken = [link for link in links if not (path.parent / link).exists()]
     assert not broken, f"dead links: {broken}"
 
@@ -118,3 +118,50 @@ def test_the_changelog_puts_safety_first():
     for release in releases:
         headings = re.findall(r"^### (.+)$", release, re.MULTILINE)
         assert headings == [name for name in ("Safety", "Features", "Internals") if name in headings]
+
+
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PROSE = re.sub(r"```.*?```", "", ARCHITECTURE, flags=re.DOTALL)
+SOURCES = {
+    path: path.read_text(encoding="utf-8")
+    for path in [*(ROOT / "crates").rglob("*.rs"), *(ROOT / "python").rglob("*.py*")]
+    if path.suffix in {".rs", ".py", ".pyi"}
+}
+
+
+def is_found(name: str, texts: Collection[str]) -> bool:
+    """Look for `Type::method`, `Type.method` or a plain name; each part has to stand in one of the texts."""
+    parts = re.split(r"::|\.", name)
+    if len(parts) == 1:
+        return any(re.search(rf"\b{name}\b", text) for text in texts)
+    member = rf"\b(?:fn|def) {parts[-1]}\b"
+    return any(re.search(member, text) and re.search(rf"\b{parts[-2]}\b", text) for text in texts)
+
+
+def test_architecture_names_only_what_exists():
+    """Each path, package, function and type that the page mentions is in the repository."""
+    missing = []
+    for name in sorted(set(re.findall(r"`([^`\n]+)`", PROSE))):
+        if "/" in name or name.endswith((".rs", ".py", ".md")):
+            found = (ROOT / name).exists()
+        elif name.startswith("mmbot."):
+            found = importlib.util.find_spec(name) is not None
+        elif re.fullmatch(r"\w+((::|\.)\w+)*", name):
+            found = (ROOT / name).is_dir() or is_found(name, SOURCES.values())
+        else:
+            found = False
+        missing += [] if found else [name]
+    assert not missing, f"ARCHITECTURE.md names what is not there: {missing}"
+
+
+def test_architecture_walks_through_the_files_it_names():
+    """In a row of the walk, each function is one of the file that the row begins with."""
+    rows = re.findall(r"^\| `([\w/]+\.(?:rs|py))` \| (.+) \|$", PROSE, re.MULTILINE)
+    assert len(rows) >= 20
+    lost = [
+        f"{name} in {path}"
+        for path, words in rows
+        for name in re.findall(r"`([\w:.]+)`", words)
+        if not is_found(name, [SOURCES[ROOT / path]])
+    ]
+    assert not lost, f"ARCHITECTURE.md looks for these in the wrong file: {lost}"

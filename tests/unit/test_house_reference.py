@@ -57,13 +57,13 @@ def reference():
 def test_a_module_is_listed_as_its_caller_sees_it(reference):
     """Public names appear with one sentence each; private ones do not."""
     assert list(reference.public(ast.parse(SOURCE))) == [
+        "- `LIMIT: int = 3`",
         "- `Line`: A queue of orders.",
         "  - `ahead: int`: Lots in front of us.",
         "  - `empty`: Nobody waits.",
         "  - `leave(lots: int, /, *, behind: bool=False) -> None`: Take lots away.",
         "  - `of(lots: int) -> 'Line'`: Start one.",
         "- `join(line: Line) -> int`: Stand at the end.",
-        "- `LIMIT`",
     ]
 
 

@@ -70,7 +70,8 @@ pub struct Engine {
     ledger: Ledger,
     desks: Vec<(Desk, RequestMeter)>,
     last_id: u64,
-    /// Per instrument, an intent that the orders already fulfil: said again, it asks for nothing until an event arrives.
+    /// Per instrument, an intent that the orders already fulfil: said again, it asks for nothing until an event
+    /// arrives.
     stands: Vec<Option<Intent>>,
     commands: SmallVec<[Command; 8]>,
     wanted: SmallVec<[Wanted; 8]>,

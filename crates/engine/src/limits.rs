@@ -1,8 +1,8 @@
 //! Hard limits, judged on the worst that may still happen. Touching one denies the order; nothing retries.
 //!
-//! Worst-case position = position + everything on that side not proven dead (working, in flight, unknown, larger side of an
-//! amend, executed but not booked). A cancel always passes, and an order that only shrinks the worst case is never held
-//! back by a limit it does not worsen. Only this file can make an [`Approved`].
+//! Worst-case position = position + everything on that side not proven dead (working, in flight, unknown, larger side
+//! of an amend, executed but not booked). A cancel always passes, and an order that only shrinks the worst case is
+//! never held back by a limit it does not worsen. Only this file can make an [`Approved`].
 
 use mmbot_types::{Command, Lots, Nanos, OrderRequest, Side, Touch};
 
@@ -308,7 +308,9 @@ mod tests {
     proptest! {
         /// Whatever is asked, what is approved can never take the position beyond the limit if all of it fills.
         #[test]
-        fn no_sequence_of_orders_breaches_the_position_limit(wishes in prop::collection::vec((any::<bool>(), 1i64..8), 1..40)) {
+        fn no_sequence_of_orders_breaches_the_position_limit(
+            wishes in prop::collection::vec((any::<bool>(), 1i64..8), 1..40),
+        ) {
             let mut orders = Orders::default();
             let mut meter = RequestMeter::default();
             for (id, (buy, qty)) in wishes.into_iter().enumerate() {

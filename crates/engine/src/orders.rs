@@ -5,7 +5,8 @@
 //! - `op` says whether a cancel or an amend is in flight;
 //! - `booked` (from executions) and `venue_cum` (what the venue says was executed) meet before the order is settled.
 //!
-//! `leaves` is computed, never trusted. Not handled here: proving that an unanswered order is dead (reconciliation does).
+//! `leaves` is computed, never trusted. Not handled here: proving that an unanswered order is dead (reconciliation
+//! does).
 
 use mmbot_types::{Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks};
 
@@ -388,9 +389,13 @@ mod tests {
     }
 
     proptest! {
-        /// Any order of the same facts ends in one state (executions are deduplicated by the ledger before they get here).
+        /// Any order of the same facts ends in one state (executions are deduplicated by the ledger before they get
+        /// here).
         #[test]
-        fn any_permutation_ends_in_one_state(mut order_of_facts in Just((0..5).collect::<Vec<usize>>()).prop_shuffle(), repeats in prop::collection::vec(0..3usize, 0..4)) {
+        fn any_permutation_ends_in_one_state(
+            mut order_of_facts in Just((0..5).collect::<Vec<usize>>()).prop_shuffle(),
+            repeats in prop::collection::vec(0..3usize, 0..4),
+        ) {
             let facts = [
                 Event::OrderAccepted { id: ID, ts_venue: Nanos(1) },
                 filled(3, 2),

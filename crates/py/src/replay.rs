@@ -84,7 +84,10 @@ pub struct PyListing {
 #[pymethods]
 impl PyListing {
     #[new]
-    #[pyo3(signature = (tape, *, instrument = None, queue = "power", queue_n = None, entry, response, feed = None, feed_extra_ns = 0, whole_fills = false, consume_liquidity = true, full_book = false, volume_before = "0", signals = Vec::new()))]
+    #[pyo3(signature = (
+        tape, *, instrument = None, queue = "power", queue_n = None, entry, response, feed = None, feed_extra_ns = 0,
+        whole_fills = false, consume_liquidity = true, full_book = false, volume_before = "0", signals = Vec::new()
+    ))]
     fn new(
         tape: &PyTape,
         instrument: Option<&PyInstrument>,
@@ -144,7 +147,10 @@ pub struct PyDesk {
 #[pymethods]
 impl PyDesk {
     #[new]
-    #[pyo3(signature = (*, position_max, order_max, open_orders_max = 50, collar_bps = 100, requests_per_second_max = 50, keep_within = 0, refill_below_percent = 0, amend = false, post_only = true))]
+    #[pyo3(signature = (
+        *, position_max, order_max, open_orders_max = 50, collar_bps = 100, requests_per_second_max = 50,
+        keep_within = 0, refill_below_percent = 0, amend = false, post_only = true
+    ))]
     fn new(
         position_max: i64,
         order_max: i64,
@@ -187,7 +193,9 @@ pub struct PySeat {
 #[pymethods]
 impl PySeat {
     #[new]
-    #[pyo3(signature = (desks, *, every_ns = None, touch = false, fill = false, trade = false, message = false, record = true))]
+    #[pyo3(signature = (
+        desks, *, every_ns = None, touch = false, fill = false, trade = false, message = false, record = true
+    ))]
     fn new(
         desks: Vec<PyRef<'_, PyDesk>>,
         every_ns: Option<i64>,

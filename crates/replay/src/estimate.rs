@@ -1,8 +1,8 @@
 //! Where our orders stand in line, as far as we have heard: the same laws as the venue's, on the same messages, later.
 //!
 //! The venue's own count would be look-ahead: it has seen what is still on its way to us. An order is followed from the
-//! book we hold when its acceptance is heard, and only when somebody asks: then the messages heard since are gone through
-//! for its price alone, so an estimate that nobody reads costs nothing.
+//! book we hold when its acceptance is heard, and only when somebody asks: then the messages heard since are gone
+//! through for its price alone, so an estimate that nobody reads costs nothing.
 
 use mmbot_book::L2Book;
 use mmbot_sim::{QueueModel, QueuePosition, Records};

@@ -160,7 +160,8 @@ impl Feed {
         Some(Nanos(self.trade_time(self.trades, trade, self.trade_heard)))
     }
 
-    /// When the touch next differs from `touch`, judged after all messages of one time; by the tape's own touch columns.
+    /// When the touch next differs from `touch`, judged after all messages of one time; by the tape's own touch
+    /// columns.
     #[must_use]
     pub fn next_touch_change(&self, touch: Touch) -> Option<Nanos> {
         let depth = self.tape.depth();

@@ -5,7 +5,8 @@
 //!     for strategy in wake { replay.decide(strategy, intent) }   // intents become commands, on their way to the venue
 //! }
 //! ```
-//! One pass serves any number of configurations: the public book is the same for all, each has its own orders and ledger.
+//! One pass serves any number of configurations: the public book is the same for all, each has its own orders and
+//! ledger.
 
 mod estimate;
 mod feed;

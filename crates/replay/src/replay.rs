@@ -1,4 +1,5 @@
-//! From wake to wake: the venue first (it knows before we do), then what we have heard, then the answers, then the strategy.
+//! From wake to wake: the venue first (it knows before we do), then what we have heard, then the answers, then the
+//! strategy.
 
 use std::sync::Arc;
 
@@ -137,7 +138,8 @@ impl Replay {
     /// A replay at the start of its tapes.
     ///
     /// # Errors
-    /// [`ReplayError::Plan`] for a plan without instruments, strategies or messages; [`ReplayError::Signal`] for a bad measure.
+    /// [`ReplayError::Plan`] for a plan without instruments, strategies or messages; [`ReplayError::Signal`] for a bad
+    /// measure.
     pub fn new(plan: Plan) -> Result<Self, ReplayError> {
         let Plan { listings, seats, sample } = plan;
         if listings.is_empty() || seats.is_empty() {
@@ -229,7 +231,8 @@ impl Replay {
         stop.max(self.now)
     }
 
-    /// Everything up to and including `target`, or to the time a fill is heard if somebody waits for one. True if there was a trade.
+    /// Everything up to and including `target`, or to the time a fill is heard if somebody waits for one. True if there
+    /// was a trade.
     fn advance(&mut self, mut target: Nanos) -> Result<bool, ReplayError> {
         let stop_at_fill = self.sittings.iter().any(|sitting| sitting.wake.fill);
         let mut traded = false;

@@ -1,6 +1,7 @@
 //! What a fill costs: the rate of the tier that the account's traded notional of the last 30 days has reached.
 //!
-//! Known limitation: venues recompute the tier once a day at a fixed hour; here it moves with the first fill of each UTC day.
+//! Known limitation: venues recompute the tier once a day at a fixed hour; here it moves with the first fill of each
+//! UTC day.
 
 use std::collections::VecDeque;
 

@@ -13,7 +13,8 @@ use thiserror::Error;
 pub enum LatencyModel {
     /// Always the same.
     Constant(Nanos),
-    /// Drawn uniformly from the quantiles of a distribution, interpolated: `quantiles[0]` is the minimum, the last the maximum.
+    /// Drawn uniformly from the quantiles of a distribution, interpolated: `quantiles[0]` is the minimum, the last the
+    /// maximum.
     Sampled {
         /// Rising.
         quantiles: Vec<Nanos>,

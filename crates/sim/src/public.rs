@@ -7,7 +7,8 @@
 //! ```
 //! The thin view keeps no second book. Both clocks give depth messages one order, so the venue's book is the local book
 //! plus the messages between the two cursors: a level is the last write among those, or else what the local book says.
-//! The full view applies every message to a book of its own: it is the oracle that the thin view must equal, bit for bit.
+//! The full view applies every message to a book of its own: it is the oracle that the thin view must equal, bit for
+//! bit.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -182,7 +183,8 @@ impl PublicView {
         local.book.lots(side, tick)
     }
 
-    /// Visits the displayed levels on `side` from the touch outward, up to and including `limit`, until `visit` says stop.
+    /// Visits the displayed levels on `side` from the touch outward, up to and including `limit`, until `visit` says
+    /// stop.
     pub fn sweep(&self, local: LocalBook<'_>, side: Side, limit: i32, mut visit: impl FnMut(Level) -> bool) {
         let rank = |tick: i32| side.sign() * i64::from(tick); // higher is nearer to the touch
         let within = |level: &Level| rank(level.tick) >= rank(limit);

@@ -5,12 +5,13 @@
 //!                                      │
 //! events  <── response latency ────────┘
 //! ```
-//! What fills a resting order: a public trade at its price, once what is `ahead` of it is gone; a public trade through its
-//! price; the opposite touch arriving at its price. Crossings are judged when the venue's clock moves on (or a trade
-//! intervenes), so that a feed cut into smaller messages gives the same fills. While the book is crossed or unknown no
-//! order is taken, none is moved and no crossing is judged; a public trade still is what it says and fills.
+//! What fills a resting order: a public trade at its price, once what is `ahead` of it is gone; a public trade through
+//! its price; the opposite touch arriving at its price. Crossings are judged when the venue's clock moves on (or a
+//! trade intervenes), so that a feed cut into smaller messages gives the same fills. While the book is crossed or
+//! unknown no order is taken, none is moved and no crossing is judged; a public trade still is what it says and fills.
 //!
-//! Why accounts do not see each other: each is one configuration in a world of its own; only the recorded market is shared.
+//! Why accounts do not see each other: each is one configuration in a world of its own; only the recorded market is
+//! shared.
 //!
 //! Known limitations: the recorded market does not react to us (no impact beyond the displayed liquidity we take, which
 //! stays taken, as far as the level still displays it); hidden and iceberg size is invisible; a venue's own order
@@ -293,7 +294,8 @@ impl Venue {
         }
     }
 
-    /// Takes a command that left us at `now`; it arrives after the entry latency, behind all that the account sent before.
+    /// Takes a command that left us at `now`; it arrives after the entry latency, behind all that the account sent
+    /// before.
     pub fn accept(&mut self, account: u16, instrument: InstrumentId, command: Command, now: Nanos) {
         let sender = &mut self.accounts[account as usize];
         let latency = self.listings[instrument.0 as usize].laws.entry.latency(now, sender.sent);

@@ -48,7 +48,8 @@ impl Watch {
         self.best >= self.rank(tick)
     }
 
-    /// Rank of the nearest own order: a price of at most this rank is reached by it. The lowest possible when there is none.
+    /// Rank of the nearest own order: a price of at most this rank is reached by it. The lowest possible when there is
+    /// none.
     #[inline]
     #[must_use]
     pub fn reach(&self) -> i64 {

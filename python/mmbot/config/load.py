@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from mmbot.config.strict import Strict
 
+__all__ = ["ConfigError", "check", "explain", "load"]
+
 Model = TypeVar("Model", bound=Strict)
 
 
