@@ -1,22 +1,25 @@
 """`mmbot data`: recordings become tapes.
 
 Exit codes: 0 done; 1 the recording or tape is unusable or damaged (one line says why); 2 a mistake in the command line.
+Commands load what they work with only when they run: `--help` must not wait for Polars.
 """
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from mmbot.data import ClockPolicy, ImportReport, import_binance, import_bybit, instruments, open_tape
-from mmbot.data import tape as tape_frames
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from mmbot.data import ImportReport
 
 app = typer.Typer(name="data", help="Import, inspect and check tapes.", no_args_is_help=True)
 
@@ -57,6 +60,12 @@ def _one_clear_line() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
+def _print(shown: RenderableType) -> None:
+    from rich.console import Console
+
+    Console().print(shown)
+
+
 @app.command("import")
 def import_(  # noqa: PLR0917 (typer reads options from parameters)
     sources: Annotated[
@@ -75,6 +84,8 @@ def import_(  # noqa: PLR0917 (typer reads options from parameters)
     packed: Annotated[bool, typer.Option(help="Bybit: write .tapez.")] = False,
 ) -> None:
     """Make tapes from a recording; writes <tape>.report.json beside each."""
+    from mmbot.data import ClockPolicy, import_binance, import_bybit, instruments
+
     with _one_clear_line():
         policy = ClockPolicy(mode=clock.value, base_latency_ns=base_latency_us * 1_000)
         profile = instruments.fee_profile(fees)
@@ -90,22 +101,28 @@ def import_(  # noqa: PLR0917 (typer reads options from parameters)
             reports = [(out, import_binance(sources, out, instrument, clock=policy))]
         for path, report in reports:
             Path(f"{path}.report.json").write_text(report.json(), encoding="utf-8", newline="\n")
-            Console().print(report.table())
+            _print(report.table())
 
 
 @app.command()
 def info(path: Annotated[Path, typer.Argument(help="A tape.")]) -> None:
     """Show what a tape holds."""
+    from rich.table import Table
+
+    from mmbot.data import open_tape
+
     with _one_clear_line():
         table = Table("what", "value", title=path.name)
         for key, value in open_tape(path).info().items():
             table.add_row(key, str(value))
-        Console().print(table)
+        _print(table)
 
 
 @app.command()
 def check(path: Annotated[Path, typer.Argument(help="A tape.")]) -> None:
     """Read all of a tape against its checksums and its promises."""
+    from mmbot.data import open_tape
+
     with _one_clear_line():
         tape = open_tape(path)
         tape.check()
@@ -119,6 +136,11 @@ def head(
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
 ) -> None:
     """Show the first records of a tape."""
+    import polars as pl
+
+    from mmbot.data import open_tape
+    from mmbot.data import tape as tape_frames
+
     with _one_clear_line():
         frames = islice(getattr(tape_frames, rows.value)(open_tape(path)), 1)
         with pl.Config(tbl_rows=n, tbl_cols=-1, tbl_hide_dataframe_shape=True):
@@ -132,6 +154,8 @@ def convert(
     out: Annotated[Path, typer.Argument(help="Its copy: packed if named .tapez, open if named .tape.")],
 ) -> None:
     """Copy a tape into its packed or open form."""
+    from mmbot.data import open_tape
+
     with _one_clear_line():
         if out.suffix not in (".tape", ".tapez"):
             raise ValueError(f"{out}: the name must end in .tape or .tapez")

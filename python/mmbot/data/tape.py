@@ -7,14 +7,12 @@ Arrow.
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from os import PathLike
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mmbot import samples
 from mmbot._core import Tape
 
 NO_BID = -(2**31)
@@ -22,25 +20,12 @@ NO_BID = -(2**31)
 NO_ASK = 2**31 - 1
 """Likewise: above every price."""
 
-SAMPLE = "sample:"
-"""What a bundled tape's name begins with."""
-
 CHUNK = 65_536
 """Records per frame."""
 _KINDS = np.array(["delta", "snapshot", "gap"])
 _RANK_BITS = np.uint32(2**31 - 1)
 
 Section: TypeAlias = Literal["depth", "levels", "trades", "funding"]
-
-
-def open_tape(path: str | PathLike[str]) -> Tape:
-    """Opens a `.tape` (mapped), a `.tapez` (unpacked into memory), or a bundled one, as `sample:NAME`.
-
-    Raises OSError, TapeFault, or ValueError naming the known samples.
-    """
-    if isinstance(path, str) and path.startswith(SAMPLE):
-        return samples.sample(path.removeprefix(SAMPLE))
-    return Tape.open(path)
 
 
 @cache

@@ -149,9 +149,13 @@ def _price(frames: Frames, summary: Summary, symbol: str, number: int, points: i
         "(taker). Quotes far from the mid, or gaps in them, are time without a market." + dropped,
         height=420,
         data=data,
-        layout=_time_axes(frames, f"price, {summary.currency}"),
+        layout=_time_axes(frames, f"price, {_quote(summary, symbol)}"),
         on_time=True,
     )
+
+
+def _quote(summary: Summary, symbol: str) -> str:
+    return next(one.quote for one in summary.run.instruments if one.symbol == symbol)
 
 
 def _fill_markers(fills: pl.DataFrame, side: int, *, maker: bool, points: int) -> list[Trace]:
@@ -202,6 +206,7 @@ def _position(frames: Frames, summary: Summary, symbol: str, number: int, points
 
 
 def _attribution(frames: Frames, summary: Summary) -> Chart:
+    frames = frames.in_worth(summary.run.inverse)
     grid, _, _ = frames.equity_curve()
     horizon = summary.run.markout_horizon
     total = {name: np.zeros(grid.size) for name in statistics.PATH_COMPONENTS}

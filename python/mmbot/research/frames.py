@@ -11,7 +11,7 @@ import polars as pl
 from mmbot.research.statistics import HORIZONS, ORDER_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import NDArray
     from polars._typing import PolarsDataType
@@ -112,18 +112,38 @@ class Frames:
         mine = pl.col("instrument") == symbol
         return Frames(fills=self.fills.filter(mine), orders=self.orders.filter(mine), equity=self.equity.filter(mine))
 
+    def in_worth(self, inverse: Collection[str]) -> Frames:
+        """The same rows with each price as what one unit of quantity is worth in the settlement currency.
+
+        That is the price itself, or −1/price for the contracts named in `inverse`, which bring coins in when bought
+        and rise with the price all the same. Quantity × worth is then money in every row, whatever the contract. The
+        touch and our quotes stay prices.
+        """
+        if not inverse:
+            return self
+        turned = pl.col("instrument").is_in(list(inverse))
+
+        def worth(*names: str) -> list[pl.Expr]:
+            return [pl.when(turned).then(-1 / pl.col(name)).otherwise(pl.col(name)).alias(name) for name in names]
+
+        return Frames(
+            fills=self.fills.with_columns(worth("price", "mid", *HORIZONS)),
+            orders=self.orders.with_columns(worth("price")),
+            equity=self.equity.with_columns(worth("mid")),
+        )
+
     def equity_curve(self) -> tuple[Integers, Floats, Floats]:
         """The whole run at every sample time: ts [ns], equity and net value of all positions [currency].
 
         Instruments need not be sampled together: each keeps its last value until its next sample, and its first one
-        before that.
+        before that. Inverse contracts must be given `in_worth`.
         """
         grid = np.unique(self.equity["ts"].to_numpy())
         equity, exposure = np.zeros(grid.size), np.zeros(grid.size)
         for rows in self.equity.partition_by("instrument", maintain_order=True):
             last = standing(rows["ts"].to_numpy(), grid)
             equity += rows["equity"].to_numpy()[last]
-            exposure += (rows["position"].to_numpy() * rows["mid"].to_numpy())[last]
+            exposure += (rows["position"].to_numpy() * np.abs(rows["mid"].to_numpy()))[last]
         return grid, equity, exposure
 
 

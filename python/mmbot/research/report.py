@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
-
 from mmbot.research import wording
 from mmbot.research.charts import charts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from jinja2 import Environment
 
     from mmbot.research.charts import Chart
     from mmbot.research.frames import Frames
@@ -64,6 +63,8 @@ def render(summary: Summary, frames: Frames, *, utc: str) -> str:
 
     `utc` is the time of writing that it shows (`utc_now`).
     """
+    from plotly.offline import get_plotlyjs  # noqa: PLC0415  as jinja2: needed by who writes a page, not by every run
+
     drawn = charts(summary, frames)
     page = _templates().get_template("report.html.j2")
     return page.render(
@@ -84,6 +85,8 @@ def notebook(summary: Summary) -> str:
 
 @cache
 def _templates() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     return Environment(
         loader=PackageLoader("mmbot.research"),
         autoescape=True,

@@ -5,8 +5,8 @@
     result                  the same in a notebook
     result.write("out/")    report.html, summary.json and the frames as Parquet
 
-The engine side fills the frames, this side never changes them. Limits: one quote currency per result, and value is
-price × quantity, so inverse contracts are refused rather than shown wrong.
+The engine side fills the frames, this side never changes them. Limit: one settlement currency per result. An inverse
+contract settles in its coin: its quantities count the quote currency, its money is coins.
 """
 
 from __future__ import annotations
@@ -73,10 +73,14 @@ class Result:
         """The three frames together, checked."""
         return Frames(fills=self.fills, orders=self.orders, equity=self.equity)
 
+    @cached_property
+    def _worth(self) -> Frames:
+        return self.frames.in_worth(self.run.inverse)
+
     @property
     def currency(self) -> str:
-        """The one quote currency of all money in this result."""
-        return self.run.instruments[0].quote
+        """The one settlement currency of all money in this result."""
+        return self.run.instruments[0].currency
 
     def summary(self) -> Summary:
         """All numbers of the run; computed once."""
@@ -92,27 +96,27 @@ class Result:
         )
 
     def _of(self, instrument: InstrumentFacts) -> Breakdown:
-        frames = self.frames.of(instrument.symbol)
+        frames = self._worth.of(instrument.symbol)
         ts = frames.equity["ts"].to_numpy()
         inventory = statistics.inventory(
             ts,
             frames.equity["position"].to_numpy(),
-            unit=instrument.base,
+            unit=instrument.unit,
             max_abs=statistics.position_extreme(frames.equity, frames.fills),
             traded=float(frames.fills["qty"].to_numpy().sum()),
         )
         return self._breakdown(instrument.symbol, frames, inventory, (ts, frames.equity["equity"].to_numpy()))
 
     def _total(self) -> Breakdown:
-        ts, equity, exposure = self.frames.equity_curve()
+        ts, equity, exposure = self._worth.equity_curve()
         inventory = statistics.inventory(
             ts,
             exposure,
             unit=self.currency,
             max_abs=statistics.largest(exposure),
-            traded=float((self.fills["price"] * self.fills["qty"]).to_numpy().sum()),
+            traded=statistics.fill_counts(self._worth.fills).value,
         )
-        return self._breakdown(TOTAL, self.frames, inventory, (ts, equity))
+        return self._breakdown(TOTAL, self._worth, inventory, (ts, equity))
 
     def _breakdown(
         self, name: str, frames: Frames, inventory: statistics.Inventory, curve: tuple[Integers, Floats]
@@ -125,7 +129,7 @@ class Result:
             markouts_taker=statistics.markouts(frames.fills, maker=False),
             queue=statistics.fill_probability(frames.orders),
             inventory=inventory,
-            quoting=statistics.quoting(frames.equity),
+            quoting=statistics.quoting(self.equity if name == TOTAL else self.frames.of(name).equity),
             performance=statistics.performance(*curve, days_per_year=self.run.days_per_year),
         )
 
@@ -162,11 +166,8 @@ def _check_run(run: RunFacts) -> None:
     symbols = [instrument.symbol for instrument in run.instruments]
     if len(set(symbols)) < len(symbols) or TOTAL in symbols:
         raise ResultError(f"run.instruments: symbols must be unique and not {TOTAL!r}, got {symbols}")
-    quotes = sorted({instrument.quote for instrument in run.instruments})
-    if len(quotes) > 1:
-        raise ResultError(f"run.instruments: quote currencies {quotes} cannot be added; make one result for each")
-    inverse = [instrument.symbol for instrument in run.instruments if instrument.kind.lower() == "inverse"]
-    if inverse:
-        raise ResultError(f"run.instruments: {inverse} are inverse contracts; only linear and spot value is supported")
+    currencies = sorted({instrument.currency for instrument in run.instruments})
+    if len(currencies) > 1:
+        raise ResultError(f"run.instruments: currencies {currencies} cannot be added; make one result for each")
     if run.markout_horizon not in statistics.HORIZONS:
         raise ResultError(f"run.markout_horizon: {run.markout_horizon!r} is none of {list(statistics.HORIZONS)}")

@@ -3,9 +3,9 @@
 Pure functions from the frames of a `Result` (schemas in `mmbot.research.frames`) to small frozen records. A number
 that means nothing for this run is not zero: it is a `Measure` without a value, and its note says why.
 
-Conventions: money in the quote currency and signed so that profit is positive; 1 bp = 1e-4 of the traded value;
+Conventions: money in the settlement currency and signed so that profit is positive; 1 bp = 1e-4 of the traded value;
 times in nanoseconds; shares between 0 and 1; intervals at 95 %. Several instruments are added in currency and then
-divided, never averaged in bps. Values are price × quantity, so inverse contracts are refused by `Result`.
+divided, never averaged in bps. Values are |price| × quantity, so inverse contracts come as `Frames.in_worth`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ NET_COMPONENTS = ("spread_capture", "rebates", "adverse_selection", "taker_slipp
 class Attribution(Protocol):
     """What the ledger knows about where a P&L came from: signed parts that add up to it, up to `residual`.
 
-    Money in the quote currency, profit positive (fees, adverse selection and slippage are usually negative);
+    Money in the settlement currency, profit positive (fees, adverse selection and slippage are usually negative);
     `turnover` is Σ quantity × mid at the fill and divides everything that is shown in bps.
     """
 
@@ -392,7 +392,7 @@ def share(part: float, whole: float, reason: str) -> Measure:
 def fill_counts(fills: pl.DataFrame) -> FillCounts:
     """Counts, maker share, traded value, net fees paid, and how old our resting orders were when they traded."""
     maker = fills["maker"].to_numpy()
-    value = fills["price"].to_numpy() * fills["qty"].to_numpy()
+    value = np.abs(fills["price"].to_numpy()) * fills["qty"].to_numpy()
     count, makers = fills.height, int(maker.sum())
     return FillCounts(
         count=count,
@@ -421,7 +421,7 @@ def order_counts(orders: pl.DataFrame, fills_count: int) -> OrderCounts:
     weighted by its order price. `cancel_to_fill` is cancel requests per execution.
     """
     placed = placed_orders(orders)
-    weight = placed["price"].to_numpy() if placed["instrument"].n_unique() > 1 else np.ones(placed.height)
+    weight = np.abs(placed["price"].to_numpy()) if placed["instrument"].n_unique() > 1 else np.ones(placed.height)
     states = {state: int((orders["state"] == state).sum()) for state in ORDER_STATES}
     cancels = int(orders["cancels_sent"].sum())
     settled = placed.drop_nulls(["ts_accepted", "ts_done"])
@@ -479,7 +479,7 @@ def fill_probability(orders: pl.DataFrame) -> tuple[QueueBin, ...]:
 
 
 def markouts(fills: pl.DataFrame, *, maker: bool) -> tuple[Markout, ...]:
-    """Markouts of our maker (or taker) fills at every horizon, weighted by value: 1e4 · Σ s·q·(m_h − m) / Σ q·m.
+    """Markouts of our maker (or taker) fills at every horizon, weighted by value: 1e4 · Σ s·q·(m_h − m) / Σ q·|m|.
 
     Fills whose horizon lies beyond the end of the tape have no later mid and are left out of that horizon.
     """
@@ -489,7 +489,7 @@ def markouts(fills: pl.DataFrame, *, maker: bool) -> tuple[Markout, ...]:
 
 def _markout(fills: pl.DataFrame, column: str, horizon_ns: int) -> Markout:
     seen = fills.drop_nulls([column])
-    value = seen["qty"].to_numpy() * seen["mid"].to_numpy()
+    value = seen["qty"].to_numpy() * np.abs(seen["mid"].to_numpy())
     signed = seen["side"].to_numpy() * seen["qty"].to_numpy()
     later = seen[column].to_numpy()
     move = signed * (later - seen["mid"].to_numpy()) * 1e4

@@ -27,6 +27,21 @@ class InstrumentFacts:
     base: str
     quote: str
 
+    @property
+    def inverse(self) -> bool:
+        """Settled in the coin it is about, and counted in the currency its price is in."""
+        return self.kind.lower() == "inverse"
+
+    @property
+    def currency(self) -> str:
+        """What it settles in: all money of this instrument."""
+        return self.base if self.inverse else self.quote
+
+    @property
+    def unit(self) -> str:
+        """What its quantities count."""
+        return self.quote if self.inverse else self.base
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
@@ -56,6 +71,11 @@ class RunFacts:
     limitations: tuple[str, ...] = ()
     days_per_year: int = 365
     markout_horizon: str = "mid_5s"
+
+    @property
+    def inverse(self) -> frozenset[str]:
+        """Symbols of the inverse contracts."""
+        return frozenset(one.symbol for one in self.instruments if one.inverse)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,12 +22,12 @@ HERE = Path(__file__).parent
         (run_facts(instruments=()), "run.instruments: empty"),
         (run_facts("BTCUSDT", "BTCUSDT"), "must be unique"),
         (run_facts(instruments=(instrument(), instrument("BTCUSD", quote="USD"))), "cannot be added"),
-        (run_facts(instruments=(instrument(kind="Inverse"),)), "inverse contracts"),
+        (run_facts(instruments=(instrument(), instrument("ETHUSDT", kind="inverse", base="ETH"))), "ETH.*USDT"),
         (run_facts(markout_horizon="mid_2s"), "'mid_2s' is none of"),
     ],
 )
 def test_a_run_that_cannot_be_shown_rightly_is_refused(run, message):
-    """Mixed currencies, inverse contracts and double names would give wrong numbers, so they give an error."""
+    """Mixed currencies and double names would give wrong numbers, so they give an error."""
     with pytest.raises(ResultError, match=message):
         result_of(run=run)
 

@@ -1,0 +1,165 @@
+"""From what a replay left behind to its `Result`: fills, orders and samples as frames, and the attribution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from mmbot.ledger import Attribution, attribution, combine
+from mmbot.research.facts import facts
+from mmbot.research.result import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, TOTAL, Result
+from mmbot.research.statistics import HORIZONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from polars._typing import PolarsDataType
+
+    from mmbot import _core
+    from mmbot.config import BacktestConfig
+    from mmbot.research.traded import Traded
+    from mmbot.strategy import Strategy
+
+    Columns = dict[str, np.ndarray[Any, Any]]
+
+BOOKS_TOLERANCE, CASH_UNIT = 1e-8, 1e-12
+
+
+def outcome(
+    config: BacktestConfig, replay: _core.Replay, seat: int, strategy: Strategy, traded: Sequence[Traded]
+) -> Result:
+    """Read what one strategy (`seat`) did in a finished replay.
+
+    Raises ValueError for a tape without a single mid, by which nothing can be valued, and BooksError when the ledger's
+    equity and the attribution of the fills disagree, which is a mistake of ours.
+    """
+    parts = {each.symbol: _Part(replay, seat, index, each) for index, each in enumerate(traded)}
+    split = {symbol: part.attribution(f"mid_{config.markout}") for symbol, part in parts.items()}
+    return Result(
+        run=facts(config, replay, seat, strategy, traded),
+        fills=_stack([part.fills for part in parts.values()], FILLS_SCHEMA, "execution"),
+        orders=_stack([part.orders for part in parts.values()], ORDERS_SCHEMA, "order_id"),
+        equity=_stack([part.equity for part in parts.values()], EQUITY_SCHEMA, "ts"),
+        attribution={**split, TOTAL: combine(split.values())},
+    )
+
+
+def _stack(frames: list[pl.DataFrame], schema: Mapping[str, PolarsDataType], order: str) -> pl.DataFrame:
+    stacked = pl.concat(frames).select(pl.col(name).cast(kind) for name, kind in schema.items())
+    return stacked if len(frames) == 1 else stacked.sort(order, maintain_order=True)
+
+
+class BooksError(RuntimeError):
+    """Two accounts of the same money disagree. No input can be the reason: the code is wrong."""
+
+
+class _Part:
+    """One instrument of one strategy's run, as frames."""
+
+    def __init__(self, replay: _core.Replay, seat: int, index: int, traded: Traded) -> None:
+        self.traded = traded
+        self.books = replay.books(seat, index)
+        self.fills = self._fills(_of(replay.fills(seat), index))
+        self.orders = self._orders(_of(replay.order_log(seat), index))
+        self.equity = self._equity(_of(replay.samples(seat), index))
+
+    def _fills(self, raw: Columns) -> pl.DataFrame:
+        traded = self.traded
+        price = traded.prices(raw["price_ticks"])
+        mid = (traded.prices(raw["touch_bid"]) + traded.prices(raw["touch_ask"])) / 2
+        later = {name: traded.mids(raw["ts_venue"] + span) for name, span in HORIZONS.items()}
+        frame = pl.DataFrame(
+            {
+                **{name: raw[name] for name in ("ts_venue", "ts_recv", "order_id", "execution", "side")},
+                "instrument": [traded.symbol] * len(price),
+                "price": price,
+                "qty": raw["qty_lots"] * traded.unit,
+                **{name: raw[name] for name in ("price_ticks", "qty_lots", "maker", "fee", "order_age_ns")},
+                # A one-sided market has no mid; the fill's own price then counts as one, so nothing is captured.
+                "mid": np.where(np.isnan(mid), price, mid),
+                "ahead_at_join": raw["ahead_at_join"] * traded.unit,
+                **later,
+            }
+        )
+        absent = pl.when(pl.col("ahead_at_join") >= 0).then(pl.col("ahead_at_join"))
+        return frame.with_columns(absent, *(pl.col(name).fill_nan(None) for name in HORIZONS))
+
+    def _orders(self, raw: Columns) -> pl.DataFrame:
+        traded = self.traded
+        state = ["working" if text in _OPEN else text for text in raw["state"]]
+        frame = pl.DataFrame(
+            {
+                **{name: raw[name] for name in ("order_id", "side", "ts_decided", "ts_accepted", "ts_done", "amends")},
+                "instrument": [traded.symbol] * len(state),
+                "price": traded.prices(raw["price_ticks"]),
+                "qty": raw["qty_lots"] * traded.unit,
+                "state": state,
+                "reason": pl.Series(list(raw["reason"]), dtype=pl.String),
+                "cum_qty": raw["cum_lots"] * traded.unit,
+                "ahead_at_join": raw["ahead_at_join"] * traded.unit,
+                "cancels_sent": np.asarray([text == "canceled" for text in state], dtype=np.int32),
+            }
+        )
+        known = (pl.when(pl.col(name) >= 0).then(pl.col(name)) for name in ("ts_accepted", "ts_done", "ahead_at_join"))
+        return frame.with_columns(*known)
+
+    def _equity(self, raw: Columns) -> pl.DataFrame:
+        traded = self.traded
+        bid, ask = traded.prices(raw["bid"]), traded.prices(raw["ask"])
+        position = raw["position_lots"] * traded.unit
+        mid = pl.Series((bid + ask) / 2).fill_nan(None).forward_fill().backward_fill().to_numpy()
+        if np.isnan(mid).any():
+            raise ValueError(f"{traded.config.tape}: no sample has both a bid and an ask, so nothing can be valued")
+        value = -position / mid if traded.instrument.kind == "inverse" else position * mid
+        sides = ("quote_bid", "quote_ask")
+        quotes = {side: np.where(raw[side] > 0, traded.prices(raw[side]), np.nan) for side in sides}
+        frame = pl.DataFrame(
+            {
+                "ts": raw["ts"],
+                "instrument": [traded.symbol] * len(mid),
+                "bid": bid,
+                "ask": ask,
+                "mid": mid,
+                "position": position,
+                "cash": raw["cash"],
+                "equity": raw["cash"] + value,
+                "fees": raw["fees"],
+                **quotes,
+            }
+        )
+        return frame.with_columns(pl.col("bid", "ask", "quote_bid", "quote_ask").fill_nan(None))
+
+    def attribution(self, horizon: str) -> Attribution:
+        """Where the money came from, by the fills alone; the total must be what the ledger says."""
+        split = attribution(
+            self.fills.with_columns(mid_after=pl.col(horizon)),
+            mid_start=self.equity["mid"].item(0),
+            mid_end=self.equity["mid"].item(-1),
+            funding=[self.books["funding_units"] / 10**12],
+            contract="inverse" if self.traded.instrument.kind == "inverse" else "linear",
+        )
+        check_agreement(self.traded.symbol, split, self.equity["equity"].item(-1))
+        return split
+
+
+def check_agreement(symbol: str, split: Attribution, equity: float) -> None:
+    """Hold the realised P&L of the fills against the ledger's equity of a run that began with nothing.
+
+    Raises BooksError when they differ by more than 1e-8 of turnover (and the smallest unit of cash).
+    """
+    allowed = BOOKS_TOLERANCE * split.turnover + CASH_UNIT
+    if not abs(split.realised_pnl - equity) <= allowed:
+        raise BooksError(
+            f"{symbol}: the fills say a P&L of {split.realised_pnl!r}, the ledger an equity of {equity!r}; they may "
+            f"differ by {allowed:.3g}. This is a mistake of mmbot: please report it with the tape and the configuration"
+        )
+
+
+_OPEN = frozenset({"intent", "sent", "acked", "unknown", "live", "partial"})
+
+
+def _of(columns: Mapping[str, Any], index: int) -> Columns:
+    keep = columns["instrument"] == index
+    return {name: np.asarray(values)[keep] for name, values in columns.items()}
