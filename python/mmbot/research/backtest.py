@@ -193,7 +193,21 @@ def _told_apart(traded: list[Traded]) -> list[Traded]:
             f"instruments: settled in different currencies ({found}), which do not add up; run them one by one, "
             "or name the currencies alike by `quote` (of an inverse contract `base`) if they are worth the same"
         )
+    _check_overlap(traded)
     return traded
+
+
+def _check_overlap(traded: list[Traded]) -> None:
+    """Refuse recordings of different times: years of silence between them would be replayed, wake by wake."""
+    spans = {each.symbol: each.tape.span for each in traded}
+    known = {symbol: span for symbol, span in spans.items() if span is not None}
+    last = max(known, key=lambda symbol: known[symbol][0])
+    first = min(known, key=lambda symbol: known[symbol][1])
+    if known[last][0] >= known[first][1]:
+        raise ConfigError(
+            f"instruments: the tape of {last} begins at {known[last][0]} ns, after that of {first} ended at "
+            f"{known[first][1]} ns; instruments of one run need recordings of the same time"
+        )
 
 
 def _seat(strategy: Strategy, traded: Sequence[Traded]) -> _core.Seat:
