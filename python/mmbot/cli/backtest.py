@@ -1,23 +1,27 @@
 """`mmbot backtest`: a configuration in, a summary and a report out."""
+# ruff: noqa: PLC0415  a command loads what it works with only when it runs: `--help` must not wait for Polars
 
 from __future__ import annotations
 
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    from mmbot.research.backtest import StrategyError
     from mmbot.research.result import Result
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended: 128 and the number of the signal, as in every shell."""
 
 
 def version() -> None:
     """Print the version and the hash of the core's sources."""
-    from mmbot._core import SOURCE_HASH, __version__  # noqa: PLC0415  --help must not load the core
+    from mmbot._core import SOURCE_HASH, __version__
 
     typer.echo(f"mmbot {__version__} (core {SOURCE_HASH})")
 
@@ -29,35 +33,77 @@ def backtest(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Replay recorded markets against a strategy; print the summary and write the report."""
-    from mmbot.research import terminal  # noqa: PLC0415
+    try:
+        _report(config, out, json=json, show_progress=not quiet and not json and sys.stderr.isatty())
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the run was dropped, and no file is half-written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _report(config: Path, out: Path | None, *, json: bool, show_progress: bool) -> None:
+    from mmbot.research.backtest import StrategyError
 
     try:
-        result = _run(config, show_progress=not quiet and not json)
+        _check_folder(out or Path("reports"))
+        result = _run(config, show_progress=show_progress)
         folder = out or Path("reports") / result.run.run_id
         paths = result.write(folder)
+    except StrategyError as error:
+        _show_strategy_error(error)
+        raise typer.Exit(1) from error
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     if json:
         typer.echo(paths["summary.json"].read_text(encoding="utf-8"), nl=False)
-        return
-    console = Console()
-    console.print(terminal.screen(result.summary()))
-    console.print(f"\n[bold]report[/bold]   {paths['report.html']}", highlight=False, soft_wrap=True)
-    console.print(f"frames   {folder}/{{fills,orders,equity}}.parquet, summary.json", highlight=False, soft_wrap=True)
-    console.print(f"\n[dim]try next[/dim] edit {config} and run again:", highlight=False, soft_wrap=True)
-    console.print(f"         mmbot backtest {shlex.quote(str(config))}", highlight=False, soft_wrap=True)
-    console.print("         your own strategy: docs/first-strategy.md", highlight=False, soft_wrap=True)
+    else:
+        _show(result, paths["report.html"], config)
+
+
+def _check_folder(folder: Path) -> None:
+    """Find out before the run, not after it, that its report has no place. Raises NotADirectoryError."""
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest} is a file; --out {folder} needs a folder")
 
 
 def _run(config: Path, *, show_progress: bool) -> Result:
-    from mmbot.research.backtest import backtest as run  # noqa: PLC0415
+    from mmbot.research.backtest import backtest as run
 
-    if not (show_progress and sys.stderr.isatty()):
+    if not show_progress:
         return run(config)
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("replay", total=1.0)
         result = run(config, progress=lambda done: progress.update(task, completed=done))
         progress.update(task, completed=1.0)
         return result
+
+
+def _show(result: Result, report: Path, config: Path) -> None:
+    from rich.console import Console
+
+    from mmbot.research import terminal
+
+    console = Console()
+    console.print(terminal.screen(result.summary()))
+    for line in (
+        f"\n[bold]report[/bold]   {report}",
+        f"frames   {report.parent}/{{fills,orders,equity}}.parquet, summary.json",
+        f"\n[dim]try next[/dim] edit {config} and run again:",
+        f"         mmbot backtest {shlex.quote(str(config))}",
+        "         your own strategy: docs/first-strategy.md",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _show_strategy_error(error: StrategyError) -> None:
+    """The strategy's own traceback, without our frames, and one line that says when it happened."""
+    cause = error.__cause__
+    frames = cause.__traceback__.tb_next if cause is not None and cause.__traceback__ is not None else None
+    if cause is not None and frames is not None:
+        typer.echo("".join(traceback.format_exception(cause.with_traceback(frames))), err=True, nl=False)
+    typer.echo(f"error: {error}", err=True)

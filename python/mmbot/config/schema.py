@@ -14,6 +14,12 @@ from pydantic import Field, field_validator, model_validator
 
 from mmbot.config.strict import Strict
 
+Milliseconds = Annotated[float, Field(ge=0, le=86_400_000)]
+"""A time up to a day."""
+Bps = Annotated[float, Field(gt=-1_000, lt=1_000)]
+"""A rate below ten per cent."""
+Count = Annotated[int, Field(gt=0, lt=2**31)]
+"""How many; at least one."""
 Decimal = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
 """A plain non-negative decimal number as text."""
 
@@ -21,9 +27,9 @@ Decimal = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
 class LatencyConfig(Strict):
     """How long a message is under way: exactly one of the three."""
 
-    constant_ms: Annotated[float, Field(ge=0)] | None = None
+    constant_ms: Milliseconds | None = None
     """Always the same, in ms."""
-    quantiles_ms: list[Annotated[float, Field(ge=0)]] | None = None
+    quantiles_ms: list[Milliseconds] | None = None
     """Drawn from the distribution with these equally spaced quantiles, minimum first, in ms."""
     recorded: str | None = None
     """A CSV file with the columns ts_ns, latency_ns: the row before the time of sending holds."""
@@ -39,11 +45,11 @@ class LatencyConfig(Strict):
 class FeesConfig(Strict):
     """Rates in basis points of the notional; a negative maker rate is a rebate."""
 
-    maker_bps: Annotated[float, Field(gt=-1_000, lt=1_000)] = -0.5
+    maker_bps: Bps = -0.5
     """For resting orders."""
-    taker_bps: Annotated[float, Field(gt=-1_000, lt=1_000)] = 4.0
+    taker_bps: Bps = 4.0
     """For orders that take."""
-    tiers: list[tuple[Decimal, float, float]] | None = None
+    tiers: list[tuple[Decimal, Bps, Bps]] | None = None
     """Instead: (30-day volume from, maker bps, taker bps), the first from "0"."""
     volume_before: Decimal = "0"
     """Notional traded before the run that counts for the tier."""
@@ -62,7 +68,7 @@ class VenueConfig(Strict):
     """From the venue to us."""
     feed: LatencyConfig | None = None
     """Market data by this law instead of the recorded times."""
-    feed_extra_ms: Annotated[float, Field(ge=0)] = 0.0
+    feed_extra_ms: Milliseconds = 0.0
     """Market data later than recorded by so much."""
     whole_fills: bool = False
     """A match fills the whole order, whatever its size: what most replay simulators do."""
@@ -76,21 +82,21 @@ class LimitsConfig(Strict):
     """Hard limits. What would breach one is denied and never retried."""
 
     position: Decimal
-    """Largest position either way, worst case, in units of the instrument."""
+    """Largest position either way, worst case, in units of the instrument (contracts, if it is sold in contracts)."""
     order: Decimal
     """Largest order, likewise."""
-    open_orders: Annotated[int, Field(gt=0)] = 50
+    open_orders: Count = 50
     """Most orders that are not settled."""
     collar_bps: Annotated[int, Field(gt=0, lt=10_000)] = 100
     """How far beyond the touch a limit price may be on the aggressive side."""
-    requests_per_second: Annotated[int, Field(gt=0)] = 50
+    requests_per_second: Count = 50
     """New orders and amends."""
 
 
 class OrdersConfig(Strict):
     """How what is wanted becomes commands."""
 
-    keep_within_ticks: Annotated[int, Field(ge=0)] = 0
+    keep_within_ticks: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """A standing order this near to where one is wanted keeps its place in the queue."""
     refill_below_percent: Annotated[int, Field(ge=0, le=100)] = 0
     """A partly filled order is replaced when less than this share of the wanted quantity is left."""
@@ -133,9 +139,9 @@ class BacktestConfig(Strict):
     """What is traded, in the order in which the strategy sees it."""
     strategy: StrategyConfig | None = None
     """Who decides; may be given as an object instead."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     """Seed of everything that is drawn."""
-    sample_ms: Annotated[float, Field(gt=0)] = 1_000.0
+    sample_ms: Annotated[float, Field(ge=1, le=86_400_000)] = 1_000.0
     """How often position, cash and quotes are sampled for the report."""
     markout: Literal["100ms", "1s", "5s", "30s", "300s"] = "5s"
     """The horizon that splits adverse selection from inventory in the attribution."""

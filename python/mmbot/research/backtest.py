@@ -102,19 +102,18 @@ def _listing(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> 
 def _desk(traded: Traded) -> _core.Desk:
     limits, orders, instrument = traded.config.limits, traded.config.orders, traded.instrument
     try:
-        position, order = instrument.lots(limits.position), instrument.lots(limits.order)
+        return _core.Desk(
+            position_max=instrument.lots(limits.position),
+            order_max=instrument.lots(limits.order),
+            open_orders_max=limits.open_orders,
+            collar_bps=limits.collar_bps,
+            requests_per_second_max=limits.requests_per_second,
+            keep_within=orders.keep_within_ticks,
+            refill_below_percent=orders.refill_below_percent,
+            amend=orders.amend,
+        )
     except ValueError as error:
         raise ConfigError(f"limits of {traded.symbol}: {error} (lot {instrument.lot})") from None
-    return _core.Desk(
-        position_max=position,
-        order_max=order,
-        open_orders_max=limits.open_orders,
-        collar_bps=limits.collar_bps,
-        requests_per_second_max=limits.requests_per_second,
-        keep_within=orders.keep_within_ticks,
-        refill_below_percent=orders.refill_below_percent,
-        amend=orders.amend,
-    )
 
 
 def _open(config: InstrumentConfig) -> Traded:
@@ -123,6 +122,16 @@ def _open(config: InstrumentConfig) -> Traded:
         raise ConfigError(f"{config.tape}: the tape holds neither depth nor trades; there is nothing to replay")
     instrument = _instrument(config, tape.instrument)
     return Traded(config, tape, instrument, instrument.symbol)
+
+
+class StrategyError(Exception):
+    """A strategy raised, or said something that is no intent. The cause is its own exception."""
+
+
+def _decided(error: Exception) -> bool:
+    """Tell a strategy's mistake, or nonsense it returned, from one of the engine, which has no Python below us."""
+    below = error.__traceback__ and error.__traceback__.tb_next
+    return below is not None or isinstance(error, TypeError | ValueError)
 
 
 def backtest(
@@ -135,7 +144,7 @@ def backtest(
 
     config: a TOML file or a `BacktestConfig`. strategy: instead of the configured one. progress: hears the share done.
     Raises ConfigError for a configuration that cannot be used, TapeFault for a damaged tape, OSError for a missing one,
-    and whatever the strategy raises.
+    and StrategyError, from the strategy's own exception, when the strategy raises or returns nonsense.
     """
     read = config if isinstance(config, BacktestConfig) else load(config, BacktestConfig)
     return backtest_many(read, [strategy or _configured(read)], progress=progress)[0]
@@ -171,7 +180,13 @@ def backtest_many(
     replay = _core.Replay(listings, seats, sample_ns=_ns(read.sample_ms))
     views: list[View] = []
     views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
-    replay.run([strategy.decide for strategy in strategies], views, progress)
+    try:
+        replay.run([strategy.decide for strategy in strategies], views, progress)
+    except Exception as error:
+        if isinstance(error, _core.TapeFault) or not _decided(error):
+            raise
+        names = sorted({type(strategy).__name__ for strategy in strategies})
+        raise StrategyError(f"{' or '.join(names)}.decide failed at {views[0].now} ns: {error!r}") from error
     # Frames are made when there is something to frame: polars costs more time to load than a short replay takes.
     from mmbot.research.outcome import outcome  # noqa: PLC0415
 
@@ -193,7 +208,21 @@ def _told_apart(traded: list[Traded]) -> list[Traded]:
             f"instruments: settled in different currencies ({found}), which do not add up; run them one by one, "
             "or name the currencies alike by `quote` (of an inverse contract `base`) if they are worth the same"
         )
+    _check_overlap(traded)
     return traded
+
+
+def _check_overlap(traded: list[Traded]) -> None:
+    """Refuse recordings of different times: years of silence between them would be replayed, wake by wake."""
+    spans = {each.symbol: each.tape.span for each in traded}
+    known = {symbol: span for symbol, span in spans.items() if span is not None}
+    last = max(known, key=lambda symbol: known[symbol][0])
+    first = min(known, key=lambda symbol: known[symbol][1])
+    if known[last][0] >= known[first][1]:
+        raise ConfigError(
+            f"instruments: the tape of {last} begins at {known[last][0]} ns, after that of {first} ended at "
+            f"{known[first][1]} ns; instruments of one run need recordings of the same time"
+        )
 
 
 def _seat(strategy: Strategy, traded: Sequence[Traded]) -> _core.Seat:

@@ -12,6 +12,7 @@ contract settles in its coin: its quantities count the quote currency, its money
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from mmbot.research.frames import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, Fr
 from mmbot.research.summary import Breakdown, InstrumentFacts, RunFacts, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import polars as pl
 
@@ -136,8 +137,8 @@ class Result:
     def write(self, directory: str | Path, *, environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
         """Write report.html, summary.json and fills, orders and equity as Parquet; return the paths by name.
 
-        The directory is made if need be and files of the same name are replaced. With `MM_FREEZE_UTC` or
-        `MM_FREEZE_UTC_ISO` in `environ` the same result gives the same bytes.
+        The directory is made if need be. A file of the same name is replaced as a whole or not at all. With
+        `MM_FREEZE_UTC` or `MM_FREEZE_UTC_ISO` in `environ` the same result gives the same bytes. Raises OSError.
         """
         folder = Path(directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,10 +148,12 @@ class Result:
             "summary.json": self.summary().as_json(utc=utc),
         }
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+            with _replaced(folder / name) as part:
+                part.write_text(text, encoding="utf-8", newline="\n")
         frames = {"fills.parquet": self.fills, "orders.parquet": self.orders, "equity.parquet": self.equity}
         for name, frame in frames.items():
-            frame.write_parquet(folder / name)
+            with _replaced(folder / name) as part:
+                frame.write_parquet(part)
         return {name: folder / name for name in (*texts, *frames)}
 
     def __str__(self) -> str:
@@ -158,6 +161,17 @@ class Result:
 
     def _repr_html_(self) -> str:
         return report.notebook(self.summary())
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """Give a place to write to, and move it to `path` when all of it is there; on any error nothing remains."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _check_run(run: RunFacts) -> None:
