@@ -1,9 +1,10 @@
-"""mmbot and its peers on one tape, in one run: python -m benches [--rounds 3] [--install] [--only hftbacktest].
+"""mmbot and its peers on one tape, in one run: python -m benches [--quick] [--rounds 3] [--only hftbacktest].
 
 Every case is a process of its own that prints one JSON line; a round runs all cases once, so that whatever else the
 machine does falls on all engines alike. Figures are medians over rounds (each a median over replays in its process);
-the smallest observation is kept beside. Peers live in `.tools/peers/<name>`, made by --install from the pinned
-requirements; one that is not there is skipped, and said to be. The rules, and what is counted: rules.md.
+the smallest observation is kept beside. Peers live in `.tools/peers/<name>`, made from pinned requirements when they
+are missing; one that cannot be made is skipped, and a case that fails is left out, both said with the reason.
+The rules, and what is counted: rules.md.
 """
 
 import argparse
@@ -11,157 +12,33 @@ import datetime
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benches.peers.tape_to_hft import check_order, to_events
-from benches.tapes import to_capture, write_tape
+from benches.alone import book, cold_starts, tape_sizes
+from benches.cases import BUNDLED, ENGINES, LONG, SMALL, SMALL_MESSAGES, Case, CaseFailed, Row, prepare
+from benches.environments import PEERS, ROOT, PeerMissing
+from mmbot import _core
 from mmbot._core import Tape
 
-ROOT = Path(__file__).parents[1]
-WORK = ROOT / ".benchmarks"
 RESULTS = Path(__file__).parent / "results"
-ENVIRONMENTS = ROOT / ".tools" / "peers"
-PEERS = {"hftbacktest": "3.11", "nautilus": ">=3.12"}  # name of the environment: its Python
-COPIES = 12
-BUNDLED = ROOT / "python" / "mmbot" / "samples" / "binance-usdm-btcusdt-20240808.tapez"
 BASELINE = ("hftbacktest", "mm roi risk", "warm")
-MEASURED = ("cpu_s", "cpu_s_min", "wall_s", "wall_s_min", "rss_mb", "load_cpu_s")
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One process of a round: a runner's module, the environment it needs (None: this one), its arguments."""
-
-    module: str
-    environment: str | None
-    tape: str
-    arguments: tuple[str, ...]
-
-    def command(self) -> list[str]:
-        """The command line."""
-        python = sys.executable if self.environment is None else str(python_of(self.environment))
-        return [python, "-W", "ignore", "-m", self.module, *self.arguments]
-
-    def run(self) -> Row:
-        """One measured process; RuntimeError with its own words if it fails."""
-        ended = subprocess.run(self.command(), cwd=ROOT, capture_output=True, text=True, check=False)
-        if ended.returncode != 0:
-            raise RuntimeError(f"{' '.join(self.command())} ended with {ended.returncode}:\n{ended.stderr.strip()}")
-        return {"tape": self.tape, **json.loads(ended.stdout.splitlines()[-1])}
-
-
-def python_of(environment: str) -> Path:
-    """The interpreter of a peer's environment, whether it exists or not."""
-    return ENVIRONMENTS / environment / "bin" / "python"
-
-
-def install(environment: str) -> None:
-    """Make a peer's environment from its pinned requirements, with uv."""
-    uv = shutil.which("uv", path=f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
-    if uv is None:
-        raise SystemExit("uv was not found on the path or in .tools/bin; `make setup` installs it")
-    target = ENVIRONMENTS / environment
-    requirements = Path(__file__).parent / "peers" / f"requirements-{environment}.txt"
-    subprocess.run([uv, "venv", "-q", "--clear", "--python", PEERS[environment], str(target)], check=True)
-    subprocess.run(
-        [uv, "pip", "install", "-q", "--python", str(python_of(environment)), "-r", str(requirements)], check=True
-    )
-
-
-def prepare(source: Tape) -> None:
-    """Write the tape, once and tiled, in each engine's form below `.benchmarks`; kept while the tape is the same."""
-    WORK.mkdir(exist_ok=True)
-    stamp = WORK / "prepared"
-    if stamp.exists() and stamp.read_text() == str(source.tape_hash):
-        return
-    source.save(WORK / "x1.tape")
-    tiled = write_tape(to_capture(source).tiled(COPIES), source, WORK / f"x{COPIES}.tape")
-    for name, tape in (("x1", source), (f"x{COPIES}", tiled)):
-        capture = to_capture(tape)
-        capture.save(WORK / f"{name}.npz")
-        events = to_events(capture)
-        check_order(events)
-        np.save(WORK / f"{name}.npy", events)
-    stamp.write_text(str(source.tape_hash))
-
-
-def mmbot_cases() -> list[Case]:
-    """The replay alone, the strategy in Rust and in Python, 64 of them in one pass; the short tape warm and cold."""
-    long, short = f"x{COPIES}", "x1"
-    told = [
-        (long, "--mode", "feed"),
-        (long, "--mode", "native"),
-        (long, "--mode", "mm"),
-        (long, "--mode", "mm", "--full-book"),
-        (long, "--mode", "sweep"),
-        (long, "--mode", "sweep-native"),
-        (short, "--mode", "mm", "--log", str(WORK / "mmbot.npz")),
-        (short, "--mode", "mm", "--cold"),
-    ]
-    return [
-        Case(
-            module="benches.mmbot_run",
-            environment=None,
-            tape=tape,
-            arguments=(str(WORK / f"{tape}.tape"), *rest),
-        )
-        for tape, *rest in told
-    ]
-
-
-def hftbacktest_cases() -> list[Case]:
-    """Feed and strategy on either book, warm on the long tape; the fast book also on the short one, warm and cold."""
-    long, short = f"x{COPIES}", "x1"
-    told = [
-        (long, "--mode", "feed", "--depth", "roi"),
-        (long, "--mode", "feed", "--depth", "hash"),
-        (long, "--mode", "mm", "--depth", "roi"),
-        (long, "--mode", "mm", "--depth", "hash"),
-        (short, "--mode", "mm", "--depth", "roi", "--log", str(WORK / "hftbacktest.npz")),
-        (short, "--mode", "mm", "--depth", "roi", "--cold"),
-    ]
-    return [
-        Case(
-            module="benches.peers.hftbacktest_run",
-            environment="hftbacktest",
-            tape=tape,
-            arguments=(str(WORK / f"{tape}.npy"), *rest),
-        )
-        for tape, *rest in told
-    ]
-
-
-def nautilus_cases() -> list[Case]:
-    """Engine alone, with a listener, with the strategy; the short tape only: its objects take 0.5 kB per level."""
-    told = [("--mode", "feed"), ("--mode", "sub"), ("--mode", "mm"), ("--mode", "mm", "--cold")]
-    return [
-        Case(
-            module="benches.peers.nautilus_run",
-            environment="nautilus",
-            tape="x1",
-            arguments=(str(WORK / "x1.npz"), *rest),
-        )
-        for rest in told
-    ]
+MEASURED = ("cpu_s", "cpu_s_min", "wall_s", "wall_s_min", "rss_mb", "mapped_mb", "load_cpu_s", "load")
 
 
 def merged(rows: list[Row]) -> Row:
-    """Medians over the rounds of one case; RuntimeError if the rounds did not end alike."""
-    outcomes = {json.dumps({k: v for k, v in row.items() if k not in MEASURED}, sort_keys=True) for row in rows}
+    """Medians over the rounds of one case. Raises CaseFailed if the rounds did not end alike."""
+    outcomes = {
+        json.dumps({k: v for k, v in row.items() if k not in (*MEASURED, "load")}, sort_keys=True) for row in rows
+    }
     if len(outcomes) != 1:
-        raise RuntimeError(f"rounds of one case ended differently: {sorted(outcomes)}")
+        raise CaseFailed(f"rounds of one case ended differently: {sorted(outcomes)}")
     least = {name: min(row[name] for row in rows) for name in ("cpu_s_min", "wall_s_min") if name in rows[0]}
     medians = {
         name: statistics.median(row[name] for row in rows) for name in MEASURED if name in rows[0] and name not in least
@@ -192,8 +69,7 @@ def table(rows: list[Row]) -> Table:
         shown.add_column(name, justify="right")
     costs = baseline(rows)
     for row in rows:
-        if "skipped" in row:
-            shown.add_row(row["engine"], f"skipped: {row['skipped']}")
+        if "cpu_s" not in row:
             continue
         cost = nanoseconds_per_event(row)
         shown.add_row(
@@ -213,41 +89,64 @@ def table(rows: list[Row]) -> Table:
     return shown
 
 
+def _cost_of_python(mmbot: dict[str, Row], rule: str) -> float:
+    """What the strategy in Python adds to each wake of one rule, in ns."""
+    native, python = mmbot["native risk" + rule], mmbot["mm risk" + rule]
+    return float((python["cpu_s"] - native["cpu_s"]) / python["wakes"] * 1e9)
+
+
 def derived(rows: list[Row]) -> dict[str, float]:
-    """What follows from differences between cases of mmbot on the long tape, where all were run; ns and s of CPU."""
-    mmbot = {row["case"]: row for row in rows if row["engine"] == "mmbot" and row.get("tape") == f"x{COPIES}"}
-    if not {"feed", "native risk", "mm risk", "sweep risk", "sweep-native risk"} <= mmbot.keys():
-        return {}
-    feed, native, mm = mmbot["feed"], mmbot["native risk"], mmbot["mm risk"]
-    figures = {
-        "a wake with its orders, strategy in Rust, ns": (native["cpu_s"] - feed["cpu_s"]) / native["wakes"] * 1e9,
-        "the strategy in Python, added to each wake, ns": (mm["cpu_s"] - native["cpu_s"]) / mm["wakes"] * 1e9,
-        "64 configurations in one pass, Rust, s": mmbot["sweep-native risk"]["cpu_s"],
-        "64 configurations in one pass, Python, s": mmbot["sweep risk"]["cpu_s"],
-        "64 passes of one configuration, Python, s (calculated)": 64 * mm["cpu_s"],
-    }
-    for row in rows:
-        if (row["engine"], row.get("case"), row.get("state")) == BASELINE and row["tape"] == f"x{COPIES}":
-            figures["64 passes of hftbacktest mm roi, s (calculated)"] = 64 * row["cpu_s"]
+    """What follows from cases taken together, where all that it takes were run; the units are in the names."""
+    of = {(row["tape"], row["engine"], row["case"]): row for row in rows if row.get("state") == "warm"}
+    figures: dict[str, float] = {}
+    for tape in (LONG, SMALL):
+        mmbot = {case: row for (on, engine, case), row in of.items() if (on, engine) == (tape, "mmbot")}
+        peer = of.get((tape, BASELINE[0], BASELINE[1]))
+        if peer and "mm risk" in mmbot:
+            figures[f"{tape}: replay with the strategy in Python, times hftbacktest"] = (
+                peer["cpu_s"] / mmbot["mm risk"]["cpu_s"]
+            )
+        if peer and "mm own laws" in mmbot:
+            figures[f"{tape}: the same under mmbot's own laws, recorded, times hftbacktest"] = (
+                peer["cpu_s"] / mmbot["mm own laws"]["cpu_s"]
+            )
+        feed = of.get((tape, "hftbacktest", "feed roi"))
+        if feed and "feed" in mmbot:
+            figures[f"{tape}: feed alone, times hftbacktest"] = feed["cpu_s"] / mmbot["feed"]["cpu_s"]
+        if {"feed", "native risk"} <= mmbot.keys():
+            native = mmbot["native risk"]
+            figures[f"{tape}: a wake with its orders, strategy in Rust, ns"] = (
+                (native["cpu_s"] - mmbot["feed"]["cpu_s"]) / native["wakes"] * 1e9
+            )
+        for rule in ("", " by touch", " by message"):
+            if {"native risk" + rule, "mm risk" + rule} <= mmbot.keys():
+                name = rule or " every 100 ms"
+                figures[f"{tape}: Python added to a wake{name}, ns"] = _cost_of_python(mmbot, rule)
+        for case, words in (("sweep-native risk", "Rust"), ("sweep risk", "Python")):
+            if case in mmbot:
+                figures[f"{tape}: 64 configurations in one pass, {words}, s"] = mmbot[case]["cpu_s"]
+                if peer:
+                    share = mmbot[case]["cpu_s"] / (64 * peer["cpu_s"])
+                    figures[f"{tape}: 64 in one pass, {words}, % of 64 runs of hftbacktest"] = 100 * share
     return figures
 
 
-def book_alone() -> str:
-    """What `cargo bench` says about the books; empty without a Rust toolchain."""
-    cargo = shutil.which("cargo")
-    if cargo is None:
-        return ""
-    told = subprocess.run(
-        [cargo, "bench", "--quiet", "-p", "mmbot-book"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+def check_same_end(rows: list[Row]) -> list[str]:
+    """Complaints about tapes at whose end the engines that keep a book do not all see the same best bid and ask."""
+    ends: dict[str, dict[tuple[float, float], str]] = {}
+    for row in rows:
+        if "bid" in row:
+            ends.setdefault(row["tape"], {})[row["bid"], row["ask"]] = f"{row['engine']} {row['case']}"
+    return [f"{tape}: the engines do not end with the same book: {of}" for tape, of in ends.items() if len(of) > 1]
+
+
+def git(*arguments: str) -> str:
+    """What git says about this checkout; "unknown" outside of one."""
+    try:
+        told = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
     return told.stdout.strip()
-
-
-def check_same_end(rows: list[Row]) -> None:
-    """RuntimeError unless every engine that keeps a book ends with the same best bid and ask."""
-    ends = {(row["bid"], row["ask"]): f"{row['engine']} {row['case']}" for row in rows if "bid" in row}
-    if len(ends) > 1:
-        raise RuntimeError(f"the engines do not end with the same book: {ends}")
 
 
 def machine() -> Row:
@@ -266,6 +165,9 @@ def machine() -> Row:
         "load": os.getloadavg(),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "commit": git("rev-parse", "HEAD"),
+        "changed": git("status", "--porcelain", "--untracked-files=no").splitlines(),
+        "core": _core.SOURCE_HASH,
     }
 
 
@@ -274,57 +176,97 @@ def write(result: Row) -> Path:
     RESULTS.mkdir(exist_ok=True)
     now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     path = RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps({"at": now.isoformat(), "machine": machine(), **result}, indent=1) + "\n")
+    path.write_text(json.dumps({"at": now.isoformat(), **result}, indent=1) + "\n")
     return path
 
 
-def chosen_cases(only: str | None, *, installs: bool) -> tuple[list[Case], list[Row]]:
+def chosen_cases(only: str | None, *, quick: bool, console: Console) -> tuple[list[Case], list[Row]]:
     """The cases to run, and a row for each engine that cannot."""
-    engines = {"mmbot": mmbot_cases, "hftbacktest": hftbacktest_cases, "nautilus": nautilus_cases}
     cases: list[Case] = []
     skipped: list[Row] = []
-    for name, build in engines.items():
+    for name, build in ENGINES.items():
         if only not in (None, name):
             continue
-        if name in PEERS and installs and not python_of(name).exists():
-            install(name)
-        if name in PEERS and not python_of(name).exists():
-            skipped.append({"engine": name, "skipped": "no environment; run with --install"})
-            continue
-        cases += build()
+        if name in PEERS:
+            try:
+                with console.status(f"the environment of {name}"):
+                    PEERS[name].ensure()
+            except PeerMissing as missing:
+                skipped.append({"engine": name, "skipped": str(missing)})
+                continue
+        replays = {True: 2, False: 5}[quick] if name != "nautilus" else {True: 1, False: 2}[quick]
+        cases += [case for case in build(replays) if case.quick or not quick]
     return cases, skipped
+
+
+def measured(cases: list[Case], rounds: int, console: Console) -> tuple[list[Row], list[Row]]:
+    """All cases, round by round: one row per case, and every single observation. A case that fails once is left out."""
+    observed: list[list[Row]] = [[] for _ in cases]
+    failed: dict[int, str] = {}
+    for number in range(rounds):
+        for place, case in enumerate(cases):
+            if place in failed:
+                continue
+            with console.status(f"round {number + 1} of {rounds}: {case}"):
+                try:
+                    observed[place].append(case.run() | {"load": os.getloadavg()[0]})
+                except CaseFailed as failure:
+                    failed[place] = str(failure)
+    rows = []
+    for place, case in enumerate(cases):
+        if place not in failed:
+            try:
+                rows.append(merged(observed[place]))
+            except CaseFailed as failure:
+                failed[place] = str(failure)
+        if place in failed:
+            rows.append({"engine": str(case), "tape": case.tape, "failed": failed[place]})
+    return rows, [row for of_case in observed for row in of_case]
+
+
+def attempted(what: Callable[[], Row]) -> Row:
+    """The figures, or why there are none."""
+    try:
+        return what()
+    except CaseFailed as failure:
+        return {"failed": str(failure)}
 
 
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (default 3)")
-    parser.add_argument("--install", action="store_true", help="make missing peer environments first (network)")
-    parser.add_argument("--only", choices=("mmbot", *PEERS), help="one engine only")
+    parser.add_argument("--quick", action="store_true", help="one round of the main cases: under two minutes")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (default 3; 1 with --quick)")
+    parser.add_argument("--only", choices=tuple(ENGINES), help="one engine only")
     parser.add_argument("--tape", type=Path, default=BUNDLED, help="another tape than the bundled one")
-    parser.add_argument("--book", action="store_true", help="also run the benchmark of the books alone (cargo)")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 160)
-    prepare(Tape.open(options.tape))
-    cases, rows = chosen_cases(options.only, installs=options.install)
-    rounds: list[list[Row]] = [[] for _ in cases]
-    for number in range(options.rounds):
-        for place, case in enumerate(cases):
-            with console.status(
-                f"round {number + 1} of {options.rounds}: {case.module} {' '.join(case.arguments[1:])}"
-            ):
-                rounds[place].append(case.run())
-    rows = [*(merged(of_case) for of_case in rounds), *rows]
-    check_same_end(rows)
+    before = os.getloadavg()
+    with console.status("tapes"):
+        prepare(Tape.open(options.tape), Tape.open(SMALL_MESSAGES))
+    cases, skipped = chosen_cases(options.only, quick=options.quick, console=console)
+    rows, raw = measured(cases, options.rounds or (1 if options.quick else 3), console)
+    rows += skipped
+    result: Row = {"machine": machine() | {"load_before": before}, "cases": rows, "derived": derived(rows)}
     console.print(table(rows))
-    result: Row = {"cases": rows, "derived": derived(rows)}
+    for row in rows:
+        for outcome in {"skipped", "failed"} & row.keys():
+            console.print(f"{row['engine']} {outcome}: {row[outcome]}", highlight=False, markup=False)
+    if options.only in (None, "mmbot"):
+        with console.status("the book alone, cold starts, tape sizes"):
+            result["book_ns_per_level"] = attempted(lambda: book(with_peer=not options.quick and not options.only))
+            result["cold_start_s"] = attempted(lambda: cold_starts(1 if options.quick else 5))
+            result["tape_bytes_per_event"] = attempted(tape_sizes)
     for name, figure in result["derived"].items():
-        console.print(f"{name}: {figure:.3g}")
-    if options.book:
-        result["book"] = book_alone()
-        console.print(result["book"])
-    result["raw"] = [row for of_case in rounds for row in of_case]
+        console.print(f"{name}: {figure:.3g}", highlight=False)
+    for name in ("book_ns_per_level", "cold_start_s", "tape_bytes_per_event"):
+        for on, figures in result.get(name, {}).items():
+            console.print(f"{name} {on}: {figures}", highlight=False, markup=False)
+    complaints = check_same_end(rows)
+    result |= {"complaints": complaints, "raw": raw}
     console.print(f"kept in {write(result).relative_to(ROOT)}")
+    if complaints:
+        raise SystemExit("\n".join(complaints))
 
 
 if __name__ == "__main__":

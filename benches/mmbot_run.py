@@ -6,8 +6,9 @@
     sweep    64 configurations of it (8 offsets × 8 caps) in one pass, in Python
     sweep-native  the same in Rust
 
-Prints one JSON line. The venue's laws are set to what hftbacktest can do too: risk-averse queue, whole fills, and
-liquidity that we took is there again.
+Prints one JSON line. Under `--laws parity` the venue's laws are set to what hftbacktest can do too: risk-averse queue,
+whole fills, and liquidity that we took is there again. `--laws own` are mmbot's defaults (power queue with n = 2,
+partial fills, liquidity that we took stays taken), with all orders, fills and one sample per second recorded.
 """
 
 import argparse
@@ -18,20 +19,23 @@ from typing import Any
 
 import numpy as np
 
-from benches.peers.measure import cold, warm
+from benches.peers.measure import cold, mapped_mb, warm
 from benches.peers.rules import RULES
 from mmbot import _core
 from mmbot._core import Desk, Instrument, Latency, Listing, Replay, Seat, Tape
-from mmbot.strategy import Intent, Strategy, View, quotes
+from mmbot.strategy import Intent, Strategy, View, Wake, quotes
 
 RATE = 100_000_000  # a fee rate's unit is 10^-8
 CASH = 10**12  # a cash unit is 10^-12
+SAMPLE_NS = 1_000_000_000  # how often the public call samples position, cash and quotes
 SWEEP = [(offset, cap) for offset in range(8) for cap in range(20, 180, 20)]
 LOG = np.dtype([("ts", "i8"), ("side", "i8"), ("tick", "i8"), ("lots", "i8"), ("order_id", "i8")])
 
 
 class JoinTheTouch(Strategy):
     """The rules' strategy, `offset` ticks behind the touch."""
+
+    wake = Wake(every_ms=RULES.interval_ns / 1_000_000)
 
     def __init__(self, lots: int, cap: int, offset: int) -> None:
         self.lots, self.cap, self.offset = lots, cap, offset
@@ -62,22 +66,31 @@ def instrument_of(tape: Tape) -> Instrument:
 
 
 def replay_of(tape: Tape, options: argparse.Namespace, *, record: bool = False) -> Replay:
-    """A fresh replay under the rules' laws; its hard limits are set wide, so that only the strategy's cap acts."""
+    """A fresh replay under the chosen laws; its hard limits are set wide, so that only the strategy's cap acts."""
+    own = options.laws == "own"
+    risk_averse = options.queue == "risk"
     listing = Listing(
         tape,
         instrument=instrument_of(tape),
-        queue="risk_averse" if options.queue == "risk" else "power",
-        queue_n=None if options.queue == "risk" else 2.0,
+        queue="risk_averse" if risk_averse else "power",
+        queue_n=None if risk_averse else 2.0,
         entry=Latency.constant(RULES.entry_ns),
         response=Latency.constant(RULES.response_ns),
-        whole_fills=True,
-        consume_liquidity=False,
+        whole_fills=not own,
+        consume_liquidity=own,
         full_book=options.full_book,
     )
     desk = Desk(position_max=10 * RULES.position_lots_max, order_max=RULES.order_lots, requests_per_second_max=1_000)
-    every = None if options.mode == "feed" else RULES.interval_ns
+    asked = options.mode != "feed"
     seats = len(SWEEP) if options.mode.startswith("sweep") else 1
-    return Replay([listing], [Seat([desk], every_ns=every, record=record) for _ in range(seats)])
+    seat = Seat(
+        [desk],
+        every_ns=RULES.interval_ns if asked and options.wake == "interval" else None,
+        touch=asked and options.wake == "touch",
+        message=asked and options.wake == "message",
+        record=record or own,
+    )
+    return Replay([listing], [seat] * seats, sample_ns=SAMPLE_NS if own else None)
 
 
 def run(replay: Replay, tape: Tape, mode: str) -> dict[str, Any]:
@@ -124,18 +137,28 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tape", type=Path)
     parser.add_argument("--mode", choices=("feed", "native", "mm", "sweep", "sweep-native"), default="mm")
-    parser.add_argument("--queue", choices=("risk", "prob"), default="risk")
+    parser.add_argument("--queue", choices=("risk", "prob"), help="default: risk; prob under --laws own")
+    parser.add_argument("--laws", choices=("parity", "own"), default="parity", help="whose laws the venue follows")
+    parser.add_argument("--wake", choices=("interval", "touch", "message"), default="interval")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds after one warm-up")
     parser.add_argument("--cold", action="store_true", help="measure this process from its start instead")
     parser.add_argument("--full-book", action="store_true", help="two full books: the oracle of the thin venue view")
     parser.add_argument("--log", type=Path, help="write submits and fills to this .npz")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.queue = options.queue or ("prob" if options.laws == "own" else "risk")
+    return options
 
 
 def case(options: argparse.Namespace) -> str:
     """What is measured, in the words of the result table."""
-    queue = "" if options.mode == "feed" else f" {options.queue}"
-    return options.mode + queue + (" full book" if options.full_book else "")
+    if options.mode == "feed":
+        return "feed"
+    words = [options.mode, "own laws" if options.laws == "own" else options.queue]
+    if options.wake != "interval":
+        words.append(f"by {options.wake}")
+    if options.full_book:
+        words.append("full book")
+    return " ".join(words)
 
 
 def main() -> None:
@@ -160,6 +183,7 @@ def main() -> None:
         "events": tape.events,
         "load_cpu_s": round(load_cpu_s, 4),
         **timing.as_row(),
+        "mapped_mb": mapped_mb(options.tape),
     }
     if options.log:
         logged = replay_of(tape, options, record=True)

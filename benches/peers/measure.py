@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -40,6 +41,18 @@ def peak_rss_mb() -> int:
     """
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) // 1024
+
+
+def mapped_mb(path: Path) -> float:
+    """MiB of a file that this process maps and that are resident now (Linux only): shared, and the kernel's to drop."""
+    name, total_kb, inside = str(path.resolve()), 0, False
+    with open("/proc/self/smaps") as maps:
+        for line in maps:
+            if line[0] in "0123456789abcdef":  # a mapping begins; its attributes begin with a capital
+                inside = line.rstrip("\n").endswith(name)
+            elif inside and line.startswith("Rss:"):
+                total_kb += int(line.split()[1])
+    return round(total_kb / 1024, 1)
 
 
 def warm(prepare: Callable[[], T], run: Callable[[T], dict[str, Any]], rounds: int) -> Timing:
