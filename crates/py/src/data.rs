@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mmbot_tape::{
-    DepthMessage, FundingRecord, Level, MessageKind, Section, Tape, TapeError, TapeWriter, TradeMessage, copy, pack,
+    DepthMessage, FundingRecord, Level, MessageKind, OrderChange, OrderMessage, PublicOrder, Section, Tape, TapeError,
+    TapeWriter, TradeMessage, copy, pack,
 };
 use mmbot_types::{CASH_SCALE, Cash, ContractKind, FeeSchedule, FeeTier, Instrument, Side, Step};
 use numpy::ndarray::ArrayView1;
@@ -153,14 +154,26 @@ impl PyInstrument {
 /// A level as decimal text.
 type Text = (PyBackedStr, PyBackedStr);
 
+fn side_named(field: &str, text: &str) -> PyResult<Side> {
+    match text {
+        "buy" => Ok(Side::Buy),
+        "sell" => Ok(Side::Sell),
+        other => Err(value_error(field, format!("{other:?} is neither buy nor sell"))),
+    }
+}
+
+/// The exact lots of a decimal string; `of` names it in errors.
+fn lots(instrument: &Instrument, of: &str, qty: &str) -> PyResult<u32> {
+    let lots = instrument.lot.count(qty).map_err(|error| value_error(&format!("{of} quantity"), error))?;
+    u32::try_from(lots).map_err(|_| value_error(of, format!("quantity {qty} is outside 0 to 2^32 - 1 lots")))
+}
+
 /// The exact level of two decimal strings; `side` names it in errors.
 fn level(instrument: &Instrument, side: &str, (price, qty): &Text) -> PyResult<Level> {
     let tick = instrument.tick.count(price).map_err(|error| value_error(&format!("{side} price"), error))?;
-    let lots = instrument.lot.count(qty).map_err(|error| value_error(&format!("{side} quantity"), error))?;
+    let lots = lots(instrument, side, qty)?;
     let tick = i32::try_from(tick).ok().filter(|&tick| tick > 0 && tick < i32::MAX);
     let tick = tick.ok_or_else(|| value_error(side, format!("price {price} is outside 1 to 2^31 - 2 ticks")))?;
-    let lots = u32::try_from(lots);
-    let lots = lots.map_err(|_| value_error(side, format!("quantity {qty} is outside 0 to 2^32 - 1 lots")))?;
     Ok(Level { tick, lots })
 }
 
@@ -174,6 +187,15 @@ pub struct PyTapeWriter {
 impl PyTapeWriter {
     fn open(&mut self) -> PyResult<&mut TapeWriter> {
         self.writer.as_mut().ok_or_else(|| PyRuntimeError::new_err("this tape is finished; create another writer"))
+    }
+
+    fn public_order(&self, id: u64, side: &str, text: Text) -> PyResult<PublicOrder> {
+        let level = level(&self.instrument, "order", &text)?;
+        Ok(PublicOrder { id, side: side_named("side", side)?, level })
+    }
+
+    fn order(&mut self, ts_recv: i64, ts_venue: i64, change: OrderChange) -> PyResult<()> {
+        self.open()?.order(ts_recv, ts_venue, change).map_err(fault)
     }
 
     fn levels(&self, side: &str, texts: &[Text]) -> PyResult<Vec<Level>> {
@@ -209,17 +231,51 @@ impl PyTapeWriter {
         qty: PyBackedStr,
         aggressor: &str,
     ) -> PyResult<()> {
-        let aggressor = match aggressor {
-            "buy" => Side::Buy,
-            "sell" => Side::Sell,
-            other => return Err(value_error("aggressor", format!("{other:?} is neither buy nor sell"))),
-        };
+        let aggressor = side_named("aggressor", aggressor)?;
         let level = level(&self.instrument, "trade", &(price, qty))?;
         self.open()?.trade(ts_recv, ts_venue, level, aggressor).map_err(fault)
     }
 
     fn funding(&mut self, ts_recv: i64, ts_venue: i64, rate: i64, mark: i64) -> PyResult<()> {
         self.open()?.funding(ts_recv, ts_venue, rate, mark).map_err(fault)
+    }
+
+    fn order_snapshot(
+        &mut self,
+        ts_recv: i64,
+        ts_venue: i64,
+        orders: Vec<(u64, PyBackedStr, PyBackedStr, PyBackedStr)>,
+    ) -> PyResult<()> {
+        let orders = orders.into_iter().map(|(id, side, price, qty)| self.public_order(id, &side, (price, qty)));
+        let orders = orders.collect::<PyResult<Vec<_>>>()?;
+        self.open()?.order_snapshot(ts_recv, ts_venue, &orders).map_err(fault)
+    }
+
+    fn add_order(
+        &mut self,
+        ts_recv: i64,
+        ts_venue: i64,
+        id: u64,
+        side: &str,
+        price: PyBackedStr,
+        qty: PyBackedStr,
+    ) -> PyResult<()> {
+        let order = self.public_order(id, side, (price, qty))?;
+        self.order(ts_recv, ts_venue, OrderChange::Add(order))
+    }
+
+    fn reduce_order(&mut self, ts_recv: i64, ts_venue: i64, id: u64, qty: &str) -> PyResult<()> {
+        let lots = lots(&self.instrument, "order", qty)?;
+        self.order(ts_recv, ts_venue, OrderChange::Reduce { id, lots })
+    }
+
+    fn remove_order(&mut self, ts_recv: i64, ts_venue: i64, id: u64) -> PyResult<()> {
+        self.order(ts_recv, ts_venue, OrderChange::Remove { id })
+    }
+
+    fn execute_order(&mut self, ts_recv: i64, ts_venue: i64, id: u64, qty: &str) -> PyResult<()> {
+        let lots = lots(&self.instrument, "order", qty)?;
+        self.order(ts_recv, ts_venue, OrderChange::Execute { id, lots })
     }
 
     fn finish(&mut self) -> PyResult<()> {
@@ -247,6 +303,9 @@ fn columns(section: Section) -> Columns {
                 depth_before_recv "<u4", depth_before_venue "<u4")
         }
         Section::Funding => of!(FundingRecord: ts_recv "<i8", ts_venue "<i8", rate "<i8", mark "<i8"),
+        Section::Orders => {
+            of!(OrderMessage: id "<u8", depth "<u4", since "<u4", tick "<i4", lots "<u4", kind "|u1", side "|u1")
+        }
     }
 }
 
@@ -256,7 +315,8 @@ fn section(name: &str) -> PyResult<Section> {
         "levels" => Ok(Section::Levels),
         "trades" => Ok(Section::Trades),
         "funding" => Ok(Section::Funding),
-        other => Err(value_error("section", format!("{other:?} is none of depth, levels, trades, funding"))),
+        "orders" => Ok(Section::Orders),
+        other => Err(value_error("section", format!("{other:?} is none of depth, levels, trades, funding, orders"))),
     }
 }
 
@@ -317,6 +377,7 @@ impl PyTape {
             ("levels", tape.levels().len() as u64),
             ("trades", tape.trades().len() as u64),
             ("funding", tape.funding().len() as u64),
+            ("orders", tape.orders().len() as u64),
             ("snapshots", counts.snapshots),
             ("gaps", counts.gaps),
             ("crossed", counts.crossed),

@@ -7,7 +7,7 @@ use mmbot_book::BookError;
 use mmbot_engine::{Desk, Engine, EngineError, Input, Intent, Market};
 use mmbot_signals::{SignalError, SignalSpec};
 use mmbot_sim::{Laws, LocalBook, QueueModel, Records, Venue, VenueListing};
-use mmbot_tape::{Tape, TapeError};
+use mmbot_tape::{Section, Tape, TapeError};
 use mmbot_types::{Event, Instrument, InstrumentId, Nanos, OrderId, Side, Touch};
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -134,12 +134,27 @@ fn books<'a>(market: &'a Market, feeds: &[Feed]) -> SmallVec<[LocalBook<'a>; 4]>
     market.iter().zip(feeds).map(local).collect()
 }
 
+/// First in, first out needs the orders of the line, and all of them intact.
+fn check_queue(listing: &Listing) -> Result<(), ReplayError> {
+    if listing.laws.queue != QueueModel::Fifo {
+        return Ok(());
+    }
+    if listing.tape.orders().is_empty() {
+        let Instrument { venue, symbol, .. } = &listing.instrument;
+        return Err(ReplayError::Plan(format!(
+            "queue model fifo needs a tape by order, but that of {venue} {symbol} tells levels only: \
+             import a recording by order, or choose another model (power, risk_averse)"
+        )));
+    }
+    Ok(listing.tape.verify_upto(Section::Orders, usize::MAX)?)
+}
+
 impl Replay {
     /// A replay at the start of its tapes.
     ///
     /// # Errors
-    /// [`ReplayError::Plan`] for a plan without instruments, strategies or messages; [`ReplayError::Signal`] for a bad
-    /// measure.
+    /// [`ReplayError::Plan`] for a plan without instruments, strategies or messages, or with a law that its tape is no
+    /// match for; [`ReplayError::Tape`] for damage; [`ReplayError::Signal`] for a bad measure.
     pub fn new(plan: Plan) -> Result<Self, ReplayError> {
         let Plan { listings, seats, sample } = plan;
         if listings.is_empty() || seats.is_empty() {
@@ -149,6 +164,7 @@ impl Replay {
             let (got, expected) = (seat.desks.len(), listings.len());
             return Err(ReplayError::Plan(format!("a strategy has limits for {got} instruments, expected {expected}")));
         }
+        listings.iter().try_for_each(check_queue)?;
         let specs: Vec<Vec<SignalSpec>> = listings.iter().map(|listing| listing.signals.clone()).collect();
         let instruments: Vec<_> = listings.iter().map(|listing| listing.instrument.clone()).collect();
         let feeds: Vec<Feed> =

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mmbot_book::BookError;
-use mmbot_tape::{Level, MessageKind, Tape, TradeMessage};
+use mmbot_tape::{Level, MessageKind, OrderKind, Tape, TradeMessage};
 use mmbot_types::{
     Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
     Touch,
@@ -82,6 +82,8 @@ struct Resting {
     tick: i32,
     cum: Lots,
     place: QueuePosition,
+    /// Depth messages that had happened when it joined its queue.
+    since: usize,
 }
 
 /// Displayed liquidity that one account has taken.
@@ -103,6 +105,8 @@ struct Listing {
     laws: Laws,
     view: PublicView,
     trades: usize,
+    /// Order messages before this one are of depth messages that have happened.
+    orders: usize,
     fundings: usize,
     buys: Watch,
     sells: Watch,
@@ -264,6 +268,7 @@ impl Venue {
                 view: PublicView::new(tape, laws.full_book),
                 laws,
                 trades: 0,
+                orders: 0,
                 fundings: 0,
                 buys: Watch::new(Side::Buy),
                 sells: Watch::new(Side::Sell),
@@ -439,6 +444,10 @@ impl Venue {
             return Ok(());
         }
         let model = listing.laws.queue;
+        if model == QueueModel::Fifo {
+            self.tell_cancels(index);
+        }
+        let listing = &self.listings[index];
         let mut tell = |level: &WatchLevel, lots: Option<u32>| {
             // A snapshot that does not name a level says that nothing is there.
             let Some(lots) = lots.or((kind == MessageKind::Snapshot).then_some(0)) else { return };
@@ -460,6 +469,26 @@ impl Venue {
             tell(level, left.first().filter(|seen| seen.tick == level.tick).map(|seen| seen.lots));
         }
         Ok(())
+    }
+
+    /// Tells the orders at a level which public orders have left it by the last depth message, and where those stood. What
+    /// was executed is a trade, and is told as one.
+    fn tell_cancels(&mut self, index: usize) {
+        let listing = &mut self.listings[index];
+        let tape = Arc::clone(listing.view.tape());
+        let (told, last) = (tape.orders(), listing.view.cursor() - 1);
+        listing.orders = gallop(told, listing.orders, |order| (order.depth as usize) < last);
+        for left in told[listing.orders..].iter().take_while(|order| order.depth as usize == last) {
+            if !matches!(left.kind(), OrderKind::Reduce | OrderKind::Remove) {
+                continue;
+            }
+            let levels = listing.watch(left.side()).levels();
+            let ours = levels.iter().find(|level| level.tick == left.tick).map_or(&[][..], |level| &level.slots);
+            for slot in ours {
+                let order = &mut self.orders[*slot as usize];
+                order.place.on_cancel(f64::from(left.lots), (left.since as usize) < order.since);
+            }
+        }
     }
 
     /// A public trade reached prices where own orders stand.
@@ -653,8 +682,15 @@ impl Venue {
             return Ok(());
         };
         let touch = self.listings[index].view.touch();
-        let order =
-            Resting { id, account, request, tick, cum: Lots::ZERO, place: self.listings[index].laws.queue.join(0) };
+        let order = Resting {
+            id,
+            account,
+            request,
+            tick,
+            cum: Lots::ZERO,
+            place: self.listings[index].laws.queue.join(0),
+            since: 0,
+        };
         let open = self.open(&order);
         let takes = match request.side {
             Side::Buy => tick >= touch.ask,
@@ -717,6 +753,7 @@ impl Venue {
         let listing = &mut self.listings[index];
         let displayed = listing.view.lots(local, side, tick);
         order.place = listing.laws.queue.join(displayed);
+        order.since = listing.view.cursor();
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.orders[slot as usize] = order;

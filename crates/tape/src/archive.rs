@@ -11,13 +11,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::head::{Head, Section};
+use crate::head::{Head, Section, Version};
 use crate::reader::Image;
 use crate::writer::{publish, temporary};
 use crate::{Tape, TapeError};
 
 pub(crate) const MAGIC: [u8; 8] = *b"mmbtapz\0";
-const VERSION: u32 = 1;
 const FIXED: usize = 24;
 const CHUNK: usize = 32_768;
 const EFFORT: i32 = 12;
@@ -43,12 +42,16 @@ const LEVELS: [Column; 2] = [delta(0, 4), plain(4, 4)];
 const TRADES: [Column; 6] = [delta(0, 8), delta(8, 8), delta(16, 4), plain(20, 4), delta(24, 4), delta(28, 4)];
 const FUNDING: [Column; 4] = [delta(0, 8), delta(8, 8), delta(16, 8), delta(24, 8)];
 
+const ORDERS: [Column; 8] =
+    [delta(0, 8), delta(8, 4), delta(12, 4), delta(16, 4), plain(20, 4), plain(24, 1), plain(25, 1), plain(26, 6)];
+
 const fn columns(section: Section) -> &'static [Column] {
     match section {
         Section::Depth => &DEPTH,
         Section::Levels => &LEVELS,
         Section::Trades => &TRADES,
         Section::Funding => &FUNDING,
+        Section::Orders => &ORDERS,
     }
 }
 
@@ -144,7 +147,7 @@ fn write_packed(tape: &Tape, out: &mut impl Write) -> io::Result<()> {
     let head = &tape.bytes()[..tape.head().ranges[0].start];
     let packed = zstd::bulk::compress(head, EFFORT)?;
     out.write_all(&MAGIC)?;
-    out.write_all(&VERSION.to_le_bytes())?;
+    out.write_all(&(tape.head().version() as u32).to_le_bytes())?;
     out.write_all(&(packed.len() as u32).to_le_bytes())?;
     out.write_all(&(head.len() as u64).to_le_bytes())?;
     out.write_all(&packed)?;
@@ -186,8 +189,8 @@ pub(crate) fn unpack(archive: &[u8]) -> Result<(Vec<u64>, usize), String> {
     let mut rest = archive;
     take(&mut rest, MAGIC.len())?;
     let version = take_u32(&mut rest)? as u32;
-    if version != VERSION {
-        return Err(format!("archive version {version}, but this mmbot reads {VERSION}; update mmbot or import again"));
+    if ![Version::ByLevel as u32, Version::ByOrder as u32].contains(&version) {
+        return Err(format!("archive version {version}, but this mmbot reads 1 and 2; update mmbot or import again"));
     }
     let packed = take_u32(&mut rest)?;
     let head_bytes = take_u32(&mut rest)? + (take_u32(&mut rest)? << 32);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use mmbot_types::{Level, NO_ASK, NO_BID, Side, Touch};
 
 use crate::head::Counts;
-use crate::{DepthMessage, FundingRecord, MessageKind, TapeError, TradeMessage};
+use crate::orders::{OrderBook, OrderChange, PublicOrder, grown, levels};
+use crate::{DepthMessage, FundingRecord, MessageKind, OrderKind, OrderMessage, TapeError, TradeMessage};
 
 /// The book as the obvious pair of maps: only the touch is wanted from it.
 #[derive(Default)]
@@ -33,6 +34,11 @@ impl TouchBook {
         }
     }
 
+    fn lots(&self, side: Side, tick: i32) -> u32 {
+        let levels = if side == Side::Buy { &self.bids } else { &self.asks };
+        levels.get(&tick).copied().unwrap_or(0)
+    }
+
     fn touch(&self) -> Touch {
         Touch {
             bid: self.bids.last_key_value().map_or(NO_BID, |(&tick, _)| tick),
@@ -45,6 +51,8 @@ impl TouchBook {
 #[derive(Default)]
 pub(crate) struct Framer {
     book: TouchBook,
+    /// Public orders, on a tape by order.
+    orders: Option<OrderBook>,
     /// Levels of the message at hand.
     pub bids: Vec<Level>,
     pub asks: Vec<Level>,
@@ -80,6 +88,82 @@ impl Framer {
 
     /// Frames one book message; its levels are then in `bids` and `asks`, ascending, each price once.
     pub fn depth(
+        &mut self,
+        ts_recv: i64,
+        ts_venue: i64,
+        kind: MessageKind,
+        bids: &[Level],
+        asks: &[Level],
+    ) -> Result<DepthMessage, TapeError> {
+        if let Some(orders) = &mut self.orders {
+            if kind != MessageKind::Gap || !(bids.is_empty() && asks.is_empty()) {
+                let expected = "none on a tape by order: give the orders, or a gap";
+                return Err(TapeError::Unfit {
+                    field: "book message by level, number",
+                    value: self.n_depth as i64,
+                    expected,
+                });
+            }
+            orders.clear();
+        }
+        self.book_message(ts_recv, ts_venue, kind, bids, asks)
+    }
+
+    /// Frames a snapshot by order: all orders that rest, those of one price in the order in which they trade.
+    pub fn order_snapshot(
+        &mut self,
+        ts_recv: i64,
+        ts_venue: i64,
+        orders: &[PublicOrder],
+    ) -> Result<(DepthMessage, Vec<OrderMessage>), TapeError> {
+        if self.orders.is_none() && self.last_recv != 0 {
+            let expected = "to come first: a tape tells its book by order from its beginning, or by level";
+            return Err(TapeError::Unfit { field: "snapshot by order at", value: ts_recv, expected });
+        }
+        let (mut book, depth) = (OrderBook::default(), self.n_depth as u32);
+        let mut messages = Vec::with_capacity(orders.len());
+        for order in orders {
+            let message = book.judge(OrderChange::Add(*order), depth)?;
+            book.apply(&message);
+            messages.push(message);
+        }
+        let [bids, asks] = levels(orders)?;
+        let message = self.book_message(ts_recv, ts_venue, MessageKind::Snapshot, &bids, &asks)?;
+        self.orders = Some(book);
+        Ok((message, messages))
+    }
+
+    /// Frames what happened to one order, as the message of its level, and the trade that an execution is.
+    pub fn order(
+        &mut self,
+        ts_recv: i64,
+        ts_venue: i64,
+        change: OrderChange,
+    ) -> Result<(DepthMessage, OrderMessage, Option<TradeMessage>), TapeError> {
+        let Some(orders) = self.orders.as_ref().filter(|_| self.book.known) else {
+            let expected = "a snapshot by order before it: without one the book is unknown";
+            return Err(TapeError::Unfit { field: "change of an order at", value: ts_recv, expected });
+        };
+        let order = orders.judge(change, self.n_depth as u32)?;
+        let (side, tick) = (order.side(), order.tick);
+        let displayed = self.book.lots(side, tick);
+        let lots = if order.kind() == OrderKind::Add { grown(displayed, order.lots)? } else { displayed - order.lots };
+        let trade = match order.kind() {
+            OrderKind::Execute => {
+                Some(self.trade(ts_recv, ts_venue, Level { tick, lots: order.lots }, side.opposite())?)
+            }
+            _ => None,
+        };
+        let level = [Level { tick, lots }];
+        let (bids, asks) = if side == Side::Buy { (&level[..], &[][..]) } else { (&[][..], &level[..]) };
+        let message = self.book_message(ts_recv, ts_venue, MessageKind::Delta, bids, asks)?;
+        if let Some(orders) = &mut self.orders {
+            orders.apply(&order);
+        }
+        Ok((message, order, trade))
+    }
+
+    fn book_message(
         &mut self,
         ts_recv: i64,
         ts_venue: i64,
@@ -145,7 +229,9 @@ impl Framer {
         if lots == 0 {
             return Err(TapeError::Unfit { field: "quantity", value: 0, expected: "lots from 1 to 2^32 - 1" });
         }
-        let (ts_recv, ts_venue) = self.clocks(1, ts_recv, ts_venue)?;
+        // By order, an execution is a trade and a depth message of one time: they share a clock.
+        let stream = usize::from(self.orders.is_none());
+        let (ts_recv, ts_venue) = self.clocks(stream, ts_recv, ts_venue)?;
         let depth_before_recv = self.n_depth as u32;
         Ok(TradeMessage {
             ts_recv,

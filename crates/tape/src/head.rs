@@ -4,10 +4,12 @@
 //!   0  magic "mmbtape\0"
 //!   8  version u32           12  byte order mark u32
 //!  16  file bytes u64        24  head bytes u32 (a multiple of 64)     28  CRC32C of the head, this field being zero
-//!  32  4 × { offset u64, records u64 }: depth, levels, trades, funding; each section starts at a multiple of 64
-//!  96  meta bytes u32       100  number of block checksums u32
-//! 104  meta (JSON: instrument, counts), zero padding to 4, CRC32C of each 1 MiB block of each section, padding to 64
+//!  32  n × { offset u64, records u64 }: depth, levels, trades, funding; each section starts at a multiple of 64
+//!  +0  meta bytes u32        +4  number of block checksums u32
+//!  +8  meta (JSON: instrument, counts), zero padding to 4, CRC32C of each 1 MiB block of each section, padding to 64
 //! ```
+//! In version 1 there are four sections. Version 2 has a fifth, orders, and is written only where that has records: a tape
+//! by level keeps the bytes, and the hash, that it always had.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,14 +17,16 @@ use std::ops::Range;
 use mmbot_types::{FeeSchedule, Instrument, Level, Step};
 use serde::{Deserialize, Serialize};
 
-use crate::{DepthMessage, FundingRecord, TradeMessage};
+use crate::{DepthMessage, FundingRecord, OrderMessage, TradeMessage};
 
 pub(crate) const MAGIC: [u8; 8] = *b"mmbtape\0";
-pub(crate) const VERSION: u32 = 1;
 pub(crate) const ORDER_MARK: u32 = 0x0a0b_0c0d;
 /// Bytes that one checksum covers.
 pub const BLOCK_BYTES: usize = 1 << 20;
-const FIXED: usize = 104;
+/// Where the section table begins.
+const TABLE: usize = 32;
+/// Sections there are.
+pub(crate) const SECTIONS: usize = Section::ALL.len();
 const CRC_AT: Range<usize> = 28..32;
 
 /// The kinds of records, each contiguous in the file.
@@ -36,11 +40,13 @@ pub enum Section {
     Trades,
     /// [`FundingRecord`] records.
     Funding,
+    /// [`OrderMessage`] records; only on tapes by order.
+    Orders,
 }
 
 impl Section {
     /// All of them, in file order.
-    pub const ALL: [Self; 4] = [Self::Depth, Self::Levels, Self::Trades, Self::Funding];
+    pub const ALL: [Self; 5] = [Self::Depth, Self::Levels, Self::Trades, Self::Funding, Self::Orders];
 
     /// Bytes of one record.
     #[must_use]
@@ -50,6 +56,7 @@ impl Section {
             Self::Levels => size_of::<Level>(),
             Self::Trades => size_of::<TradeMessage>(),
             Self::Funding => size_of::<FundingRecord>(),
+            Self::Orders => size_of::<OrderMessage>(),
         }
     }
 }
@@ -61,6 +68,7 @@ impl fmt::Display for Section {
             Self::Levels => "level",
             Self::Trades => "trade",
             Self::Funding => "funding",
+            Self::Orders => "order",
         })
     }
 }
@@ -107,9 +115,35 @@ impl Meta {
 pub(crate) struct Head {
     pub meta: Meta,
     /// Byte ranges of the sections in the file.
-    pub ranges: [Range<usize>; 4],
+    pub ranges: [Range<usize>; SECTIONS],
     /// Block checksums of all sections, one after the other.
     pub checksums: Vec<u32>,
+}
+
+/// Version of the format: what sections there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Version {
+    ByLevel = 1,
+    ByOrder = 2,
+}
+
+impl Version {
+    const fn of(orders: usize) -> Self {
+        if orders == 0 { Self::ByLevel } else { Self::ByOrder }
+    }
+
+    fn sections(self) -> &'static [Section] {
+        match self {
+            Self::ByLevel => &Section::ALL[..4],
+            Self::ByOrder => &Section::ALL,
+        }
+    }
+
+    /// Bytes of the head before the meta.
+    fn fixed(self) -> usize {
+        TABLE + 16 * self.sections().len() + 8
+    }
 }
 
 const fn align(n: usize) -> usize {
@@ -142,17 +176,25 @@ fn head_crc(head: &[u8]) -> u32 {
 
 impl Head {
     /// Where sections of `records` records go, and the length of the head before them.
-    pub fn plan(meta: &Meta, records: [usize; 4]) -> Result<(usize, [Range<usize>; 4]), serde_json::Error> {
+    pub fn plan(
+        meta: &Meta,
+        records: [usize; SECTIONS],
+    ) -> Result<(usize, [Range<usize>; SECTIONS]), serde_json::Error> {
+        let version = Version::of(records[Section::Orders as usize]);
         let meta_bytes = serde_json::to_vec(meta)?.len();
         let sizes = Section::ALL.map(|section| records[section as usize] * section.record_bytes());
         let blocks: usize = sizes.iter().map(|size| size.div_ceil(BLOCK_BYTES)).sum();
-        let head = align((FIXED + meta_bytes).next_multiple_of(4) + 4 * blocks);
+        let head = align((version.fixed() + meta_bytes).next_multiple_of(4) + 4 * blocks);
         let mut start = head;
-        let ranges = sizes.map(|size| {
+        let mut ranges = sizes.map(|size| {
             let range = start..start + size;
             start = align(range.end);
             range
         });
+        if version == Version::ByLevel {
+            let end = ranges[Section::Funding as usize].end; // no fifth section: nothing, not even padding
+            ranges[Section::Orders as usize] = end..end;
+        }
         Ok((head, ranges))
     }
 
@@ -161,12 +203,13 @@ impl Head {
         let meta = serde_json::to_vec(&self.meta)?;
         let mut head = Vec::with_capacity(self.ranges[0].start);
         head.extend(MAGIC);
-        head.extend(VERSION.to_le_bytes());
+        let version = self.version();
+        head.extend((version as u32).to_le_bytes());
         head.extend(ORDER_MARK.to_le_bytes());
         head.extend((self.file_bytes() as u64).to_le_bytes());
         head.extend((self.ranges[0].start as u32).to_le_bytes());
         head.extend([0; 4]);
-        for section in Section::ALL {
+        for &section in version.sections() {
             let range = &self.ranges[section as usize];
             head.extend((range.start as u64).to_le_bytes());
             head.extend(((range.len() / section.record_bytes()) as u64).to_le_bytes());
@@ -184,8 +227,9 @@ impl Head {
 
     /// Reads and checks the head at the start of `bytes`; `file_bytes` is the length of the whole tape.
     pub fn decode(bytes: &[u8], file_bytes: usize) -> Result<Self, String> {
-        Self::check_identity(bytes)?;
-        if bytes.len() < FIXED {
+        let version = Self::check_identity(bytes)?;
+        let fixed = version.fixed();
+        if bytes.len() < fixed {
             return Err(format!("cut off: {} bytes are not even a head; copy or import it again", bytes.len()));
         }
         let (said, head_bytes) = (u64_at(bytes, 16), u32_at(bytes, 24) as usize);
@@ -194,7 +238,7 @@ impl Head {
                 "{file_bytes} bytes long, but its head says {said}: cut off or appended to; copy it again"
             ));
         }
-        if head_bytes < FIXED || head_bytes > bytes.len() {
+        if head_bytes < fixed || head_bytes > bytes.len() {
             return Err(format!("head length {head_bytes} is impossible; restore a copy"));
         }
         let head = &bytes[..head_bytes];
@@ -202,19 +246,30 @@ impl Head {
         if found != expected {
             return Err(format!("the head is damaged: checksum {found:08x}, expected {expected:08x}; restore a copy"));
         }
-        let meta_bytes = u32_at(head, 96) as usize;
-        let meta = head.get(FIXED..FIXED + meta_bytes).ok_or("meta is longer than the head")?;
+        let meta_bytes = u32_at(head, fixed - 8) as usize;
+        let meta = head.get(fixed..fixed + meta_bytes).ok_or("meta is longer than the head")?;
         let meta: Meta = serde_json::from_slice(meta).map_err(|error| format!("meta is unreadable: {error}"))?;
         meta.check().map_err(|error| format!("meta is unusable: {error}"))?;
         let limit = file_bytes as u64;
         // No section has more records than the file has bytes: keeps the plan from overflowing.
-        let records = Section::ALL.map(|section| u64_at(head, 40 + 16 * section as usize).min(limit) as usize);
+        let entry = |section: Section| {
+            let at = TABLE + 16 * section as usize;
+            version.sections().contains(&section).then(|| (u64_at(head, at), u64_at(head, at + 8)))
+        };
+        let records = Section::ALL.map(|section| entry(section).map_or(0, |(_, count)| count.min(limit) as usize));
         let (planned, ranges) = Self::plan(&meta, records).map_err(|error| format!("meta is unusable: {error}"))?;
-        let starts = Section::ALL.map(|section| u64_at(head, 32 + 16 * section as usize));
-        let checksums_at = (FIXED + meta_bytes).next_multiple_of(4);
-        let count = u32_at(head, 100) as usize;
+        let starts_agree = version
+            .sections()
+            .iter()
+            .all(|&section| entry(section).is_some_and(|(start, _)| start == ranges[section as usize].start as u64));
+        let checksums_at = (fixed + meta_bytes).next_multiple_of(4);
+        let count = u32_at(head, fixed - 4) as usize;
         let blocks: usize = ranges.iter().map(|range| range.len().div_ceil(BLOCK_BYTES)).sum();
-        if planned != head_bytes || starts != ranges.clone().map(|range| range.start as u64) || count != blocks {
+        if planned != head_bytes
+            || !starts_agree
+            || count != blocks
+            || Version::of(records[Section::Orders as usize]) != version
+        {
             return Err("the section table contradicts itself; written by a faulty program, import it again".into());
         }
         let decoded =
@@ -227,13 +282,13 @@ impl Head {
 
     /// The tape length that a head claims, itself unchecked.
     pub fn claimed_bytes(head: &[u8]) -> Result<usize, String> {
-        Self::check_identity(head)?;
-        let claimed = head.len().checked_sub(FIXED).map(|_| u64_at(head, 16));
+        let fixed = Self::check_identity(head)?.fixed();
+        let claimed = head.len().checked_sub(fixed).map(|_| u64_at(head, 16));
         claimed.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| "the head is cut off; copy it again".into())
     }
 
     /// Magic, byte order, version: what tells a foreign file from a broken one.
-    fn check_identity(bytes: &[u8]) -> Result<(), String> {
+    fn check_identity(bytes: &[u8]) -> Result<Version, String> {
         if bytes.is_empty() {
             return Err("the file is empty; expected a tape".into());
         }
@@ -251,16 +306,22 @@ impl Head {
             return Err("written with another byte order, or damaged; only little-endian tapes are read".into());
         }
         match u32_at(bytes, 8) {
-            VERSION => Ok(()),
+            1 => Ok(Version::ByLevel),
+            2 => Ok(Version::ByOrder),
             version => {
-                Err(format!("format version {version}, but this mmbot reads {VERSION}; update mmbot or import again"))
+                Err(format!("format version {version}, but this mmbot reads 1 and 2; update mmbot or import again"))
             }
         }
     }
 
+    /// Version in which this tape is written.
+    pub fn version(&self) -> Version {
+        Version::of(self.records(Section::Orders))
+    }
+
     /// Length of the whole tape.
     pub const fn file_bytes(&self) -> usize {
-        self.ranges[3].end
+        self.ranges[SECTIONS - 1].end
     }
 
     /// Records of a section.

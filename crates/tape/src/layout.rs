@@ -5,10 +5,15 @@
 //! levels    8 B  bids ascending, then asks ascending; strictly ascending, so each price once per message and side
 //! trades   32 B  one public execution: both clocks, and its place among the depth messages in either order
 //! funding  32 B  one funding settlement
+//! orders   32 B  what happened to one public order; only on tapes by order
 //! ```
 //! Depth messages keep one order in both clocks (a venue numbers its updates, so both clocks are made monotone along
 //! it); trades likewise. Their interleaving differs between the clocks and is stored as ranks, so replay compares no
 //! times of equal value.
+//!
+//! On a tape by order each order message belongs to the depth message that tells what it did to its level: a delta of that
+//! one level, or the snapshot that names the order as already resting. Who reads only depth and trades reads a tape by
+//! order like any other.
 
 use bytemuck::{Pod, Zeroable};
 use mmbot_types::{Level, Side, Touch};
@@ -146,5 +151,83 @@ pub struct FundingRecord {
     pub mark: i64,
 }
 
+/// What happened to a public order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum OrderKind {
+    /// It came to rest at the back of its price.
+    Add = 0,
+    /// Its owner took lots out; what is left keeps its place in line.
+    Reduce = 1,
+    /// Its owner took it out whole.
+    Remove = 2,
+    /// Lots of it were executed; the same lots are a trade of this tape.
+    Execute = 3,
+}
+
+/// What happened to one public order, and since when it had its place in line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct OrderMessage {
+    /// The venue's name for it, unique among the orders that rest.
+    pub id: u64,
+    /// Index of the depth message that tells what this did to the level; its clocks are those of this message too.
+    pub depth: u32,
+    /// Index of the depth message with which it took its place in line. Who joined its price when fewer or as many
+    /// depth messages had happened stands in front of it, who joined later behind.
+    pub since: u32,
+    /// Price in ticks.
+    pub tick: i32,
+    /// Lots that came, were taken out or executed.
+    pub lots: u32,
+    /// [`OrderKind`] as a number.
+    pub kind: u8,
+    /// Zero rests as a bid, one as an ask.
+    pub side: u8,
+    zero: [u8; 6],
+}
+
+impl OrderMessage {
+    /// A message about order `id` at a level.
+    #[must_use]
+    pub const fn new(kind: OrderKind, id: u64, side: Side, level: Level, depth: u32, since: u32) -> Self {
+        let Level { tick, lots } = level;
+        let side = matches!(side, Side::Sell) as u8;
+        Self { id, depth, since, tick, lots, kind: kind as u8, side, zero: [0; 6] }
+    }
+
+    /// What happened. An unknown kind reads as an execution, which moves nobody who is not traded with.
+    #[must_use]
+    pub const fn kind(&self) -> OrderKind {
+        match self.kind {
+            0 => OrderKind::Add,
+            1 => OrderKind::Reduce,
+            2 => OrderKind::Remove,
+            _ => OrderKind::Execute,
+        }
+    }
+
+    /// On which side it rests.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        if self.side == 0 { Side::Buy } else { Side::Sell }
+    }
+
+    /// Which promise of the layout this message breaks by itself, if any.
+    pub(crate) const fn broken(&self) -> Option<&'static str> {
+        if self.kind > OrderKind::Execute as u8 || self.side > 1 || !matches!(self.zero, [0, 0, 0, 0, 0, 0]) {
+            return Some("its kind or side is unknown");
+        }
+        if self.tick <= 0 || self.lots == 0 {
+            return Some("its price or quantity is not positive");
+        }
+        if self.since > self.depth || (self.kind == OrderKind::Add as u8 && self.since != self.depth) {
+            return Some("it took its place in line after it is told of");
+        }
+        None
+    }
+}
+
 const _: () = assert!(size_of::<Level>() == 8 && size_of::<DepthMessage>() == 40);
 const _: () = assert!(size_of::<TradeMessage>() == 32 && size_of::<FundingRecord>() == 32);
+const _: () = assert!(size_of::<OrderMessage>() == 32);

@@ -9,13 +9,15 @@ mod error;
 mod framer;
 mod head;
 mod layout;
+mod orders;
 mod reader;
 mod writer;
 
 pub use archive::{copy, pack};
 pub use error::TapeError;
 pub use head::{BLOCK_BYTES, Counts, Section};
-pub use layout::{DepthMessage, FundingRecord, MessageKind, TradeMessage};
+pub use layout::{DepthMessage, FundingRecord, MessageKind, OrderKind, OrderMessage, TradeMessage};
 pub use mmbot_types::Level;
+pub use orders::{OrderChange, PublicOrder};
 pub use reader::Tape;
 pub use writer::{TapeBuilder, TapeWriter};

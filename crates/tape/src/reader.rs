@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::Pod;
 use memmap2::Mmap;
-use mmbot_types::{Instrument, Level, NO_ASK, NO_BID, Touch};
+use mmbot_types::{Instrument, Level, NO_ASK, NO_BID, Side, Touch};
 
 use crate::archive;
-use crate::head::{BLOCK_BYTES, Counts, Head, Section};
-use crate::{DepthMessage, FundingRecord, TapeError, TradeMessage};
+use crate::head::{BLOCK_BYTES, Counts, Head, SECTIONS, Section};
+use crate::{DepthMessage, FundingRecord, MessageKind, OrderKind, OrderMessage, TapeError, TradeMessage};
 
 /// The bytes of a tape: mapped, or in memory (8-byte words, so that records are aligned).
 pub(crate) enum Image {
@@ -42,8 +42,8 @@ pub struct Tape {
     head: Head,
     hash: u64,
     /// Per section: how many blocks, and how many records, are known to be good.
-    good_blocks: [AtomicUsize; 4],
-    good_records: [AtomicUsize; 4],
+    good_blocks: [AtomicUsize; SECTIONS],
+    good_records: [AtomicUsize; SECTIONS],
 }
 
 impl std::fmt::Debug for Tape {
@@ -123,6 +123,12 @@ impl Tape {
     #[must_use]
     pub fn funding(&self) -> &[FundingRecord] {
         self.records(Section::Funding)
+    }
+
+    /// What happened to public orders, in the order of both clocks; none on a tape by level.
+    #[must_use]
+    pub fn orders(&self) -> &[OrderMessage] {
+        self.records(Section::Orders)
     }
 
     /// What was traded.
@@ -219,6 +225,7 @@ impl Tape {
             Section::Levels => broken(records.find_map(|i| Some((i, broken_level(self.levels()[i])?)))),
             Section::Trades => broken(records.find_map(|i| Some((i, self.broken_trade(i)?)))),
             Section::Funding => Ok(()),
+            Section::Orders => broken(records.find_map(|i| Some((i, self.broken_order(i)?)))),
         }
     }
 
@@ -259,6 +266,30 @@ impl Tape {
         (late || trade.ts_recv < trade.ts_venue).then_some("its clock runs backwards")
     }
 
+    fn broken_order(&self, index: usize) -> Option<&'static str> {
+        let order = &self.orders()[index];
+        let previous = index.checked_sub(1).map(|i| &self.orders()[i]);
+        if order.depth as usize >= self.head.records(Section::Depth) {
+            return Some("its depth message is beyond the last one");
+        }
+        if previous.is_some_and(|p| p.depth > order.depth) {
+            return Some("its depth message comes before that of the order before");
+        }
+        order.broken()
+    }
+
+    /// Whether an order's depth message tells of its level: a snapshot does, a delta if it names that level and no other.
+    fn is_told(&self, order: &OrderMessage) -> bool {
+        let message = &self.depth()[order.depth as usize];
+        let (bids, asks) = self.levels_of(message);
+        let (same, other) = if order.side() == Side::Buy { (bids, asks) } else { (asks, bids) };
+        match message.kind() {
+            MessageKind::Snapshot => order.kind() == OrderKind::Add,
+            MessageKind::Delta => other.is_empty() && matches!(same, [level] if level.tick == order.tick),
+            MessageKind::Gap => false,
+        }
+    }
+
     /// Checks every block and every record.
     ///
     /// # Errors
@@ -270,12 +301,15 @@ impl Tape {
             let (bids, asks) = self.levels_of(message);
             unsorted(bids) || unsorted(asks)
         });
-        match found {
-            Some(index) => {
-                Err(TapeError::Broken { section: Section::Depth, index, reason: "its levels do not ascend strictly" })
-            }
-            None => Ok(()),
+        if let Some(index) = found {
+            let reason = "its levels do not ascend strictly";
+            return Err(TapeError::Broken { section: Section::Depth, index, reason });
         }
+        if let Some(index) = self.orders().iter().position(|order| !self.is_told(order)) {
+            let reason = "its depth message does not tell of its level";
+            return Err(TapeError::Broken { section: Section::Orders, index, reason });
+        }
+        Ok(())
     }
 
     /// Bids and asks of one message of this tape.

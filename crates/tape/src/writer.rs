@@ -8,9 +8,12 @@ use mmbot_types::{Instrument, Level, Side};
 use tempfile::NamedTempFile;
 
 use crate::framer::{Framer, rank};
-use crate::head::{BLOCK_BYTES, Counts, Head, Meta, Section, checksums};
+use crate::head::{BLOCK_BYTES, Counts, Head, Meta, SECTIONS, Section, checksums};
 use crate::reader::Image;
-use crate::{DepthMessage, FundingRecord, MessageKind, Tape, TapeError, TradeMessage, archive};
+use crate::{
+    DepthMessage, FundingRecord, MessageKind, OrderChange, OrderMessage, PublicOrder, Tape, TapeError, TradeMessage,
+    archive,
+};
 
 const IN_MEMORY: &str = "tape in memory";
 
@@ -22,6 +25,7 @@ pub struct TapeBuilder {
     levels: Vec<Level>,
     trades: Vec<TradeMessage>,
     funding: Vec<FundingRecord>,
+    orders: Vec<OrderMessage>,
 }
 
 impl TapeBuilder {
@@ -29,7 +33,7 @@ impl TapeBuilder {
     #[must_use]
     pub fn new(instrument: Instrument) -> Self {
         let framer = Framer::default();
-        Self { instrument, framer, depth: vec![], levels: vec![], trades: vec![], funding: vec![] }
+        Self { instrument, framer, depth: vec![], levels: vec![], trades: vec![], funding: vec![], orders: vec![] }
     }
 
     /// Adds a book message. Levels may come in any order; of a price named twice on one side the last counts.
@@ -45,10 +49,41 @@ impl TapeBuilder {
         asks: &[Level],
     ) -> Result<(), TapeError> {
         let message = self.framer.depth(ts_recv, ts_venue, kind, bids, asks)?;
+        self.push_depth(message);
+        Ok(())
+    }
+
+    /// Adds a snapshot by order: all orders that rest, those of one price in the order in which they trade. It comes
+    /// first on a tape by order, and again after a gap.
+    ///
+    /// # Errors
+    /// [`TapeError::Unfit`] for a negative time, a price or quantity that is not positive, a name given twice, or a tape
+    /// that began by level.
+    pub fn order_snapshot(&mut self, ts_recv: i64, ts_venue: i64, orders: &[PublicOrder]) -> Result<(), TapeError> {
+        let (message, orders) = self.framer.order_snapshot(ts_recv, ts_venue, orders)?;
+        self.push_depth(message);
+        self.orders.extend(orders);
+        Ok(())
+    }
+
+    /// Adds what happened to one public order, with the message of its level that this makes and, for an execution, its
+    /// trade.
+    ///
+    /// # Errors
+    /// [`TapeError::Unfit`] before a snapshot by order, for an order that does not rest (or does, for an addition), for
+    /// more lots than it holds, and as [`Self::depth`].
+    pub fn order(&mut self, ts_recv: i64, ts_venue: i64, change: OrderChange) -> Result<(), TapeError> {
+        let (message, order, trade) = self.framer.order(ts_recv, ts_venue, change)?;
+        self.trades.extend(trade);
+        self.push_depth(message);
+        self.orders.push(order);
+        Ok(())
+    }
+
+    fn push_depth(&mut self, message: DepthMessage) {
         self.depth.push(message);
         self.levels.extend_from_slice(&self.framer.bids);
         self.levels.extend_from_slice(&self.framer.asks);
-        Ok(())
     }
 
     /// Adds a public trade.
@@ -77,11 +112,12 @@ impl TapeBuilder {
         let path = Path::new(IN_MEMORY);
         let unusable = |error: serde_json::Error| TapeError::format(path, error.to_string());
         rank(&self.depth, &mut self.trades);
-        let sections: [&[u8]; 4] = [
+        let sections: [&[u8]; SECTIONS] = [
             bytemuck::cast_slice(&self.depth),
             bytemuck::cast_slice(&self.levels),
             bytemuck::cast_slice(&self.trades),
             bytemuck::cast_slice(&self.funding),
+            bytemuck::cast_slice(&self.orders),
         ];
         let meta = Meta { instrument: self.instrument, counts: self.framer.counts };
         let records = Section::ALL.map(|section| sections[section as usize].len() / section.record_bytes());
@@ -108,8 +144,8 @@ pub struct TapeWriter {
     target: PathBuf,
     instrument: Instrument,
     framer: Framer,
-    spools: [BufWriter<File>; 4],
-    records: [usize; 4],
+    spools: [BufWriter<File>; SECTIONS],
+    records: [usize; SECTIONS],
 }
 
 /// The directory a file lies in.
@@ -126,8 +162,8 @@ impl TapeWriter {
         let target = target.into();
         let spool = || tempfile::tempfile_in(directory(&target)).map(|file| BufWriter::with_capacity(1 << 18, file));
         let fail = TapeError::io(&target);
-        let spools = (|| Ok([spool()?, spool()?, spool()?, spool()?]))().map_err(fail)?;
-        Ok(Self { target, instrument, framer: Framer::default(), spools, records: [0; 4] })
+        let spools = (|| Ok([spool()?, spool()?, spool()?, spool()?, spool()?]))().map_err(fail)?;
+        Ok(Self { target, instrument, framer: Framer::default(), spools, records: [0; SECTIONS] })
     }
 
     /// Adds a book message. Levels may come in any order; of a price named twice on one side the last counts.
@@ -144,11 +180,38 @@ impl TapeWriter {
         asks: &[Level],
     ) -> Result<(), TapeError> {
         let message = self.framer.depth(ts_recv, ts_venue, kind, bids, asks)?;
+        self.push_depth(&message)
+    }
+
+    /// Adds a snapshot by order, as [`TapeBuilder::order_snapshot`].
+    ///
+    /// # Errors
+    /// As there, or [`TapeError::Io`].
+    pub fn order_snapshot(&mut self, ts_recv: i64, ts_venue: i64, orders: &[PublicOrder]) -> Result<(), TapeError> {
+        let (message, orders) = self.framer.order_snapshot(ts_recv, ts_venue, orders)?;
+        self.push_depth(&message)?;
+        orders.iter().try_for_each(|order| self.push(Section::Orders, order))
+    }
+
+    /// Adds what happened to one public order, as [`TapeBuilder::order`].
+    ///
+    /// # Errors
+    /// As there, or [`TapeError::Io`].
+    pub fn order(&mut self, ts_recv: i64, ts_venue: i64, change: OrderChange) -> Result<(), TapeError> {
+        let (message, order, trade) = self.framer.order(ts_recv, ts_venue, change)?;
+        if let Some(trade) = trade {
+            self.push(Section::Trades, &trade)?;
+        }
+        self.push_depth(&message)?;
+        self.push(Section::Orders, &order)
+    }
+
+    fn push_depth(&mut self, message: &DepthMessage) -> Result<(), TapeError> {
         self.records[Section::Levels as usize] += self.framer.bids.len() + self.framer.asks.len();
         let levels = &mut self.spools[Section::Levels as usize];
         levels.write_all(bytemuck::cast_slice(&self.framer.bids)).map_err(TapeError::io(&self.target))?;
         levels.write_all(bytemuck::cast_slice(&self.framer.asks)).map_err(TapeError::io(&self.target))?;
-        self.push(Section::Depth, &message)
+        self.push(Section::Depth, message)
     }
 
     /// Adds a public trade.

@@ -200,7 +200,7 @@ fn file_of(said: &[Said], name: &str) -> Vec<u8> {
 fn a_bad_file_is_named_for_what_it_is() {
     let good = file_of(&a_short_day(), "a.tape");
     let mut newer = good.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let mut swapped = good.clone();
     swapped[12..16].reverse();
     for (bytes, words) in [
@@ -208,7 +208,7 @@ fn a_bad_file_is_named_for_what_it_is() {
         (b"PK\x03\x04 something", "not a tape"),
         (&good[..10], "cut off"),
         (&good[..good.len() - 1], "cut off"),
-        (&newer, "version 2"),
+        (&newer, "version 3"),
         (&swapped, "byte order"),
     ] {
         let error = opened(bytes).unwrap_err().to_string();
