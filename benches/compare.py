@@ -97,37 +97,52 @@ def _cost_of_python(mmbot: dict[str, Row], rule: str) -> float:
 
 def derived(rows: list[Row]) -> dict[str, float]:
     """What follows from cases taken together, where all that it takes were run; the units are in the names."""
-    of = {(row["tape"], row["engine"], row["case"]): row for row in rows if row.get("state") == "warm"}
     figures: dict[str, float] = {}
     for tape in (LONG, SMALL):
-        mmbot = {case: row for (on, engine, case), row in of.items() if (on, engine) == (tape, "mmbot")}
-        peer = of.get((tape, BASELINE[0], BASELINE[1]))
-        if peer and "mm risk" in mmbot:
-            figures[f"{tape}: replay with the strategy in Python, times hftbacktest"] = (
-                peer["cpu_s"] / mmbot["mm risk"]["cpu_s"]
-            )
-        if peer and "mm own laws" in mmbot:
-            figures[f"{tape}: the same under mmbot's own laws, recorded, times hftbacktest"] = (
-                peer["cpu_s"] / mmbot["mm own laws"]["cpu_s"]
-            )
-        feed = of.get((tape, "hftbacktest", "feed roi"))
-        if feed and "feed" in mmbot:
-            figures[f"{tape}: feed alone, times hftbacktest"] = feed["cpu_s"] / mmbot["feed"]["cpu_s"]
-        if {"feed", "native risk"} <= mmbot.keys():
-            native = mmbot["native risk"]
-            figures[f"{tape}: a wake with its orders, strategy in Rust, ns"] = (
-                (native["cpu_s"] - mmbot["feed"]["cpu_s"]) / native["wakes"] * 1e9
-            )
-        for rule in ("", " by touch", " by message"):
-            if {"native risk" + rule, "mm risk" + rule} <= mmbot.keys():
-                name = rule or " every 100 ms"
-                figures[f"{tape}: Python added to a wake{name}, ns"] = _cost_of_python(mmbot, rule)
-        for case, words in (("sweep-native risk", "Rust"), ("sweep risk", "Python")):
-            if case in mmbot:
-                figures[f"{tape}: 64 configurations in one pass, {words}, s"] = mmbot[case]["cpu_s"]
-                if peer:
-                    share = mmbot[case]["cpu_s"] / (64 * peer["cpu_s"])
-                    figures[f"{tape}: 64 in one pass, {words}, % of 64 runs of hftbacktest"] = 100 * share
+        of = {(row["engine"], row["case"]): row for row in rows if row["tape"] == tape and row.get("state") == "warm"}
+        mmbot = {case: row for (engine, case), row in of.items() if engine == "mmbot"}
+        found = {
+            **_times_faster(mmbot, of.get((BASELINE[0], BASELINE[1])), of.get(("hftbacktest", "feed roi"))),
+            **_cost_of_wakes(mmbot),
+            **_cost_of_many(mmbot, of.get((BASELINE[0], BASELINE[1]))),
+        }
+        figures |= {f"{tape}: {name}": figure for name, figure in found.items()}
+    return figures
+
+
+def _times_faster(mmbot: dict[str, Row], peer: Row | None, peer_feed: Row | None) -> dict[str, float]:
+    """How many times less CPU time than hftbacktest."""
+    pairs = (
+        ("replay with the strategy in Python, times hftbacktest", peer, "mm risk"),
+        ("the same under mmbot's own laws, recorded, times hftbacktest", peer, "mm own laws"),
+        ("feed alone, times hftbacktest", peer_feed, "feed"),
+    )
+    return {name: theirs["cpu_s"] / mmbot[case]["cpu_s"] for name, theirs, case in pairs if theirs and case in mmbot}
+
+
+def _cost_of_wakes(mmbot: dict[str, Row]) -> dict[str, float]:
+    """What a wake costs: with a strategy in Rust, and how much Python adds under each rule."""
+    figures: dict[str, float] = {}
+    if {"feed", "native risk"} <= mmbot.keys():
+        native = mmbot["native risk"]
+        spent = native["cpu_s"] - mmbot["feed"]["cpu_s"]
+        figures["a wake with its orders, strategy in Rust, ns"] = spent / native["wakes"] * 1e9
+    for rule in ("", " by touch", " by message"):
+        if {"native risk" + rule, "mm risk" + rule} <= mmbot.keys():
+            name = rule or " every 100 ms"
+            figures[f"Python added to a wake{name}, ns"] = _cost_of_python(mmbot, rule)
+    return figures
+
+
+def _cost_of_many(mmbot: dict[str, Row], peer: Row | None) -> dict[str, float]:
+    """What 64 configurations in one pass cost."""
+    figures: dict[str, float] = {}
+    for case, words in (("sweep-native risk", "Rust"), ("sweep risk", "Python")):
+        if case in mmbot:
+            figures[f"64 configurations in one pass, {words}, s"] = mmbot[case]["cpu_s"]
+            if peer:
+                share = mmbot[case]["cpu_s"] / (64 * peer["cpu_s"])
+                figures[f"64 in one pass, {words}, % of 64 runs of hftbacktest"] = 100 * share
     return figures
 
 

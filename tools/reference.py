@@ -49,13 +49,23 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef, *, method: bool = Fa
     return f"{node.name}({arguments}){returns}"
 
 
+def said(after: ast.stmt | None) -> str:
+    """Take the first sentence of the string that stands after a name and documents it."""
+    text = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else None
+    return sentence(text if isinstance(text, str) else None)
+
+
 def field(line: ast.AnnAssign, after: ast.stmt | None) -> str:
     """Write one field with its type and default (a long one is left out); a string after it is its docstring."""
-    said = after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else None
     name = f"{ast.unparse(line.target)}: {ast.unparse(line.annotation)}"
     default = f" = {ast.unparse(line.value)}" if line.value else ""
     shown = name + (default if len(default) <= DEFAULT_LENGTH_MAX else "")
-    return entry(2, shown, sentence(said if isinstance(said, str) else None))
+    return entry(2, shown, said(after))
+
+
+def constrained(line: ast.Assign, after: ast.stmt | None) -> str:
+    """Write a type with bounds, which the settings below it are declared with."""
+    return entry(0, ast.unparse(line), said(after))
 
 
 def members(node: ast.ClassDef) -> Iterator[str]:
@@ -97,6 +107,8 @@ def public(tree: ast.Module) -> Iterator[str]:
         elif isinstance(line, ast.AnnAssign) and (name := ast.unparse(line.target)) in named:
             named.discard(name)
             yield field(line, after).strip()
+        elif isinstance(line, ast.Assign) and ast.unparse(line.value).startswith("Annotated["):
+            yield constrained(line, after)
     yield from (entry(0, name, "") for name in sorted(named))
 
 

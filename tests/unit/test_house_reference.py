@@ -14,6 +14,8 @@ SOURCE = '''
 __all__ = ["Line", "LIMIT", "join"]
 
 LIMIT: int = 3
+Size = Annotated[int, Field(ge=1)]
+"""Lots that can be sent. At least one."""
 
 class Line:
     """A queue
@@ -58,6 +60,7 @@ def test_a_module_is_listed_as_its_caller_sees_it(reference):
     """Public names appear with one sentence each; private ones do not."""
     assert list(reference.public(ast.parse(SOURCE))) == [
         "- `LIMIT: int = 3`",
+        "- `Size = Annotated[int, Field(ge=1)]`: Lots that can be sent.",
         "- `Line`: A queue of orders.",
         "  - `ahead: int`: Lots in front of us.",
         "  - `empty`: Nobody waits.",

@@ -1,7 +1,7 @@
 //! What one level of a real capture costs the book, the touch read after each message.
 //!
-//! `cargo run --release -p mmbot-replay --example book_alone -- X1.tape [ROUNDS]` prints one JSON line. Each round starts
-//! from an empty book; the figure is the median round, in wall time, so a busy machine shows.
+//! `cargo run --release -p mmbot-replay --example book_alone -- X1.tape [ROUNDS]` prints one JSON line. Each round
+//! starts from an empty book; the figure is the median round, in wall time, so a busy machine shows.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // a benchmark reads the clock and prints
 
 use std::error::Error;
