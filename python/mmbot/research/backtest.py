@@ -182,8 +182,10 @@ def backtest_many(
     views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
     try:
         replay.run([strategy.decide for strategy in strategies], views, progress)
+    except _core.TapeFault as error:
+        raise _core.TapeFault(f"{' or '.join(each.config.tape for each in traded)}: {error}") from None
     except Exception as error:
-        if isinstance(error, _core.TapeFault) or not _decided(error):
+        if not _decided(error):
             raise
         names = sorted({type(strategy).__name__ for strategy in strategies})
         raise StrategyError(f"{' or '.join(names)}.decide failed at {views[0].now} ns: {error!r}") from error
