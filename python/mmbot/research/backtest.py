@@ -175,24 +175,32 @@ def backtest_many(
     if any(list(strategy.signals) != signals for strategy in strategies):
         raise ValueError("strategies of one pass must ask for the same signals")
     traded = _told_apart([_open(instrument) for instrument in read.instruments])
-    listings = [_listing(each, signals, read.seed + 1_000 * index) for index, each in enumerate(traded)]
+    try:
+        return _played(read, strategies, traded, progress)
+    except _core.TapeFault as error:
+        raise _core.TapeFault(f"{' or '.join(each.config.tape for each in traded)}: {error}") from None
+
+
+def _played(
+    config: BacktestConfig, strategies: Sequence[Strategy], traded: Sequence[Traded], progress: Progress | None
+) -> list[Result]:
+    signals = strategies[0].signals
+    listings = [_listing(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
     seats = [_seat(strategy, traded) for strategy in strategies]
-    replay = _core.Replay(listings, seats, sample_ns=_ns(read.sample_ms))
+    replay = _core.Replay(listings, seats, sample_ns=_ns(config.sample_ms))
     views: list[View] = []
     views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
     try:
         replay.run([strategy.decide for strategy in strategies], views, progress)
-    except _core.TapeFault as error:
-        raise _core.TapeFault(f"{' or '.join(each.config.tape for each in traded)}: {error}") from None
     except Exception as error:
-        if not _decided(error):
+        if isinstance(error, _core.TapeFault) or not _decided(error):
             raise
         names = sorted({type(strategy).__name__ for strategy in strategies})
         raise StrategyError(f"{' or '.join(names)}.decide failed at {views[0].now} ns: {error!r}") from error
     # Frames are made when there is something to frame: polars costs more time to load than a short replay takes.
     from mmbot.research.outcome import outcome  # noqa: PLC0415
 
-    return [outcome(read, replay, seat, strategy, traded) for seat, strategy in enumerate(strategies)]
+    return [outcome(config, replay, seat, strategy, traded) for seat, strategy in enumerate(strategies)]
 
 
 def _told_apart(traded: list[Traded]) -> list[Traded]:
