@@ -8,6 +8,7 @@ results = mmbot.backtest_many(config, [MyStrategy(gamma=g) for g in gammas])    
 from __future__ import annotations
 
 import csv
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from mmbot.strategies import find_strategy
 from mmbot.strategy import Strategy, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mmbot.research.result import Result
 
@@ -174,11 +175,20 @@ def backtest_many(
     signals = list(strategies[0].signals)
     if any(list(strategy.signals) != signals for strategy in strategies):
         raise ValueError("strategies of one pass must ask for the same signals")
-    traded = _told_apart([_open(instrument) for instrument in read.instruments])
-    try:
+    with _faults_named([instrument.tape for instrument in read.instruments]):
+        traded = _told_apart([_open(instrument) for instrument in read.instruments])
         return _played(read, strategies, traded, progress)
+
+
+@contextmanager
+def _faults_named(tapes: Sequence[str]) -> Iterator[None]:
+    """Say which file a fault is in: the core knows records, not names."""
+    try:
+        yield
     except _core.TapeFault as error:
-        raise _core.TapeFault(f"{' or '.join(each.config.tape for each in traded)}: {error}") from None
+        if any(tape in str(error) for tape in tapes):
+            raise
+        raise _core.TapeFault(f"{' or '.join(tapes)}: {error}") from None
 
 
 def _played(
