@@ -8,6 +8,7 @@ results = mmbot.backtest_many(config, [MyStrategy(gamma=g) for g in gammas])    
 from __future__ import annotations
 
 import csv
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from mmbot.strategies import find_strategy
 from mmbot.strategy import Strategy, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mmbot.research.result import Result
 
@@ -174,10 +175,29 @@ def backtest_many(
     signals = list(strategies[0].signals)
     if any(list(strategy.signals) != signals for strategy in strategies):
         raise ValueError("strategies of one pass must ask for the same signals")
-    traded = _told_apart([_open(instrument) for instrument in read.instruments])
-    listings = [_listing(each, signals, read.seed + 1_000 * index) for index, each in enumerate(traded)]
+    with _faults_named([instrument.tape for instrument in read.instruments]):
+        traded = _told_apart([_open(instrument) for instrument in read.instruments])
+        return _played(read, strategies, traded, progress)
+
+
+@contextmanager
+def _faults_named(tapes: Sequence[str]) -> Iterator[None]:
+    """Say which file a fault is in: the core knows records, not names."""
+    try:
+        yield
+    except _core.TapeFault as error:
+        if any(tape in str(error) for tape in tapes):
+            raise
+        raise _core.TapeFault(f"{' or '.join(tapes)}: {error}") from None
+
+
+def _played(
+    config: BacktestConfig, strategies: Sequence[Strategy], traded: Sequence[Traded], progress: Progress | None
+) -> list[Result]:
+    signals = strategies[0].signals
+    listings = [_listing(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
     seats = [_seat(strategy, traded) for strategy in strategies]
-    replay = _core.Replay(listings, seats, sample_ns=_ns(read.sample_ms))
+    replay = _core.Replay(listings, seats, sample_ns=_ns(config.sample_ms))
     views: list[View] = []
     views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
     try:
@@ -190,7 +210,7 @@ def backtest_many(
     # Frames are made when there is something to frame: polars costs more time to load than a short replay takes.
     from mmbot.research.outcome import outcome  # noqa: PLC0415
 
-    return [outcome(read, replay, seat, strategy, traded) for seat, strategy in enumerate(strategies)]
+    return [outcome(config, replay, seat, strategy, traded) for seat, strategy in enumerate(strategies)]
 
 
 def _told_apart(traded: list[Traded]) -> list[Traded]:

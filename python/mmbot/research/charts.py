@@ -285,7 +285,7 @@ def _markouts(summary: Summary) -> Chart | None:
                 "tickvals": [horizon / NS_PER_SECOND for horizon in horizons],
                 "ticktext": [wording.duration(horizon) for horizon in horizons],
             },
-            "yaxis": {"title": {"text": "bp of value"}},
+            "yaxis": {"title": {"text": "bp of value"}, "rangemode": "tozero"},
             "hovermode": "x",
         },
     )
@@ -346,7 +346,7 @@ def _queue(summary: Summary) -> Chart | None:
     bars: Trace = {
         "type": "bar",
         "name": "filled",
-        "x": [wording.queue_range(one) for one in bins],
+        "x": [f"{wording.queue_range(one)}<br>{one.orders:,} orders" for one in bins],
         "y": [100 * one.probability for one in bins],
         "customdata": [f"{one.filled:,} of {one.orders:,} orders" for one in bins],
         "marker": {"color": MAKER},
