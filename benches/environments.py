@@ -53,12 +53,25 @@ class Environment:
         uv = shutil.which("uv", path=f"{ROOT / '.tools' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}")
         if uv is None:
             raise PeerMissing("uv is neither in .tools/bin nor on the path; `make setup` installs it")
-        # The interpreter that runs us is there for certain; another one is asked for only where it is too old.
-        fits = sys.version_info[:2] >= self.least_python
-        wanted = sys.executable if fits else ">={}.{}".format(*self.least_python)
-        _told([uv, "venv", "-q", "--clear", "--no-project", "--python", wanted, str(self.folder)])
+        python = interpreter(self.least_python)
+        _told([uv, "venv", "-q", "--clear", "--no-project", "--python", python, str(self.folder)])
         _told([uv, "pip", "install", "-q", "--python", str(self.python), "-r", str(self.requirements)])
         (self.folder / "made-from").write_text(self.requirements.read_text())
+
+
+def interpreter(least: tuple[int, int]) -> str:
+    """A Python on this machine that starts and is new enough: our own, one on the path, one that pyenv keeps.
+
+    Each is asked, because a name on the path may be a shim that leads nowhere. Raises PeerMissing.
+    """
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    named = [shutil.which(f"python3.{minor}") for minor in (13, 12, 14)]
+    kept = sorted((str(path) for path in pyenv.glob("3.*/bin/python3")), reverse=True)
+    question = f"import sys; sys.exit(sys.version_info < {least})"
+    for candidate in (sys.executable, *named, *kept):
+        if candidate and subprocess.run([candidate, "-c", question], capture_output=True, check=False).returncode == 0:
+            return candidate
+    raise PeerMissing("no Python {}.{} or newer was found on the path or in {}".format(*least, pyenv))
 
 
 def _told(command: list[str]) -> None:
