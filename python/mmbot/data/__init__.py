@@ -4,7 +4,8 @@ from mmbot.data.capture import CaptureError
 from mmbot.data.clock import ClockPolicy
 from mmbot.data.import_ import import_binance, import_bybit
 from mmbot.data.import_report import ImportReport
-from mmbot.data.tape import depth, funding, levels, open_tape, touch, trades
+from mmbot.data.import_sse import import_sse
+from mmbot.data.tape import depth, funding, levels, open_tape, orders, touch, trades
 
 __all__ = [
     "CaptureError",
@@ -14,8 +15,10 @@ __all__ = [
     "funding",
     "import_binance",
     "import_bybit",
+    "import_sse",
     "levels",
     "open_tape",
+    "orders",
     "touch",
     "trades",
 ]
