@@ -186,7 +186,7 @@ class Tape:
         """Copies the tape in one step: packed if the name ends in `.tapez`, open otherwise."""
     @staticmethod
     def columns(name: str) -> list[tuple[str, str, int]]:
-        """Name, NumPy format and byte offset of each column of the section `name`: depth, levels, trades or funding."""
+        """Name, NumPy format and byte offset of each column of a section: depth, levels, trades, funding, orders."""
     def bytes(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[np.uint8]:
         """Records start to stop of a section as a read-only view of the tape's memory. Raises TapeFault if damaged."""
     def touch_at(self, ts_venue: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
@@ -208,6 +208,24 @@ class TapeWriter:
         """Adds a public trade; `aggressor` is "buy" or "sell". Raises ValueError as `depth`."""
     def funding(self, ts_recv: int, ts_venue: int, rate: int, mark: int) -> None:
         """Adds a funding settlement: rate in 10^-8 (positive: longs pay), mark price in ticks."""
+    def order_snapshot(self, ts_recv: int, ts_venue: int, orders: Sequence[tuple[int, str, str, str]]) -> None:
+        """Adds all orders that rest, as (id, "buy" or "sell", price, quantity), those of one price first in line first.
+
+        It makes a tape by order: it comes first, and again after a gap. Raises ValueError as `depth`, for an id given
+        twice, and on a tape that began with levels.
+        """
+    def add_order(self, ts_recv: int, ts_venue: int, order_id: int, side: str, price: str, qty: str) -> None:
+        """Adds that a public order comes to rest at the back of its price, and the message of its level.
+
+        This and the other changes of one order raise ValueError as `depth`, before a snapshot by order, for an order
+        that does not rest (or, here, does), and for more than it holds.
+        """
+    def reduce_order(self, ts_recv: int, ts_venue: int, order_id: int, qty: str) -> None:
+        """Adds that so much of an order is withdrawn; what is left keeps its place."""
+    def remove_order(self, ts_recv: int, ts_venue: int, order_id: int) -> None:
+        """Adds that an order is withdrawn."""
+    def execute_order(self, ts_recv: int, ts_venue: int, order_id: int, qty: str) -> None:
+        """Adds that so much of a resting order is executed, with its trade: the aggressor is of the other side."""
     def finish(self) -> None:
         """Joins, makes durable and names the tape. Raises OSError when the disk does not take it."""
 

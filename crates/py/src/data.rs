@@ -255,27 +255,27 @@ impl PyTapeWriter {
         &mut self,
         ts_recv: i64,
         ts_venue: i64,
-        id: u64,
+        order_id: u64,
         side: &str,
         price: PyBackedStr,
         qty: PyBackedStr,
     ) -> PyResult<()> {
-        let order = self.public_order(id, side, (price, qty))?;
+        let order = self.public_order(order_id, side, (price, qty))?;
         self.order(ts_recv, ts_venue, OrderChange::Add(order))
     }
 
-    fn reduce_order(&mut self, ts_recv: i64, ts_venue: i64, id: u64, qty: &str) -> PyResult<()> {
+    fn reduce_order(&mut self, ts_recv: i64, ts_venue: i64, order_id: u64, qty: &str) -> PyResult<()> {
         let lots = lots(&self.instrument, "order", qty)?;
-        self.order(ts_recv, ts_venue, OrderChange::Reduce { id, lots })
+        self.order(ts_recv, ts_venue, OrderChange::Reduce { id: order_id, lots })
     }
 
-    fn remove_order(&mut self, ts_recv: i64, ts_venue: i64, id: u64) -> PyResult<()> {
-        self.order(ts_recv, ts_venue, OrderChange::Remove { id })
+    fn remove_order(&mut self, ts_recv: i64, ts_venue: i64, order_id: u64) -> PyResult<()> {
+        self.order(ts_recv, ts_venue, OrderChange::Remove { id: order_id })
     }
 
-    fn execute_order(&mut self, ts_recv: i64, ts_venue: i64, id: u64, qty: &str) -> PyResult<()> {
+    fn execute_order(&mut self, ts_recv: i64, ts_venue: i64, order_id: u64, qty: &str) -> PyResult<()> {
         let lots = lots(&self.instrument, "order", qty)?;
-        self.order(ts_recv, ts_venue, OrderChange::Execute { id, lots })
+        self.order(ts_recv, ts_venue, OrderChange::Execute { id: order_id, lots })
     }
 
     fn finish(&mut self) -> PyResult<()> {
@@ -304,7 +304,7 @@ fn columns(section: Section) -> Columns {
         }
         Section::Funding => of!(FundingRecord: ts_recv "<i8", ts_venue "<i8", rate "<i8", mark "<i8"),
         Section::Orders => {
-            of!(OrderMessage: id "<u8", depth "<u4", since "<u4", tick "<i4", lots "<u4", kind "|u1", side "|u1")
+            of!(OrderMessage: id "<u8", depth "<u4", since "<u4", tick "<i4", lots "<u4", kind "<u4", side "<u4")
         }
     }
 }

@@ -42,8 +42,8 @@ const LEVELS: [Column; 2] = [delta(0, 4), plain(4, 4)];
 const TRADES: [Column; 6] = [delta(0, 8), delta(8, 8), delta(16, 4), plain(20, 4), delta(24, 4), delta(28, 4)];
 const FUNDING: [Column; 4] = [delta(0, 8), delta(8, 8), delta(16, 8), delta(24, 8)];
 
-const ORDERS: [Column; 8] =
-    [delta(0, 8), delta(8, 4), delta(12, 4), delta(16, 4), plain(20, 4), plain(24, 1), plain(25, 1), plain(26, 6)];
+const ORDERS: [Column; 7] =
+    [delta(0, 8), delta(8, 4), delta(12, 4), delta(16, 4), plain(20, 4), plain(24, 4), plain(28, 4)];
 
 const fn columns(section: Section) -> &'static [Column] {
     match section {

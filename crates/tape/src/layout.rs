@@ -153,7 +153,7 @@ pub struct FundingRecord {
 
 /// What happened to a public order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u32)]
 pub enum OrderKind {
     /// It came to rest at the back of its price.
     Add = 0,
@@ -181,10 +181,9 @@ pub struct OrderMessage {
     /// Lots that came, were taken out or executed.
     pub lots: u32,
     /// [`OrderKind`] as a number.
-    pub kind: u8,
+    pub kind: u32,
     /// Zero rests as a bid, one as an ask.
-    pub side: u8,
-    zero: [u8; 6],
+    pub side: u32,
 }
 
 impl OrderMessage {
@@ -192,8 +191,8 @@ impl OrderMessage {
     #[must_use]
     pub const fn new(kind: OrderKind, id: u64, side: Side, level: Level, depth: u32, since: u32) -> Self {
         let Level { tick, lots } = level;
-        let side = matches!(side, Side::Sell) as u8;
-        Self { id, depth, since, tick, lots, kind: kind as u8, side, zero: [0; 6] }
+        let side = matches!(side, Side::Sell) as u32;
+        Self { id, depth, since, tick, lots, kind: kind as u32, side }
     }
 
     /// What happened. An unknown kind reads as an execution, which moves nobody who is not traded with.
@@ -215,13 +214,13 @@ impl OrderMessage {
 
     /// Which promise of the layout this message breaks by itself, if any.
     pub(crate) const fn broken(&self) -> Option<&'static str> {
-        if self.kind > OrderKind::Execute as u8 || self.side > 1 || !matches!(self.zero, [0, 0, 0, 0, 0, 0]) {
+        if self.kind > OrderKind::Execute as u32 || self.side > 1 {
             return Some("its kind or side is unknown");
         }
         if self.tick <= 0 || self.lots == 0 {
             return Some("its price or quantity is not positive");
         }
-        if self.since > self.depth || (self.kind == OrderKind::Add as u8 && self.since != self.depth) {
+        if self.since > self.depth || (self.kind == OrderKind::Add as u32 && self.since != self.depth) {
             return Some("it took its place in line after it is told of");
         }
         None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ class Source(StrEnum):
     BINANCE_USDM = "binance-usdm"
     BINANCE_SPOT = "binance-spot"
     BYBIT = "bybit"
+    SSE_L3 = "sse-l3"
 
 
 class Clock(StrEnum):
@@ -48,6 +50,7 @@ class Rows(StrEnum):
     TRADES = "trades"
     FUNDING = "funding"
     TOUCH = "touch"
+    ORDERS = "orders"
 
 
 @contextmanager
@@ -66,14 +69,20 @@ def _print(shown: RenderableType) -> None:
     Console().print(shown)
 
 
+def _only(sources: list[Path]) -> Path:
+    if len(sources) != 1:
+        raise ValueError(f"a recording of this source is one file, got {len(sources)}; import them one by one")
+    return sources[0]
+
+
 @app.command("import")
 def import_(  # noqa: PLR0917 (typer reads options from parameters)
     sources: Annotated[
-        list[Path], typer.Argument(help="Recording: plain, .gz or .zst; several are one session in order.")
+        list[Path], typer.Argument(help="Recording: plain, .gz, .zst or .zip; several are one session in order.")
     ],
     out: Annotated[Path, typer.Option(help="The tape (.tape, or packed .tapez); for bybit a directory.")],
     source: Annotated[Source, typer.Option("--from", help="What made the recording.")],
-    symbol: Annotated[str, typer.Option(help="Instrument of a Binance capture.")] = "BTCUSDT",
+    symbol: Annotated[str, typer.Option(help="Instrument of a Binance or SSE recording.")] = "BTCUSDT",
     tick: Annotated[str | None, typer.Option(help="Price step, where it is not known.")] = None,
     lot: Annotated[str | None, typer.Option(help="Size step, where it is not known.")] = None,
     fees: Annotated[str, typer.Option(help="Fee profile.")] = "maker-rebate",
@@ -82,19 +91,23 @@ def import_(  # noqa: PLR0917 (typer reads options from parameters)
     ] = Clock.AUTO,
     base_latency_us: Annotated[int, typer.Option(min=0, help="Least latency after a shift.")] = 0,
     packed: Annotated[bool, typer.Option(help="Bybit: write .tapez.")] = False,
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="SSE: the day of the log.")] = None,
 ) -> None:
     """Make tapes from a recording; writes <tape>.report.json beside each."""
-    from mmbot.data import ClockPolicy, import_binance, import_bybit, instruments
+    from mmbot.data import ClockPolicy, import_binance, import_bybit, import_sse, instruments
 
     with _one_clear_line():
         policy = ClockPolicy(mode=clock.value, base_latency_ns=base_latency_us * 1_000)
         profile = instruments.fee_profile(fees)
         reports: list[tuple[Path, ImportReport]]
         if source is Source.BYBIT:
-            if len(sources) != 1:
-                raise ValueError(f"a Bybit recording is one file, got {len(sources)}; import them one by one")
-            made = import_bybit(sources[0], out, fees=profile, form="tapez" if packed else "tape", clock=policy)
+            made = import_bybit(_only(sources), out, fees=profile, form="tapez" if packed else "tape", clock=policy)
             reports = [(out / report.tape, report) for report in made]
+        elif source is Source.SSE_L3:
+            if day is None:
+                raise ValueError("an SSE log does not say its day; give it with --day YYYY-MM-DD")
+            report = import_sse(_only(sources), out, day=day.date(), symbol=symbol, fees=profile)
+            reports = [(out, report)]
         else:
             market = source.value.removeprefix("binance-")
             instrument = instruments.binance(market, symbol, profile, tick=tick, lot=lot)

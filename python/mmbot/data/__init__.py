@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from mmbot.data.import_ import import_binance as import_binance
     from mmbot.data.import_ import import_bybit as import_bybit
     from mmbot.data.import_report import ImportReport as ImportReport
+    from mmbot.data.import_sse import import_sse as import_sse
     from mmbot.data.tape import depth as depth
     from mmbot.data.tape import funding as funding
     from mmbot.data.tape import levels as levels
+    from mmbot.data.tape import orders as orders
     from mmbot.data.tape import touch as touch
     from mmbot.data.tape import trades as trades
 
@@ -27,8 +29,10 @@ __all__ = [
     "funding",
     "import_binance",
     "import_bybit",
+    "import_sse",
     "levels",
     "open_tape",
+    "orders",
     "touch",
     "trades",
 ]
@@ -39,7 +43,8 @@ _HOMES = {
     "ImportReport": "mmbot.data.import_report",
     "import_binance": "mmbot.data.import_",
     "import_bybit": "mmbot.data.import_",
-    **dict.fromkeys(("depth", "funding", "levels", "touch", "trades"), "mmbot.data.tape"),
+    "import_sse": "mmbot.data.import_sse",
+    **dict.fromkeys(("depth", "funding", "levels", "orders", "touch", "trades"), "mmbot.data.tape"),
 }
 
 

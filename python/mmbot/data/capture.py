@@ -1,7 +1,8 @@
-"""Lines of a recording, one at a time: plain, gzip or zstd, told by their first bytes, not by their name."""
+"""Lines of a recording, one at a time: plain, gzip, zstd or zip, told by their first bytes, not by their name."""
 
 import gzip
 import io
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -41,7 +42,21 @@ def _opened(path: Path) -> BinaryIO:
     if magic == b"\x28\xb5\x2f\xfd":
         reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return cast("BinaryIO", io.BufferedReader(reader, 1 << 20))
+    if magic == b"PK\x03\x04":
+        raw.close()
+        return _only_member(path)
     return raw
+
+
+def _only_member(path: Path) -> BinaryIO:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(names) != 1:
+                raise CaptureError(f"{path}: an archive of {len(names)} files; give one with the recording alone")
+            return cast("BinaryIO", archive.open(names[0]))  # outlives the archive, which stays open for it
+    except zipfile.BadZipFile as error:
+        raise CaptureError(f"{path}: the archive is damaged: {error}; copy it again") from error
 
 
 def lines(sources: Sequence[Path]) -> Iterator[Line | Cut]:
@@ -54,7 +69,7 @@ def lines(sources: Sequence[Path]) -> Iterator[Line | Cut]:
         raise CaptureError("no recording given; name at least one file")
     for index, path in enumerate(sources):
         if not path.is_file():
-            raise CaptureError(f"{path}: no such file; give the path of a recording (plain, .gz or .zst)")
+            raise CaptureError(f"{path}: no such file; give the path of a recording (plain, .gz, .zst or .zip)")
         if path.stat().st_size == 0:
             raise CaptureError(f"{path}: the file is empty; record or copy it again")
         yield from _lines_of(index, path)
@@ -66,7 +81,7 @@ def _lines_of(index: int, path: Path) -> Iterator[Line | Cut]:
         while True:
             try:
                 raw = stream.readline(LINE_BYTES_MAX)
-            except (EOFError, OSError, zstandard.ZstdError) as error:
+            except (EOFError, OSError, zstandard.ZstdError, zipfile.BadZipFile) as error:
                 yield Cut(index, number + 1, f"the compressed file can not be read beyond here: {error}")
                 return
             if not raw:

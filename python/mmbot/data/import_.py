@@ -229,19 +229,24 @@ class _Import:
     def finish(self, counted: dict[str, int]) -> ImportReport:
         """Names the tape and completes the report from the finished file."""
         self.writer.finish()
-        report, tape = self.report, Tape.open(self.path)
         self._pass_over(len(self.waiting))
-        seen = tape.info()
-        for name in ("gaps", "crossed", "repeated_levels", "recv_corrections", "venue_corrections", "events"):
-            setattr(report, name, seen[name])
-        report.lines = dict(sorted(counted.items()))
-        report.tape_hash = f"{tape.tape_hash:016x}"
-        span = tape.span
-        report.span_ns = 0 if span is None else span[1] - 1 - span[0]
-        report.bytes = self.path.stat().st_size
-        report.bytes_per_event = round(report.bytes / report.events, 3) if report.events else 0.0
-        report.last_bid, report.last_ask = _last_touch(tape)
-        return report
+        complete(self.report, self.path, counted)
+        return self.report
+
+
+def complete(report: ImportReport, path: Path, counted: dict[str, int]) -> None:
+    """Fills in what the finished tape tells, and the lines by kind."""
+    tape = Tape.open(path)
+    seen = tape.info()
+    for name in ("gaps", "crossed", "repeated_levels", "recv_corrections", "venue_corrections", "events"):
+        setattr(report, name, seen[name])
+    report.lines = dict(sorted(counted.items()))
+    report.tape_hash = f"{tape.tape_hash:016x}"
+    span = tape.span
+    report.span_ns = 0 if span is None else span[1] - 1 - span[0]
+    report.bytes = path.stat().st_size
+    report.bytes_per_event = round(report.bytes / report.events, 3) if report.events else 0.0
+    report.last_bid, report.last_ask = _last_touch(tape)
 
 
 def _rounded(text: str, step: str) -> int:

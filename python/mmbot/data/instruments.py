@@ -62,6 +62,11 @@ def binance(
     )
 
 
+def sse(symbol: str, fees: FeeProfile) -> Instrument:
+    """A share at the Shanghai Stock Exchange, in CNY: tick 0.01, lot one share (odd rests of a board lot trade)."""
+    return Instrument(venue="sse", symbol=symbol, kind="spot", tick="0.01", lot="1", maker=fees.maker, taker=fees.taker)
+
+
 def bybit(category: str, symbol: str, tick: str, lot: str, fees: FeeProfile) -> Instrument:
     """A Bybit instrument; `category` is "linear", "inverse" or "spot". An inverse contract is worth one USD."""
     return Instrument(

@@ -23,9 +23,10 @@ NO_ASK = 2**31 - 1
 CHUNK = 65_536
 """Records per frame."""
 _KINDS = np.array(["delta", "snapshot", "gap"])
+_ORDER_KINDS = np.array(["add", "reduce", "remove", "execute"])
 _RANK_BITS = np.uint32(2**31 - 1)
 
-Section: TypeAlias = Literal["depth", "levels", "trades", "funding"]
+Section: TypeAlias = Literal["depth", "levels", "trades", "funding", "orders"]
 
 
 @cache
@@ -89,6 +90,16 @@ def funding(tape: Tape) -> Iterator[pl.DataFrame]:
     )
 
 
+def orders(tape: Tape) -> Iterator[pl.DataFrame]:
+    """What happened to public orders, on a tape by order; nothing on others.
+
+    Columns: both clocks (ns), id, kind (add, reduce, remove, execute), side, tick, lots, the depth message that tells
+    its level, and since which one it has its place in line.
+    """
+    messages = records(tape, "depth")
+    return _chunks(tape, "orders", lambda rows: _orders_frame(rows, messages[rows["depth"]]))
+
+
 def _rows(tape: Tape, section: Section) -> Iterator[npt.NDArray[Any]]:
     total = int(tape.info()[section])  # type: ignore[arg-type]  # counts are whole numbers
     for start in range(0, total, CHUNK):
@@ -131,5 +142,21 @@ def _trades_frame(rows: npt.NDArray[Any]) -> pl.DataFrame:
             "aggressor": np.where(rows["depth_before_venue"] > _RANK_BITS, "sell", "buy"),
             "depth_before_recv": rows["depth_before_recv"].copy(),
             "depth_before_venue": rows["depth_before_venue"] & _RANK_BITS,
+        }
+    )
+
+
+def _orders_frame(rows: npt.NDArray[Any], messages: npt.NDArray[Any]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "ts_recv": messages["ts_recv"].copy(),
+            "ts_venue": messages["ts_venue"].copy(),
+            "id": rows["id"].copy(),
+            "kind": _ORDER_KINDS[rows["kind"]],
+            "side": np.where(rows["side"] == 0, "buy", "sell"),
+            "tick": rows["tick"].copy(),
+            "lots": rows["lots"].copy(),
+            "depth": rows["depth"].copy(),
+            "since": rows["since"].copy(),
         }
     )

@@ -1,0 +1,1 @@
+"""Shanghai Stock Exchange, order by order."""
