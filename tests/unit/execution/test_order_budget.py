@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mmbot.execution import BudgetState, Denial, OrderBudget, ReplaceEdge
+from mmbot.execution import BudgetState, Denial, OrderBudget, ReplaceEdge, Ruling
 
 BUDGET = OrderBudget()
 MS = 1_000_000
@@ -23,35 +23,50 @@ STEPS = st.lists(
 )
 
 
+def asked(state: BudgetState, now_ns: int, what: str, order: int, force: bool) -> tuple[BudgetState, Ruling | None]:
+    """One step, and the ruling on it; None for what asks nothing."""
+    match what:
+        case "create" if state.find(order) is None:
+            return BUDGET.create(state, now_ns, order, "buy" if order % 2 else "sell")
+        case "replace":
+            return BUDGET.replace(state, now_ns, order, ReplaceEdge(4.0), force=force)
+        case "cancel":
+            return BUDGET.cancel(state, now_ns, order, force=force)
+        case "gone":
+            return state.gone(order), None
+        case "pause":
+            return state.pause("a test"), None
+    return state.resume(), None
+
+
 @given(STEPS)
 def test_no_sequence_breaks_a_level_or_a_rate(steps: list[tuple[int, str, int, bool]]) -> None:
     """Whatever is asked: three orders a side, four new requests in any second, none while paused."""
-    state, now_ns = BudgetState(), 0
-    creates: list[int] = []
+    state, now_ns, news = BudgetState(), 0, []
     for pause_ms, what, order, force in steps:
         now_ns += pause_ms * MS
-        ruling = None
-        match what:
-            case "create" if state.find(order) is None:
-                state, ruling = BUDGET.create(state, now_ns, order, "buy" if order % 2 else "sell")
-            case "replace":
-                state, ruling = BUDGET.replace(state, now_ns, order, ReplaceEdge(4.0), force=force)
-            case "cancel":
-                paused = state.paused
-                state, answer = BUDGET.cancel(state, now_ns, order, force=force)
-                assert answer.allowed or not (force or paused)
-            case "gone":
-                state = state.gone(order)
-            case "pause":
-                state = state.pause("a test")
-            case "resume":
-                state = state.resume()
-        if ruling is not None and ruling.allowed:
+        state, ruling = asked(state, now_ns, what, order, force)
+        if what in ("create", "replace") and ruling is not None and ruling.allowed:
             assert state.paused is None
-            creates.append(now_ns)
-        assert sum(now_ns - SECOND < each <= now_ns for each in creates) <= 4
-        for side in ("buy", "sell"):
-            assert sum(slot.side == side for slot in state.working) <= 3
+            news.append(now_ns)
+        assert sum(each > now_ns - SECOND for each in news) <= 4
+        assert max(sum(slot.side == side for slot in state.working) for side in ("buy", "sell")) <= 3
+
+
+@given(STEPS)
+def test_a_cancel_passes_when_it_is_forced_or_risk_pauses(steps: list[tuple[int, str, int, bool]]) -> None:
+    """And the others never exceed four in any second, the forced ones counted in."""
+    state, now_ns, cancels = BudgetState(), 0, []
+    for pause_ms, what, order, force in steps:
+        now_ns += pause_ms * MS
+        freely = force or state.paused is not None
+        state, ruling = asked(state, now_ns, what, order, force)
+        if what == "cancel" and ruling is not None:
+            recent = [each for each in cancels if each > now_ns - SECOND]
+            assert ruling.allowed or not freely
+            assert freely or not ruling.allowed or len(recent) < 4
+        if what in ("cancel", "replace") and ruling is not None and ruling.allowed:
+            cancels.append(now_ns)
 
 
 @given(STEPS, st.integers(0, 9))
@@ -60,10 +75,7 @@ def test_asking_again_at_the_time_told_is_worth_it(steps: list[tuple[int, str, i
     state, now_ns = BudgetState(), 0
     for pause_ms, what, each, force in steps:
         now_ns += pause_ms * MS
-        if what == "create" and state.find(each) is None:
-            state, _ = BUDGET.create(state, now_ns, each, "buy")
-        elif what == "cancel":
-            state, _ = BUDGET.cancel(state, now_ns, each, force=force)
+        state, _ = asked(state, now_ns, what, each, force)
     _, ruling = BUDGET.replace(state, now_ns, order, ReplaceEdge(4.0))
     if ruling.retry_ns is not None:
         assert ruling.retry_ns > now_ns

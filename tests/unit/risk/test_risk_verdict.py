@@ -123,5 +123,13 @@ def test_severity_runs_from_soft_to_hard() -> None:
     """Nought at the soft threshold, one at the hard one, in either direction."""
     falling = Trigger(RiskGuard.PNL, GuardLevel.SOFT, -1.75, -1.5, -2.5)
     rising = Trigger(RiskGuard.TAKER_FILLS, GuardLevel.SOFT, 18, 12, 20)
-    unknown = Trigger(RiskGuard.VOLATILITY, GuardLevel.HARD, None, 15, 25)
-    assert (falling.severity, rising.severity, unknown.severity) == (0.25, 0.75, 1.0)
+    assert (falling.severity, rising.severity) == (0.25, 0.75)
+    for measured in (None, math.nan, 25.0, 99.0):
+        assert Trigger(RiskGuard.VOLATILITY, GuardLevel.HARD, measured, 15, 25).severity == 1.0
+
+
+def test_the_widening_may_be_one_number() -> None:
+    """The same at both ends is no contradiction, and is what quotes step back by."""
+    config = RiskGuardsConfig(soft_widen_min_bps=0.3, soft_widen_max_bps=0.3)
+    _, verdict = assess(config, None, calm(volatility_bps=24.0), 0)
+    assert verdict.widen_bps == pytest.approx(0.3)
