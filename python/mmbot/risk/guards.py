@@ -13,10 +13,10 @@ Known limitation: the moving average steps once per price, so it forgets faster 
 """
 
 import math
-import statistics
 from collections import deque
 from collections.abc import Sequence
-from itertools import pairwise
+
+import numpy as np
 
 from mmbot.risk.verdict import GuardVerdict, Halt, RiskGuardsConfig, RiskMeasurements, assess
 from mmbot.signals import percentile, realised_volatility
@@ -135,11 +135,10 @@ def pnl_z(pnl: Sequence[float]) -> float:
     """
     if len(pnl) < 3:
         raise ValueError(f"a z-score needs at least three samples of P&L, got {len(pnl)}")
-    changes = [after - before for before, after in pairwise(pnl)]
     total = pnl[-1] - pnl[0]
     if total == 0.0:
         return 0.0
-    chance = statistics.stdev(changes) * math.sqrt(len(changes))
+    chance = float(np.std(np.diff(pnl), ddof=1)) * math.sqrt(len(pnl) - 1)
     return total / chance if chance > 0.0 else math.copysign(math.inf, total)
 
 

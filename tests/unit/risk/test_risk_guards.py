@@ -324,3 +324,15 @@ def test_each_symbol_halts_alone() -> None:
     again = guards.assess("X", 2, position=0.0, position_max=100.0)
     assert (halted.cancel_all, other.quotes, again.quotes, again.cancel_all) == (True, True, False, False)
     assert guards.assess("X", 2 * SECOND, position=0.0, position_max=100.0).quotes
+
+
+def test_windows_end_to_the_nanosecond() -> None:
+    """A minute after a round trip, and fifteen after a taker fill, they are forgotten, and not one nanosecond before."""
+    guards = calm()
+    guards.on_taker_fill(0)
+    for _ in range(5):
+        guards.update_latency(0, 100.0)
+    times_ns = (MINUTE - 1, MINUTE, 15 * MINUTE - 1, 15 * MINUTE)
+    seen = [guards.measure("X", now_ns, position=0, position_max=1) for now_ns in times_ns]
+    assert [each.latency_p95_ms for each in seen] == [100.0, None, None, None]
+    assert [each.taker_fills for each in seen] == [1, 1, 1, 0]
