@@ -108,7 +108,9 @@ class OrderBudget(Strict):
     def create(
         self, state: BudgetState, now_ns: int, order_id: int, side: Literal["buy", "sell"]
     ) -> tuple[BudgetState, Ruling]:
-        """Ask for a new order. Raises ValueError for an id that is working already."""
+        """Ask for a new order. Raises ValueError for an id that is working already and for a side that is none."""
+        if side not in ("buy", "sell"):
+            raise ValueError(f"side is {side!r}; expected 'buy' or 'sell'")
         if state.find(order_id) is not None:
             raise ValueError(f"order {order_id} is working already; expected a new id for each order")
         state = _in_window(state, now_ns)

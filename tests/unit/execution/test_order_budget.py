@@ -135,10 +135,12 @@ def test_a_pause_says_why() -> None:
 
 
 def test_the_callers_mistakes_are_named() -> None:
-    """An id used twice and a time that goes back raise instead of being budgeted."""
+    """An id used twice, a side that is none and a time that goes back raise instead of being budgeted."""
     state, _ = BUDGET.create(BudgetState(), 5, 1, "buy")
     with pytest.raises(ValueError, match="order 1 is working already; expected a new id"):
         BUDGET.create(state, 6, 1, "sell")
+    with pytest.raises(ValueError, match="side is 'bid'; expected 'buy' or 'sell'"):
+        BUDGET.create(state, 6, 2, "bid")
     with pytest.raises(ValueError, match="now_ns is 4, before the last request at 5"):
         BUDGET.cancel(state, 4, 1)
 

@@ -327,7 +327,7 @@ def test_each_symbol_halts_alone() -> None:
 
 
 def test_windows_end_to_the_nanosecond() -> None:
-    """A minute after a round trip, and fifteen after a taker fill, they are forgotten, and not one nanosecond before."""
+    """A round trip is forgotten after a minute, a taker fill after fifteen, and neither a nanosecond before."""
     guards = calm()
     guards.on_taker_fill(0)
     for _ in range(5):
