@@ -1,0 +1,37 @@
+"""The answer of every check on an action: allowed, or denied with a reason, a sentence, and when to ask again."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Denial", "Ruling"]
+
+
+class Denial(StrEnum):
+    """Why an action was denied; the value is the label that metrics use."""
+
+    PAUSED = "paused"
+    ACTIVE_PER_SIDE = "active_per_side"
+    CREATE_RATE = "create_rate"
+    CANCEL_RATE = "cancel_rate"
+    TIME_IN_BOOK = "time_in_book"
+    EDGE = "edge"
+    NOT_WORKING = "not_working"
+    TAKER_SHARE = "taker_share"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """Whether an action may go ahead."""
+
+    denial: Denial | None = None
+    """None: it may."""
+    said: str = ""
+    """Measured, expected, and what to do, in a sentence."""
+    retry_ns: int | None = None
+    """Earliest time, ns since epoch, at which this denial alone no longer holds; None where waiting does not help."""
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the action may go ahead."""
+        return self.denial is None
