@@ -32,14 +32,14 @@ def walkforward(
     """Choose the best parameters of each train window, and show what they earn in the test window after it."""
     from mmbot.cli.progress import shown  # noqa: PLC0415  --help must not load what a replay needs
     from mmbot.research.report import utc_now  # noqa: PLC0415
-    from mmbot.research.sweep import axis  # noqa: PLC0415
+    from mmbot.research.sweep import axes  # noqa: PLC0415
     from mmbot.research.walkforward import walk_forward  # noqa: PLC0415
 
     try:
         with shown("walking", wanted=not quiet and not json) as progress:
             walk = walk_forward(
                 config,
-                dict(axis(text) for text in grid),
+                axes(grid),
                 folds=folds,
                 warmup_s=warmup_s,
                 purge_s=purge_s,

@@ -30,7 +30,7 @@ from mmbot.research.statistics import SAMPLES_MIN, Measure
 from mmbot.strategies import find_strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mmbot.config import BacktestConfig
     from mmbot.research.statistics import Floats
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Candidate",
-    "axis",
+    "axes",
     "deflated_sharpe",
     "expected_best_sharpe",
     "grid",
@@ -60,16 +60,22 @@ class Candidate:
     """What sets it apart from the other candidates, for the report."""
 
 
-def axis(text: str) -> tuple[str, tuple[object, ...]]:
-    """Read one axis of a grid, `gamma=0.05,0.1`: numbers, true, false and null as JSON has them, other text as it is.
+def axes(texts: Iterable[str]) -> dict[str, tuple[object, ...]]:
+    """Read the axes of a grid, each as `gamma=0.05,0.1`.
 
-    Raises ConfigError for what has no name or no value.
+    Numbers, true, false and null are read as JSON has them, other text is taken as it is. Raises ConfigError for an
+    axis without a name or with an empty value, and for one that is given twice.
     """
-    name, _, values = text.partition("=")
-    parts = [part.strip() for part in values.split(",")]
-    if not name.strip() or not all(parts):
-        raise ConfigError(f"grid: {text!r} is no axis; expected name=value,value,... as in gamma=0.05,0.1")
-    return name.strip(), tuple(_value(part) for part in parts)
+    found: dict[str, tuple[object, ...]] = {}
+    for text in texts:
+        name, _, values = (part.strip() for part in text.partition("="))
+        parts = [part.strip() for part in values.split(",")]
+        if not name or not all(parts):
+            raise ConfigError(f"grid: {text!r} is no axis; expected name=value,value,... as in gamma=0.05,0.1")
+        if name in found:
+            raise ConfigError(f"grid: {name} is given twice; write all its values behind one {name}=")
+        found[name] = tuple(_value(part) for part in parts)
+    return found
 
 
 def _value(text: str) -> object:
@@ -79,17 +85,17 @@ def _value(text: str) -> object:
         return text
 
 
-def grid(config: BacktestConfig, axes: Mapping[str, Sequence[object]]) -> tuple[Candidate, ...]:
-    """Every combination of the axes, laid over the configured strategy's parameters; the last axis varies fastest.
+def grid(config: BacktestConfig, wanted: Mapping[str, Sequence[object]]) -> tuple[Candidate, ...]:
+    """Every combination of `wanted`, laid over the configured parameters of the strategy; the last axis varies fastest.
 
     Each is built once here, so that a setting the strategy refuses is an answer before the replay and not within it.
     Raises ConfigError for no axis, an empty one, a value given twice, no configured strategy or a refused setting.
     """
     if config.strategy is None:
         raise ConfigError("strategy: missing; a grid varies the parameters of the configured strategy")
-    if not axes:
+    if not wanted:
         raise ConfigError("grid: no axis; name at least one parameter and its values")
-    for name, values in axes.items():
+    for name, values in wanted.items():
         if not values or len({repr(value) for value in values}) < len(values):
             raise ConfigError(f"grid: {name} is {list(values)}; expected different values, at least one")
     recipe, params = find_strategy(config.strategy.name), config.strategy.params
@@ -104,7 +110,8 @@ def grid(config: BacktestConfig, axes: Mapping[str, Sequence[object]]) -> tuple[
         return built
 
     return tuple(
-        candidate(dict(zip(axes, values, strict=True))) for values in itertools.product(*(axes[name] for name in axes))
+        candidate(dict(zip(wanted, values, strict=True)))
+        for values in itertools.product(*(wanted[name] for name in wanted))
     )
 
 
