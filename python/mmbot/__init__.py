@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from mmbot.research.backtest import backtest as backtest
     from mmbot.research.backtest import backtest_many as backtest_many
     from mmbot.research.result import Result as Result
+    from mmbot.research.walkforward import walk_forward as walk_forward
 
-__all__ = ["Result", "__version__", "backtest", "backtest_many"]
+__all__ = ["Result", "__version__", "backtest", "backtest_many", "walk_forward"]
 
 _HOMES = {
     "backtest": "mmbot.research.backtest",
     "backtest_many": "mmbot.research.backtest",
     "Result": "mmbot.research.result",
+    "walk_forward": "mmbot.research.walkforward",
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, tapes
+from mmbot.cli import backtest, edge, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(tapes.app, name="data")
+app.add_typer(edge.app, name="edge")
 app.command("backtest")(backtest.backtest)
+app.command("walkforward")(walkforward.walkforward)
 app.command("version")(backtest.version)
 
 

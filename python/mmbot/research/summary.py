@@ -113,15 +113,15 @@ class Summary:
         `utc` is the time of writing (`report.utc_now`), kept apart under `runtime` from what the run itself says.
         """
         document = {**asdict(self), "runtime": {"utc": utc, "version": self.run.version}}
-        return json.dumps(_rounded(document), sort_keys=True, indent=2, allow_nan=False) + "\n"
+        return json.dumps(rounded(document), sort_keys=True, indent=2, allow_nan=False) + "\n"
 
 
-def _rounded(value: object) -> object:
+def rounded(value: object) -> object:
     """The same tree with floats of fixed precision, so that the last bit of a sum cannot change a file."""
     if isinstance(value, float):
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
+        return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(inner) for inner in value]
+        return [rounded(inner) for inner in value]
     return value
