@@ -63,8 +63,8 @@ impl PyInstrument {
         let step = |field, text| Step::parse(text).map_err(|error| value_error(field, error));
         let cash = Step { mantissa: 1, scale: CASH_SCALE.min(18) };
         let tier = |(volume, maker, taker): (String, i64, i64)| {
-            let volume = cash.count(&volume).map_err(|error| value_error("fee tier volume", error))?;
-            PyResult::Ok(FeeTier { volume_from: Cash(volume.into()), maker, taker })
+            let volume = cash.count_wide(&volume).map_err(|error| value_error("fee tier volume", error))?;
+            PyResult::Ok(FeeTier { volume_from: Cash(volume), maker, taker })
         };
         let fees = match tiers {
             Some(tiers) => FeeSchedule::new(tiers.into_iter().map(tier).collect::<PyResult<_>>()?),

@@ -118,7 +118,7 @@ impl PyListing {
             )));
         }
         let unit = mmbot_types::Step { mantissa: 1, scale: mmbot_types::CASH_SCALE };
-        let volume_before = Cash(unit.count(volume_before).map_err(value_error)?.into());
+        let volume_before = Cash(unit.count_wide(volume_before).map_err(value_error)?);
         let laws = Laws {
             queue: queue_model(queue, queue_n)?,
             entry: entry.inner.clone(),

@@ -221,6 +221,14 @@ impl Step {
     /// # Errors
     /// [`StepError`] when it is no plain decimal, lies between two steps, or does not fit.
     pub fn count(&self, text: &str) -> Result<i64, StepError> {
+        i64::try_from(self.count_wide(text)?).map_err(|_| StepError::TooLarge(text.to_owned()))
+    }
+
+    /// As [`Self::count`], for what needs more than 64 bits: a sum of money in small units.
+    ///
+    /// # Errors
+    /// [`StepError`] when it is no plain decimal, lies between two steps, or has more than 18 digits.
+    pub fn count_wide(&self, text: &str) -> Result<i128, StepError> {
         let (value, scale) = parse_decimal(text)?;
         let (value, mantissa) = if scale <= self.scale {
             let up = i128::from(POW10[(self.scale - scale) as usize]);
@@ -234,7 +242,7 @@ impl Step {
         if value % mantissa != 0 {
             return Err(StepError::OffGrid { value: text.to_owned(), step: *self });
         }
-        i64::try_from(value / mantissa).map_err(|_| StepError::TooLarge(text.to_owned()))
+        Ok(value / mantissa)
     }
 
     /// The exact decimal text of `count` steps.
@@ -275,6 +283,9 @@ mod tests {
         let half = Step::parse("0.5").unwrap();
         assert_eq!(half.count("1.50000").unwrap(), 3);
         assert_eq!(half.text(-3), "-1.5");
+        let unit = Step { mantissa: 1, scale: CASH_SCALE };
+        assert_eq!(unit.count_wide("15000000").unwrap(), 15_000_000 * 10i128.pow(CASH_SCALE));
+        assert!(matches!(unit.count("15000000"), Err(StepError::TooLarge(_))));
     }
 
     #[test]

@@ -126,7 +126,7 @@ def info(path: Annotated[Path, typer.Argument(help="A tape.")]) -> None:
 
     with _one_clear_line():
         table = Table("what", "value", title=path.name)
-        for key, value in open_tape(path).info().items():
+        for key, value in open_tape(str(path)).info().items():
             table.add_row(key, str(value))
         _print(table)
 
@@ -137,7 +137,7 @@ def check(path: Annotated[Path, typer.Argument(help="A tape.")]) -> None:
     from mmbot.data import open_tape
 
     with _one_clear_line():
-        tape = open_tape(path)
+        tape = open_tape(str(path))
         tape.check()
         typer.echo(f"{path}: intact, {tape.events} events, hash {tape.tape_hash:016x}")
 
@@ -155,7 +155,7 @@ def head(
     from mmbot.data import tape as tape_frames
 
     with _one_clear_line():
-        frames = islice(getattr(tape_frames, rows.value)(open_tape(path)), 1)
+        frames = islice(getattr(tape_frames, rows.value)(open_tape(str(path))), 1)
         with pl.Config(tbl_rows=n, tbl_cols=-1, tbl_hide_dataframe_shape=True):
             for frame in frames:
                 typer.echo(str(frame.head(n)))
@@ -172,4 +172,4 @@ def convert(
     with _one_clear_line():
         if out.suffix not in (".tape", ".tapez"):
             raise ValueError(f"{out}: the name must end in .tape or .tapez")
-        open_tape(path).save(out)
+        open_tape(str(path)).save(out)

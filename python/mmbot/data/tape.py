@@ -1,8 +1,8 @@
 """A tape as NumPy records and Polars frames.
 
 Records are views of the mapped file. Frames come in chunks of messages, so that a tape of any size can be read with
-little memory: each chunk is a frame of its own, and `pl.concat` of all of them is the whole. `DataFrame.to_arrow` gives
-Arrow.
+little memory: each chunk is a frame of its own, and `pl.concat` of all of them is the whole. A frame speaks the Arrow C
+stream interface to whoever asks, and `DataFrame.write_ipc` writes Arrow files.
 """
 
 from collections.abc import Callable, Iterator
