@@ -103,7 +103,7 @@ def run(replay: Replay, tape: Tape, mode: str) -> dict[str, Any]:
         replay.run([strategy.decide for strategy in strategies], [View(replay, 0, tape.instrument, [])])
     books, instrument = replay.books(0, 0), tape.instrument
     return {
-        "wakes": replay.wakes,
+        "wakes": sum(replay.wakes(seat) for seat in range(len(makers))),
         "submits": replay.orders_named(0),
         "fills": books["maker_fills"] + books["taker_fills"],
         "position": round(books["position_lots"] * instrument.lot_size, 9),

@@ -370,8 +370,8 @@ class Replay:
         """As `run` with the native JoinTouch (lots, cap, offset in ticks) per seat: a wake without Python."""
     @property
     def now(self) -> int: ...
-    @property
-    def wakes(self) -> int: ...
+    def wakes(self, seat: int) -> int:
+        """How often that strategy was asked."""
     def depth(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]: ...
     def touch_lots(self, instrument: int) -> tuple[int, int]:
         """Lots displayed at the best bid and at the best ask; 0 for an empty side."""

@@ -160,7 +160,7 @@ def test_an_exception_in_decide_is_the_users_own(tape: Tape) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         run(core, Broken().decide)
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "decide"
-    assert (core.now, core.wakes, core.orders_named(0)) == (3 * MS, 3, 1)
+    assert (core.now, core.wakes(0), core.orders_named(0)) == (3 * MS, 3, 1)
     core.check_invariants()
     assert core.books(0, 0)["position_lots"] == 0
 

@@ -103,6 +103,8 @@ pub struct Order {
     pub reason: Option<RejectReason>,
     /// Amends confirmed.
     pub amends: u32,
+    /// Cancels sent.
+    pub cancels: u32,
     /// Total quantity of an amend that the venue has not answered, even when a cancel went after it.
     amending: Option<Lots>,
     /// When the terms above were last confirmed: of two amends told out of order the later one holds.
@@ -125,6 +127,7 @@ impl Order {
             ts_done: None,
             reason: None,
             amends: 0,
+            cancels: 0,
             amending: None,
             ts_amended: Nanos::ZERO,
         }
@@ -159,8 +162,10 @@ impl Order {
 
     /// Notes a request about this order that is on its way.
     pub fn ask(&mut self, op: Op) {
-        if let Op::Amend { qty, .. } = op {
-            self.amending = Some(qty);
+        match op {
+            Op::Amend { qty, .. } => self.amending = Some(qty),
+            Op::Cancel => self.cancels += 1,
+            Op::Idle => {}
         }
         self.op = op;
     }

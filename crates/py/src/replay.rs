@@ -549,10 +549,9 @@ impl PyReplay {
         self.core.borrow().now().0
     }
 
-    /// How often strategies were woken.
-    #[getter]
-    fn wakes(&self) -> u64 {
-        self.core.borrow().wakes()
+    /// See the stub.
+    fn wakes(&self, seat: u16) -> PyResult<u64> {
+        Ok(self.core.borrow().wakes(self.seat(seat)?))
     }
 
     // ---- what a window reads when asked, for the strategy that is speaking
@@ -672,6 +671,7 @@ impl PyReplay {
             column(&out, "ts_done", orders().map(|o| o.ts_done.map_or(-1, |ts| ts.0)))?;
             column(&out, "cum_lots", orders().map(|o| o.booked.0))?;
             column(&out, "amends", orders().map(|o| o.amends))?;
+            column(&out, "cancels", orders().map(|o| o.cancels))?;
             column(&out, "ahead_at_join", rows.iter().map(|(_, ahead)| ahead.map_or(-1, i64::from)))?;
             out.set_item("state", orders().map(|o| life_name(o.life)).collect::<Vec<_>>())?;
             let reason = |o: &mmbot_engine::Order| o.reason.filter(|_| o.life == Life::Rejected).map(reason_name);

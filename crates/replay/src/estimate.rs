@@ -5,9 +5,9 @@
 //! through for its price alone, so an estimate that nobody reads costs nothing.
 
 use mmbot_book::L2Book;
-use mmbot_sim::{QueueModel, QueuePosition, Records};
+use mmbot_sim::{QueueModel, QueuePosition, Records, Rested};
 use mmbot_tape::MessageKind;
-use mmbot_types::{OrderId, OrderRequest, Side};
+use mmbot_types::{OrderId, Side};
 
 /// One followed order.
 #[derive(Clone, Debug)]
@@ -37,11 +37,11 @@ pub struct Heard {
 
 impl Estimates {
     /// The order rests now, as far as we know: at the back of what our book shows.
-    pub fn join(&mut self, id: OrderId, request: &OrderRequest, model: &QueueModel, book: &L2Book, heard: Heard) {
+    pub fn join(&mut self, rested: &Rested, model: &QueueModel, book: &L2Book, heard: Heard) {
+        let Rested { id, side, tick, .. } = *rested;
         self.leave(id);
-        let Ok(tick) = i32::try_from(request.price.0) else { return };
-        let place = model.join(book.lots(request.side, tick));
-        self.places.push(Place { id, side: request.side, tick, place, depth: heard.depth, trades: heard.trades });
+        let place = model.join(book.lots(side, tick));
+        self.places.push(Place { id, side, tick, place, depth: heard.depth, trades: heard.trades });
     }
 
     /// The order rests no more.
@@ -90,7 +90,7 @@ impl Place {
 mod tests {
     use super::*;
     use mmbot_tape::{DepthMessage, TradeMessage};
-    use mmbot_types::{InstrumentId, Level, Lots, Ticks, Tif};
+    use mmbot_types::{InstrumentId, Level, Nanos};
 
     fn depth(first: u64, n_bid: u32) -> DepthMessage {
         let span = DepthMessage::pack(first, MessageKind::Delta);
@@ -107,22 +107,15 @@ mod tests {
     fn an_estimate_knows_what_was_heard() {
         let mut book = L2Book::new();
         book.apply(&[Level { tick: 100, lots: 10 }], &[Level { tick: 101, lots: 9 }]).unwrap();
-        let request = OrderRequest {
-            instrument: InstrumentId(0),
-            side: Side::Buy,
-            price: Ticks(100),
-            qty: Lots(1),
-            tif: Tif::Gtc,
-            post_only: true,
-            reduce_only: false,
-        };
         let messages = [depth(0, 1), depth(1, 1)];
         let levels = [Level { tick: 100, lots: 7 }, Level { tick: 100, lots: 2 }];
         let trades = [sold(3, 0), sold(4, 2)];
         let records = Records { depth: &messages, levels: &levels, trades: &trades };
         let model = QueueModel::RiskAverse;
         let (mut estimates, id) = (Estimates::default(), OrderId(1));
-        estimates.join(id, &request, &model, &book, Heard { depth: 0, trades: 0 });
+        let instrument = InstrumentId(0);
+        let rested = Rested { at: Nanos(0), account: 0, id, instrument, side: Side::Buy, tick: 100 };
+        estimates.join(&rested, &model, &book, Heard { depth: 0, trades: 0 });
         let mut ahead = |depth, trades| estimates.ahead(id, &model, &records, Heard { depth, trades });
         assert_eq!(ahead(0, 0), Some(10.0));
         assert_eq!(ahead(0, 1), Some(7.0)); // three traded

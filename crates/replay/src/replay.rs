@@ -12,7 +12,7 @@ use mmbot_types::{Event, Instrument, InstrumentId, Nanos, OrderId, Side, Touch};
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use crate::estimate::{self, Estimates};
+use crate::estimate::Estimates;
 use crate::feed::{Feed, FeedLatency};
 use crate::record::{FillRecord, Recorder, Sample};
 
@@ -110,6 +110,7 @@ struct Sitting {
     recorder: Option<Recorder>,
     estimates: Vec<Estimates>,
     filled: bool,
+    wakes: u64,
 }
 
 /// A replay under way.
@@ -123,7 +124,6 @@ pub struct Replay {
     end: Nanos,
     sample: Option<Nanos>,
     next_sample: Nanos,
-    wakes: u64,
     done: bool,
     woken: Woken,
 }
@@ -184,6 +184,7 @@ impl Replay {
             recorder: seat.record.then(Recorder::default),
             estimates: vec![Estimates::default(); queues.len()],
             filled: false,
+            wakes: 0,
         };
         Ok(Self {
             market: Market::new(&specs)?,
@@ -195,7 +196,6 @@ impl Replay {
             end,
             sample,
             next_sample: sample.map_or(Nanos(i64::MAX), |every| start + every),
-            wakes: 0,
             done: false,
             woken: Woken { now: start, seats: SmallVec::new() },
         })
@@ -290,7 +290,21 @@ impl Replay {
         if wanted { heard_at } else { None }
     }
 
+    /// What has been heard by `until`, in order. An order's place in line is counted from the very moment its resting is
+    /// heard of, wherever the stops are.
     fn hear(&mut self, until: Nanos) -> Result<bool, ReplayError> {
+        let mut traded = false;
+        while let Some(rested) = self.venue.next_rested(until) {
+            traded |= self.hear_market(rested.at)?;
+            let index = rested.instrument.0 as usize;
+            let (book, heard) = (&self.market.get(rested.instrument).book, self.feeds[index].heard());
+            let sitting = &mut self.sittings[rested.account as usize];
+            sitting.estimates[index].join(&rested, &self.queues[index], book, heard);
+        }
+        Ok(self.hear_market(until)? || traded)
+    }
+
+    fn hear_market(&mut self, until: Nanos) -> Result<bool, ReplayError> {
         let mut traded = false;
         for (index, feed) in self.feeds.iter_mut().enumerate() {
             traded |= feed.hear(self.market.get_mut(InstrumentId(index as u16)), until)?;
@@ -313,7 +327,7 @@ impl Replay {
                 }
             }
             sitting.engine.step(response.at.max(sitting.engine.clock()), Input::Event(&response.event))?;
-            sitting.follow(&response.event, &self.market, &self.feeds, &self.queues);
+            sitting.forget_place(&response.event);
         }
         match &mut sitting.recorder {
             Some(recorder) => sitting.engine.take_settled().for_each(|order| recorder.settle(order)),
@@ -334,9 +348,9 @@ impl Replay {
             let wake = sitting.wake;
             if due || filled || (wake.touch && moved) || (wake.trade && traded) || (wake.message && heard) {
                 self.woken.seats.push(seat as u16);
+                sitting.wakes += 1;
             }
         }
-        self.wakes += self.woken.seats.len() as u64;
         !self.woken.seats.is_empty()
     }
 
@@ -397,8 +411,8 @@ impl Replay {
 
     /// Times a strategy was woken.
     #[must_use]
-    pub fn wakes(&self) -> u64 {
-        self.wakes
+    pub fn wakes(&self, seat: u16) -> u64 {
+        self.sittings[seat as usize].wakes
     }
 
     /// What we have heard of the market.
@@ -444,22 +458,14 @@ impl Replay {
 }
 
 impl Sitting {
-    /// Follows an order's place in line from the moment its resting is heard of, until it rests no more.
-    fn follow(&mut self, event: &Event, market: &Market, feeds: &[Feed], queues: &[QueueModel]) {
-        let (id, rests) = match *event {
-            Event::OrderAccepted { id, .. } | Event::OrderAmended { id, .. } => (id, true),
-            Event::OrderCanceled { id, .. } | Event::Filled { id, .. } | Event::OrderRejected { id, .. } => (id, false),
-            Event::RequestRefused { .. } | Event::FundingPaid { .. } => return,
+    /// An order that is done stands in no line.
+    fn forget_place(&mut self, event: &Event) {
+        let (Event::OrderCanceled { id, .. } | Event::Filled { id, .. } | Event::OrderRejected { id, .. }) = *event
+        else {
+            return;
         };
-        match self.engine.orders().get(id) {
-            Some(order) if rests && !order.life.is_terminal() => {
-                let index = order.request.instrument.0 as usize;
-                let book = &market.get(order.request.instrument).book;
-                let heard: estimate::Heard = feeds[index].heard();
-                self.estimates[index].join(id, &order.request, &queues[index], book, heard);
-            }
-            Some(order) if !order.life.is_terminal() => {} // partly filled: it stays where it is
-            _ => self.estimates.iter_mut().for_each(|places| places.leave(id)),
+        if self.engine.orders().get(id).is_none_or(|order| order.life.is_terminal()) {
+            self.estimates.iter_mut().for_each(|places| places.leave(id));
         }
     }
 }

@@ -19,4 +19,4 @@ pub use latency::{LatencyError, LatencyModel};
 pub use matching::{Execution, Fill, LimitOrder, MatchError, MatchingBook, SelfTrade};
 pub use public::{LocalBook, PublicView, Records, apply, levels_of};
 pub use queue::{EXPONENT_MAX, QueueModel, QueueModelError, QueuePosition};
-pub use venue::{FillRule, Laws, Response, Venue, VenueListing};
+pub use venue::{FillRule, Laws, Response, Rested, Venue, VenueListing};

@@ -132,18 +132,49 @@ struct Account {
     positions: Vec<Lots>,
     meters: Vec<FeeMeter>,
     executions: u64,
+    lines: Vec<Line>,
+    joined: Vec<(OrderId, u32)>,
+}
+
+/// The line between an account and one listing: messages of one direction do not overtake each other, and those of another
+/// listing know nothing of them.
+#[derive(Clone, Copy, Debug)]
+struct Line {
     sent: u64,
     answered: u64,
     last_arrival: Nanos,
     last_response: Nanos,
-    joined: Vec<(OrderId, u32)>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { sent: 0, answered: 0, last_arrival: Nanos(i64::MIN), last_response: Nanos(i64::MIN) }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
     at: Nanos,
     account: u16,
+    instrument: InstrumentId,
     command: Command,
+}
+
+/// An order went to the back of a queue; when its account hears of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rested {
+    /// When it is heard.
+    pub at: Nanos,
+    /// Whose order.
+    pub account: u16,
+    /// Which order.
+    pub id: OrderId,
+    /// Of what.
+    pub instrument: InstrumentId,
+    /// On which side.
+    pub side: Side,
+    /// At which price.
+    pub tick: i32,
 }
 
 /// The venue.
@@ -153,6 +184,7 @@ pub struct Venue {
     orders: Vec<Resting>,
     free: Vec<Slot>,
     arrivals: VecDeque<Arrival>,
+    rested: VecDeque<Rested>,
     fill_heard_at: Option<Nanos>,
 }
 
@@ -283,10 +315,7 @@ impl Venue {
             positions: vec![Lots::ZERO; listings.len()],
             meters: listings.iter().map(|l| FeeMeter::new(&l.instrument, l.laws.volume_before)).collect(),
             executions: 0,
-            sent: 0,
-            answered: 0,
-            last_arrival: Nanos(i64::MIN),
-            last_response: Nanos(i64::MIN),
+            lines: vec![Line::default(); listings.len()],
             joined: Vec::new(),
         };
         Self {
@@ -295,6 +324,7 @@ impl Venue {
             orders: Vec::new(),
             free: Vec::new(),
             arrivals: VecDeque::new(),
+            rested: VecDeque::new(),
             fill_heard_at: None,
         }
     }
@@ -302,13 +332,18 @@ impl Venue {
     /// Takes a command that left us at `now`; it arrives after the entry latency, behind all that the account sent
     /// before.
     pub fn accept(&mut self, account: u16, instrument: InstrumentId, command: Command, now: Nanos) {
-        let sender = &mut self.accounts[account as usize];
-        let latency = self.listings[instrument.0 as usize].laws.entry.latency(now, sender.sent);
-        sender.sent += 1;
-        let at = (now + latency).max(sender.last_arrival);
-        sender.last_arrival = at;
+        let line = &mut self.accounts[account as usize].lines[instrument.0 as usize];
+        let latency = self.listings[instrument.0 as usize].laws.entry.latency(now, line.sent);
+        line.sent += 1;
+        let at = (now + latency).max(line.last_arrival);
+        line.last_arrival = at;
         let behind = self.arrivals.iter().rposition(|arrival| arrival.at <= at).map_or(0, |index| index + 1);
-        self.arrivals.insert(behind, Arrival { at, account, command });
+        self.arrivals.insert(behind, Arrival { at, account, instrument, command });
+    }
+
+    /// The next order that went to the back of its queue, if its account hears of it by `until`.
+    pub fn next_rested(&mut self, until: Nanos) -> Option<Rested> {
+        self.rested.front().is_some_and(|rested| rested.at <= until).then(|| self.rested.pop_front()).flatten()
     }
 
     /// When the next of our commands arrives.
@@ -615,11 +650,13 @@ impl Venue {
 
     fn answer(&mut self, account: u16, instrument: InstrumentId, now: Nanos, event: Event) -> Nanos {
         let holder = &mut self.accounts[account as usize];
-        let latency = self.listings[instrument.0 as usize].laws.response.latency(now, holder.answered);
-        holder.answered += 1;
-        let at = (now + latency).max(holder.last_response);
-        holder.last_response = at;
-        holder.responses.push_back(Response { at, event });
+        let line = &mut holder.lines[instrument.0 as usize];
+        let latency = self.listings[instrument.0 as usize].laws.response.latency(now, line.answered);
+        line.answered += 1;
+        let at = (now + latency).max(line.last_response);
+        line.last_response = at;
+        let behind = holder.responses.iter().rposition(|response| response.at <= at).map_or(0, |index| index + 1);
+        holder.responses.insert(behind, Response { at, event });
         at
     }
 
@@ -643,16 +680,16 @@ impl Venue {
     /// # Errors
     /// [`BookError`] for a tape that no book can take.
     pub fn arrive(&mut self, books: &[LocalBook<'_>]) -> Result<(), BookError> {
-        let Some(Arrival { at, account, command }) = self.arrivals.pop_front() else { return Ok(()) };
+        let Some(Arrival { at, account, instrument, command }) = self.arrivals.pop_front() else { return Ok(()) };
         match command {
             Command::Place { id, request } => self.place(books, account, id, request, at)?,
-            Command::Amend { id, price, qty } => self.amend(books, account, id, price, qty, at),
-            Command::Cancel { id } => self.cancel(account, id, at),
+            Command::Amend { id, price, qty } => self.amend(books, account, (instrument, id), price, qty, at),
+            Command::Cancel { id } => self.cancel(account, instrument, id, at),
             Command::CancelAll { instrument } => {
                 let held = self.accounts[account as usize].orders.clone();
                 for (id, slot) in held {
                     if self.orders[slot as usize].request.instrument == instrument {
-                        self.cancel(account, id, at);
+                        self.cancel(account, instrument, id, at);
                     }
                 }
             }
@@ -715,7 +752,7 @@ impl Venue {
             self.refuse(account, instrument, id, reason, now);
             return Ok(());
         }
-        self.answer(account, instrument, now, Event::OrderAccepted { id, ts_venue: now });
+        let heard = self.answer(account, instrument, now, Event::OrderAccepted { id, ts_venue: now });
         for level in &levels {
             let (price, qty) = (Ticks(i64::from(level.tick)), Lots(i64::from(level.lots)));
             self.execute(index, account, id, &request, price, qty, false, touch, now);
@@ -724,7 +761,7 @@ impl Venue {
         let order = Resting { cum: taking, ..order };
         if taking < request.qty {
             if request.tif == Tif::Gtc && self.open(&order) > Lots::ZERO {
-                self.join(index, books[index], order);
+                self.join(index, books[index], order, heard);
             } else {
                 self.answer(account, instrument, now, Event::OrderCanceled { id, cum: taking, ts_venue: now });
             }
@@ -748,7 +785,8 @@ impl Venue {
     }
 
     /// Puts an order at the back of its queue.
-    fn join(&mut self, index: usize, local: LocalBook<'_>, mut order: Resting) {
+    /// `heard`: when its account hears of it.
+    fn join(&mut self, index: usize, local: LocalBook<'_>, mut order: Resting, heard: Nanos) {
         let (account, id, side, tick) = (order.account, order.id, order.request.side, order.tick);
         let listing = &mut self.listings[index];
         let displayed = listing.view.lots(local, side, tick);
@@ -769,13 +807,16 @@ impl Venue {
         let holder = &mut self.accounts[account as usize];
         holder.orders.push((id, slot));
         holder.joined.push((id, displayed));
+        let rested = Rested { at: heard, account, id, instrument: InstrumentId(index as u16), side, tick };
+        let behind = self.rested.iter().rposition(|earlier| earlier.at <= heard).map_or(0, |index| index + 1);
+        self.rested.insert(behind, rested);
     }
 
     fn held(&self, account: u16, id: OrderId) -> Option<Slot> {
         self.accounts[account as usize].orders.iter().find(|(held, _)| *held == id).map(|(_, slot)| *slot)
     }
 
-    fn cancel(&mut self, account: u16, id: OrderId, now: Nanos) {
+    fn cancel(&mut self, account: u16, instrument: InstrumentId, id: OrderId, now: Nanos) {
         match self.held(account, id) {
             Some(slot) => {
                 let order = &self.orders[slot as usize];
@@ -783,28 +824,42 @@ impl Venue {
                 self.remove(instrument.0 as usize, slot);
                 self.answer(account, instrument, now, Event::OrderCanceled { id, cum, ts_venue: now });
             }
-            None => self.refuse_request(account, id, RejectReason::UnknownOrder, now),
+            None => self.refuse_request(account, instrument, id, RejectReason::UnknownOrder, now),
         }
     }
 
-    fn refuse_request(&mut self, account: u16, id: OrderId, reason: RejectReason, now: Nanos) {
-        // Which instrument it was no longer matters; the first one's response law serves.
-        self.answer(account, InstrumentId(0), now, Event::RequestRefused { id, reason, ts_venue: now });
+    fn refuse_request(
+        &mut self,
+        account: u16,
+        instrument: InstrumentId,
+        id: OrderId,
+        reason: RejectReason,
+        now: Nanos,
+    ) {
+        self.answer(account, instrument, now, Event::RequestRefused { id, reason, ts_venue: now });
     }
 
     /// New terms. Less quantity at the same price keeps the place in line; anything else goes to the back.
     /// An amend that would take liquidity is refused: venues differ here, and a maker wants to know. So is a move in a
     /// market that is not known: nobody can say whether it would.
-    fn amend(&mut self, books: &[LocalBook<'_>], account: u16, id: OrderId, price: Ticks, qty: Lots, now: Nanos) {
+    fn amend(
+        &mut self,
+        books: &[LocalBook<'_>],
+        account: u16,
+        (instrument, id): (InstrumentId, OrderId),
+        price: Ticks,
+        qty: Lots,
+        now: Nanos,
+    ) {
         let (slot, tick) = match (self.held(account, id), i32::try_from(price.0)) {
             (Some(slot), Ok(tick)) if tick > 0 && qty > Lots::ZERO => (slot, tick),
-            (None, _) => return self.refuse_request(account, id, RejectReason::UnknownOrder, now),
-            _ => return self.refuse_request(account, id, RejectReason::Invalid, now),
+            (None, _) => return self.refuse_request(account, instrument, id, RejectReason::UnknownOrder, now),
+            _ => return self.refuse_request(account, instrument, id, RejectReason::Invalid, now),
         };
         let order = self.orders[slot as usize].clone();
-        let (instrument, index) = (order.request.instrument, order.request.instrument.0 as usize);
+        let index = instrument.0 as usize;
         if qty <= order.cum {
-            return self.cancel(account, id, now);
+            return self.cancel(account, instrument, id, now);
         }
         let keeps_place = tick == order.tick && qty <= order.request.qty;
         let touch = self.listings[index].view.touch();
@@ -813,19 +868,19 @@ impl Venue {
             Side::Sell => tick <= touch.bid,
         };
         if !keeps_place && touch == Touch::EMPTY {
-            return self.refuse_request(account, id, RejectReason::NoMarket, now);
+            return self.refuse_request(account, instrument, id, RejectReason::NoMarket, now);
         }
         if !keeps_place && takes {
-            return self.refuse_request(account, id, RejectReason::PostOnlyWouldCross, now);
+            return self.refuse_request(account, instrument, id, RejectReason::PostOnlyWouldCross, now);
         }
         let request = OrderRequest { price, qty, ..order.request };
+        let at = self.answer(account, instrument, now, Event::OrderAmended { id, price, qty, ts_venue: now });
         if keeps_place {
             self.orders[slot as usize].request = request;
         } else {
             self.remove(index, slot);
-            self.join(index, books[index], Resting { request, tick, ..order });
+            self.join(index, books[index], Resting { request, tick, ..order }, at);
         }
-        self.answer(account, instrument, now, Event::OrderAmended { id, price, qty, ts_venue: now });
     }
 
     /// When funding settles next.

@@ -54,7 +54,7 @@ def facts(
         start_ns=start,
         span_ns=end - start,
         events=sum(each.tape.events for each in traded),
-        wakes=replay.wakes,
+        wakes=replay.wakes(seat),
         laws=_laws(traded),
         limitations=LIMITATIONS,
         markout_horizon=f"mid_{config.markout}",

@@ -99,7 +99,7 @@ class _Part:
                 "reason": pl.Series(list(raw["reason"]), dtype=pl.String),
                 "cum_qty": raw["cum_lots"] * traded.unit,
                 "ahead_at_join": raw["ahead_at_join"] * traded.unit,
-                "cancels_sent": np.asarray([text == "canceled" for text in state], dtype=np.int32),
+                "cancels_sent": raw["cancels"],
             }
         )
         known = (pl.when(pl.col(name) >= 0).then(pl.col(name)) for name in ("ts_accepted", "ts_done", "ahead_at_join"))
