@@ -444,22 +444,11 @@ def walk_forward(
         raise ConfigError(f"candidates: {names}; expected at least one, and no name twice")
     heard = progress or _nobody
     cuts = _cuts(read, plan)
-    warmup_ns = round(plan.warmup_s * NS_PER_SECOND)
-
     trained = [(one, fold.train) for fold in cuts for one in tried]
-    results = _pass(read, trained, warmup_ns, lambda done: heard(done / 2))
-    scores = [within(result, window) for result, (_, window) in zip(results, trained, strict=True)]
+    results = _pass(read, plan, trained, lambda done: heard(done / 2))
+    scores = _scores(results, trained)
     per_fold = [tuple(scores[start : start + len(tried)]) for start in range(0, len(scores), len(tried))]
-    chosen = [best(trials, plan) for trials in per_fold]
-
-    # Only the chosen ones see the test windows: nothing that happens there can have any part in the choice.
-    tested = [(tried[pick], fold.test) for fold, pick in zip(cuts, chosen, strict=True) if pick is not None]
-    judged = _pass(read, tested, warmup_ns, lambda done: heard(0.5 + done / 2)) if tested else []
-    verdicts = iter([within(result, window) for result, (_, window) in zip(judged, tested, strict=True)])
-    outcomes = tuple(
-        FoldOutcome(fold=fold, trials=trials, chosen=pick, out_of_sample=None if pick is None else next(verdicts))
-        for fold, trials, pick in zip(cuts, per_fold, chosen, strict=True)
-    )
+    outcomes = _judged(read, plan, tried, cuts, per_fold, progress=lambda done: heard(0.5 + done / 2))
     heard(1.0)
     return WalkForward(
         plan=plan,
@@ -468,6 +457,32 @@ def walk_forward(
         currency=results[0].currency,
         run=_identity(read, tried, results[0]),
     )
+
+
+def _judged(
+    config: BacktestConfig,
+    plan: Plan,
+    candidates: Sequence[Candidate],
+    cuts: Sequence[Fold],
+    per_fold: Sequence[tuple[Score, ...]],
+    *,
+    progress: Progress,
+) -> tuple[FoldOutcome, ...]:
+    """Choose by the trials of each fold, and replay the chosen ones over the test windows.
+
+    Only they see those windows: nothing that happens there can have any part in the choice.
+    """
+    chosen = [best(trials, plan) for trials in per_fold]
+    tested = [(candidates[pick], fold.test) for fold, pick in zip(cuts, chosen, strict=True) if pick is not None]
+    verdicts = iter(_scores(_pass(config, plan, tested, progress), tested) if tested else [])
+    return tuple(
+        FoldOutcome(fold=fold, trials=trials, chosen=pick, out_of_sample=None if pick is None else next(verdicts))
+        for fold, trials, pick in zip(cuts, per_fold, chosen, strict=True)
+    )
+
+
+def _scores(results: Sequence[Result], tried: Sequence[tuple[Candidate, Window]]) -> list[Score]:
+    return [within(result, window) for result, (_, window) in zip(results, tried, strict=True)]
 
 
 def best(trials: Sequence[Score], plan: Plan) -> int | None:
@@ -494,9 +509,10 @@ def _cuts(config: BacktestConfig, plan: Plan) -> tuple[Fold, ...]:
 
 
 def _pass(
-    config: BacktestConfig, tried: Sequence[tuple[Candidate, Window]], warmup_ns: int, progress: Progress
+    config: BacktestConfig, plan: Plan, tried: Sequence[tuple[Candidate, Window]], progress: Progress
 ) -> list[Result]:
     """One replay in which each candidate is heard within its own window."""
+    warmup_ns = round(plan.warmup_s * NS_PER_SECOND)
     strategies = [Windowed(candidate.build(), window, warmup_ns) for candidate, window in tried]
     return backtest_many(config, strategies, progress=progress)
 

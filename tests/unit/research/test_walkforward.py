@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from painted_market import START, config_of, painted
 from synthetic_run import NS, equity_row, fill_row, result_of
@@ -44,7 +44,7 @@ def walk(tape: Path):
 
 
 @given(
-    st.integers(10, 10_000),
+    st.integers(200, 10_000),
     st.integers(1, 9),
     st.floats(0, 20),
     st.integers(0, 5 * NS),
@@ -56,12 +56,9 @@ def test_cuts_never_let_the_train_window_see_the_test(
 ) -> None:
     """Train ends at least the gap before its test begins; tests follow each other without overlap inside the span."""
     span = Window(THEN, THEN + seconds * NS)
-    try:
-        cuts = cut(span, Plan(folds=folds, warmup_s=warmup_s, anchored=anchored), step_ns=step_ns, purge_ns=purge_ns)
-    except ConfigError:
-        assume(False)
+    cuts = cut(span, Plan(folds=folds, warmup_s=warmup_s, anchored=anchored), step_ns=step_ns, purge_ns=purge_ns)
     assert len(cuts) == folds
-    assert cuts[0].train.start >= span.start + warmup_s * NS - 1
+    assert cuts[0].train.start - span.start >= round(warmup_s * NS)  # as whole numbers: a float holds no epoch in ns
     assert cuts[-1].test.stop <= span.stop
     for fold in cuts:
         assert fold.train.start < fold.train.stop <= fold.test.start - purge_ns
