@@ -472,8 +472,8 @@ impl Venue {
         Ok(())
     }
 
-    /// Tells the orders at a level which public orders have left it by the last depth message, and where those stood. What
-    /// was executed is a trade, and is told as one.
+    /// Tells the orders at a level which public orders have left it by the last depth message, and where those stood.
+    /// What was executed is a trade, and is told as one.
     fn tell_cancels(&mut self, index: usize) {
         let listing = &mut self.listings[index];
         let tape = Arc::clone(listing.view.tape());

@@ -1,8 +1,8 @@
 //! First in, first out on a tape by order, against an exchange that really has our order in its book.
 //!
-//! The same requests of the public go to two matching books: one without us, which is recorded as a tape, and one in which
-//! our order rests. What the venue says of our order over the tape must be what happened to it in the second book, until it
-//! has traded: from then on the two markets differ by what we took, which a recording can not know.
+//! The same requests of the public go to two matching books: one without us, which is recorded as a tape, and one in
+//! which our order rests. What the venue says of our order over the tape must be what happened to it in the second
+//! book, until it has traded: from then on the two markets differ by what we took, which a recording can not know.
 #![allow(clippy::unwrap_used)] // a test may stop at once
 
 mod flow;
@@ -134,7 +134,7 @@ fn simulated(scene: &Scene, queue: QueueModel, full_book: bool, others: u16) -> 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Our order is first filled when it was, and for as much, whichever book the venue reads and whoever else is there.
+    /// Our order is first filled when it was, and for as much, whichever book is read and whoever else is there.
     #[test]
     fn an_order_is_filled_as_in_a_book_that_has_it(seed in any::<u64>(), lots in 1..12u32) {
         let scene = scene(seed, lots);
@@ -145,7 +145,7 @@ proptest! {
     }
 }
 
-/// The scenes meet what they are for: orders are filled, many later in the day again, and the other laws are wrong in them.
+/// The scenes meet what they are for: orders are filled, many later again, and the other laws are wrong in them.
 #[test]
 fn the_scenes_tell_the_laws_apart() {
     let scenes: Vec<Scene> = (0..150).map(|seed| scene(seed, 6)).collect();
