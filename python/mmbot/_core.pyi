@@ -270,8 +270,9 @@ class Latency:
 class Listing:
     """One instrument of a run: its recorded market and its simulated venue's laws.
 
-    `queue`: risk_averse, power, power2, power3, log, log2, fifo; `queue_n` its exponent. `entry`, `response`: to the
-    venue and back. `feed`: a law for market data instead of the recorded times; `feed_extra_ns` delays those.
+    `queue`: risk_averse, power, power2, power3, log, log2, fifo (on a tape by order); `queue_n` its exponent. `entry`,
+    `response`: to the venue and back. `feed`: a law for market data instead of the recorded times; `feed_extra_ns`
+    delays those.
     `whole_fills`: a match fills the whole order (as most replay simulators do). `consume_liquidity`: what we took stays
     taken. `full_book`: the slow oracle with a second book. `volume_before`: notional before the run that counts for the
     fee tier. `instrument` may change terms and fees of the tape's, not its grid. Raises ValueError.

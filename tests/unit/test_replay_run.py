@@ -250,3 +250,35 @@ def test_progress_rises_and_one_pass_equals_two(tape: Tape) -> None:
     run(alone, decide)
     assert core.state_hash(0) == alone.state_hash(0) != core.state_hash(1)
     assert math.isfinite(core.fills(0)["fee"].sum())
+
+
+def by_order(writer: TapeWriter) -> None:
+    """Two bids of 99 and an ask; the first bid is withdrawn after a while, then the level trades."""
+    writer.order_snapshot(0, 0, [(1, "buy", "99", "6"), (2, "buy", "99", "4"), (3, "sell", "101", "7")])
+    writer.add_order(2 * MS, 2 * MS, 4, "buy", "99", "5")
+    writer.remove_order(4 * MS, 4 * MS, 1)
+    writer.reduce_order(5 * MS, 5 * MS, 2, "1")
+    writer.execute_order(6 * MS, 6 * MS, 2, "3")
+    writer.execute_order(6 * MS, 6 * MS, 4, "2")
+    writer.add_order(10 * MS, 10 * MS, 5, "sell", "102", "1")
+
+
+def replay_with(tape: Tape, queue: str) -> Replay:
+    """A run under that queue law."""
+    listing = Listing(tape, queue=queue, entry=Latency.constant(1_000), response=Latency.constant(10_000))
+    return Replay([listing], [Seat([Desk(position_max=20, order_max=10, collar_bps=500)], every_ns=MS)])
+
+
+@pytest.mark.parametrize(("queue", "filled"), [("fifo", [2]), ("risk_averse", [])])
+def test_first_in_first_out_knows_who_was_withdrawn(tmp_path: Path, queue: str, filled: list[int]) -> None:
+    """We join behind ten: seven leave in front of us, three trade, and the next two are ours, if one knows."""
+    tape = write(tmp_path / "orders.tape", by_order)
+    core = replay_with(tape, queue)
+    run(core, lambda view: quotes(99, None, 3))
+    assert list(core.fills(0)["qty_lots"]) == filled
+
+
+def test_first_in_first_out_is_refused_on_a_tape_by_level(tape: Tape) -> None:
+    """It would act as risk_averse there, which nobody asked for; the message names the tape and the way out."""
+    with pytest.raises(ValueError, match="fifo needs a tape by order, but that of test XYZ tells levels only"):
+        replay_with(tape, "fifo")

@@ -18,7 +18,7 @@
 //! Power3(n)   1 − (f / (b + f))ⁿ               pessimistic for n > 1: at the middle most cancels are behind us
 //! Log         ln(1+b) / (ln(1+b) + ln(1+f))    depends on the size of a lot; may overshoot the front by a fraction
 //! Log2        ln(1+b) / ln(1+b+f)              depends on the size of a lot
-//! Fifo        told, order by order             as good as the feed: untold cancels count as behind us
+//! Fifo        told, order by order             exact on a tape by order; untold cancels count as behind us
 //! ```
 //!
 //! The laws are those of hftbacktest (`queue.rs`, risk-averse, probability-power and -log queue models). One

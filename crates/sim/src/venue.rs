@@ -16,7 +16,8 @@
 //! Known limitations: the recorded market does not react to us (no impact beyond the displayed liquidity we take, which
 //! stays taken, as far as the level still displays it); hidden and iceberg size is invisible; a venue's own order
 //! matching inside one timestamp is not visible either, so equal times follow the order of receipt; self-trades are
-//! not detected.
+//! not detected. On a tape by order [`QueueModel::Fifo`] knows exactly what stands in front of an order, until that
+//! order has traded: see `docs/tape-format.md`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -506,8 +507,8 @@ impl Venue {
         Ok(())
     }
 
-    /// Tells the orders at a level which public orders have left it by the last depth message, and where those stood. What
-    /// was executed is a trade, and is told as one.
+    /// Tells the orders at a level which public orders have left it by the last depth message, and where those stood.
+    /// What was executed is a trade, and is told as one.
     fn tell_cancels(&mut self, index: usize) {
         let listing = &mut self.listings[index];
         let tape = Arc::clone(listing.view.tape());

@@ -8,8 +8,8 @@
 //!  +0  meta bytes u32        +4  number of block checksums u32
 //!  +8  meta (JSON: instrument, counts), zero padding to 4, CRC32C of each 1 MiB block of each section, padding to 64
 //! ```
-//! In version 1 there are four sections. Version 2 has a fifth, orders, and is written only where that has records: a tape
-//! by level keeps the bytes, and the hash, that it always had.
+//! In version 1 there are four sections. Version 2 has a fifth, orders, and is written only where that has records: a
+//! tape by level keeps the bytes, and the hash, that it always had.
 
 use std::fmt;
 use std::ops::Range;

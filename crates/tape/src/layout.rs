@@ -11,9 +11,9 @@
 //! it); trades likewise. Their interleaving differs between the clocks and is stored as ranks, so replay compares no
 //! times of equal value.
 //!
-//! On a tape by order each order message belongs to the depth message that tells what it did to its level: a delta of that
-//! one level, or the snapshot that names the order as already resting. Who reads only depth and trades reads a tape by
-//! order like any other.
+//! On a tape by order each order message belongs to the depth message that tells what it did to its level: a delta of
+//! that one level, or the snapshot that names the order as already resting. Who reads only depth and trades reads a
+//! tape by order like any other.
 
 use bytemuck::{Pod, Zeroable};
 use mmbot_types::{Level, Side, Touch};

@@ -278,7 +278,7 @@ impl Tape {
         order.broken()
     }
 
-    /// Whether an order's depth message tells of its level: a snapshot does, a delta if it names that level and no other.
+    /// Whether an order's depth message tells of its level: a snapshot does, a delta if it names that level alone.
     fn is_told(&self, order: &OrderMessage) -> bool {
         let message = &self.depth()[order.depth as usize];
         let (bids, asks) = self.levels_of(message);

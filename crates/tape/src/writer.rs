@@ -57,8 +57,8 @@ impl TapeBuilder {
     /// first on a tape by order, and again after a gap.
     ///
     /// # Errors
-    /// [`TapeError::Unfit`] for a negative time, a price or quantity that is not positive, a name given twice, or a tape
-    /// that began by level.
+    /// [`TapeError::Unfit`] for a negative time, a price or quantity that is not positive, a name given twice, or a
+    /// tape that began by level.
     pub fn order_snapshot(&mut self, ts_recv: i64, ts_venue: i64, orders: &[PublicOrder]) -> Result<(), TapeError> {
         let (message, orders) = self.framer.order_snapshot(ts_recv, ts_venue, orders)?;
         self.push_depth(message);

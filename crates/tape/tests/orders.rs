@@ -172,7 +172,7 @@ fn flow(rolls: &[(u8, u8, u8)]) -> (Vec<OrderChange>, Vec<PublicOrder>) {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What stands in front of who joins now is what the twin's line holds, told apart from what comes later by `since`.
+    /// What stands in front of who joins now is what the twin's line holds: `since` tells it from what comes later.
     #[test]
     fn who_came_first_is_told_by_the_depth_messages_before(
         rolls in prop::collection::vec((0..4u8, 0..20u8, 0..9u8), 0..60),

@@ -59,7 +59,7 @@ class VenueConfig(Strict):
     """The laws of the simulated venue."""
 
     queue: Literal["risk_averse", "power", "power2", "power3", "log", "log2", "fifo"] = "power"
-    """Where a resting order stands in line."""
+    """Where a resting order stands in line. `fifo` is exact and needs a tape by order; the others guess from levels."""
     queue_n: float | None = None
     """Exponent of the power laws."""
     entry: LatencyConfig = LatencyConfig(constant_ms=10.0)

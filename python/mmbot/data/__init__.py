@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mmbot.data.clock import ClockPolicy as ClockPolicy
     from mmbot.data.import_ import import_binance as import_binance
     from mmbot.data.import_ import import_bybit as import_bybit
+    from mmbot.data.import_orders import import_sse as import_sse
     from mmbot.data.import_report import ImportReport as ImportReport
-    from mmbot.data.import_sse import import_sse as import_sse
     from mmbot.data.tape import depth as depth
     from mmbot.data.tape import funding as funding
     from mmbot.data.tape import levels as levels
@@ -43,7 +43,7 @@ _HOMES = {
     "ImportReport": "mmbot.data.import_report",
     "import_binance": "mmbot.data.import_",
     "import_bybit": "mmbot.data.import_",
-    "import_sse": "mmbot.data.import_sse",
+    "import_sse": "mmbot.data.import_orders",
     **dict.fromkeys(("depth", "funding", "levels", "orders", "touch", "trades"), "mmbot.data.tape"),
 }
 

@@ -38,11 +38,21 @@ def test_bybit_import_makes_one_tape_per_instrument(tmp_path: Path) -> None:
     ]
 
 
+def test_a_shanghai_log_becomes_a_tape_by_order(tmp_path: Path) -> None:
+    """Its orders are shown; without the day, or with two logs, the message says what to give."""
+    log, out = GOLDEN / "sse-600519.log.zst", tmp_path / "s.tapez"
+    words = ["import", log, "--out", out, "--from", "sse-l3", "--symbol", "600519"]
+    assert run(*words, "--day", "2023-02-07")[0] == 0
+    assert "execute" in run("head", out, "--rows", "orders", "-n", 3_000)[1]
+    assert run(*words) == (1, "error: an SSE log does not say its day; give it with --day YYYY-MM-DD\n")
+    assert "is one file, got 2" in run(*words, log, "--day", "2023-02-07")[1]
+
+
 def test_info_head_and_convert_show_and_copy(tmp_path: Path) -> None:
     """A sample is described, its first rows are shown, and its open form is written."""
     path = samples.sample_path("bybit-btcusdt")
     assert "7236" in run("info", path)[1]
-    for rows in ("depth", "levels", "trades", "touch", "funding"):
+    for rows in ("depth", "levels", "trades", "touch", "funding", "orders"):
         assert run("head", path, "--rows", rows, "-n", 2)[0] == 0
     assert run("convert", path, tmp_path / "x.tape")[0] == 0
     assert run("check", tmp_path / "x.tape")[0] == 0

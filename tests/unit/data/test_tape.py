@@ -10,7 +10,7 @@ import pytest
 
 from mmbot import samples
 from mmbot._core import Instrument, Tape, TapeFault, TapeWriter
-from mmbot.data import depth, funding, levels, open_tape, touch, trades
+from mmbot.data import depth, funding, levels, open_tape, orders, touch, trades
 from mmbot.data import tape as frames
 
 
@@ -35,6 +35,18 @@ def test_samples_are_intact_and_small(name: str) -> None:
     tape = samples.sample(name)
     tape.check()
     assert samples.sample_path(name).stat().st_size <= 6 * tape.events
+
+
+@pytest.mark.parametrize("name", samples.SAMPLES)
+def test_a_tape_by_level_keeps_version_one_and_its_bytes(name: str, tmp_path: Path) -> None:
+    """The samples were packed before there were orders; they open as ever, and packing them again changes no byte."""
+    tape = samples.sample(name)
+    tape.save(tmp_path / "again.tapez")
+    tape.save(tmp_path / "open.tape")
+    packed = samples.sample_path(name).read_bytes()
+    assert (tmp_path / "again.tapez").read_bytes() == packed
+    assert (packed[8], (tmp_path / "open.tape").read_bytes()[8], tape.info()["orders"]) == (1, 1, 0)
+    assert list(orders(tape)) == []
 
 
 def test_levels_rebuild_the_touch_of_every_message(btc: Tape) -> None:

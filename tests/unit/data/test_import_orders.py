@@ -1,5 +1,6 @@
 """A Shanghai day, order by order, becomes a tape whose orders make the book that the exchange published."""
 
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -143,3 +144,18 @@ def test_a_log_without_the_instrument_is_refused(capture: Callable[[Iterable[byt
     source = capture([order(1, 9_150_000, 1).replace(b"600519", b"600000")])
     with pytest.raises(CaptureError, match=r"no orders of 600519; found \{'other instrument': 1\}"):
         imported(source, tmp_path / "x.tape")
+
+
+def test_a_log_may_come_in_an_archive_alone(tmp_path: Path) -> None:
+    """The exchange's logs are shared as .zip: with one file it is that file, with two nobody knows which."""
+    plain = imported(GOLDEN, tmp_path / "plain.tape")
+    with zipfile.ZipFile(tmp_path / "log.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("day.log", zstandard.decompress(GOLDEN.read_bytes()))
+    assert imported(tmp_path / "log.zip", tmp_path / "zipped.tape").tape_hash == plain.tape_hash
+    with zipfile.ZipFile(tmp_path / "log.zip", "a") as archive:
+        archive.writestr("other.log", b"")
+    with pytest.raises(CaptureError, match="an archive of 2 files; give one with the recording alone"):
+        imported(tmp_path / "log.zip", tmp_path / "zipped.tape")
+    (tmp_path / "log.zip").write_bytes((tmp_path / "log.zip").read_bytes()[:5_000])
+    with pytest.raises(CaptureError, match="the archive is damaged"):
+        imported(tmp_path / "log.zip", tmp_path / "zipped.tape")
