@@ -143,6 +143,9 @@ def test_the_callers_mistakes_are_named() -> None:
         BUDGET.create(state, 6, 2, "bid")
     with pytest.raises(ValueError, match="now_ns is 4, before the last request at 5"):
         BUDGET.cancel(state, 4, 1)
+    state, _ = BUDGET.cancel(state, 9, 2)
+    with pytest.raises(ValueError, match="now_ns is 8, before the last request at 9"):
+        BUDGET.create(state, 8, 3, "buy")
 
 
 @pytest.mark.parametrize(

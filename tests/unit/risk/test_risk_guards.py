@@ -71,12 +71,20 @@ def test_a_shown_zero_is_no_known_volatility() -> None:
 
 
 def test_only_the_latest_returns_count() -> None:
-    """A jump leaves the volatility when the window has passed it, and of each symbol a hundred prices are kept."""
-    guards = RiskGuards(RiskGuardsConfig(volatility_window=3))
-    for price in [100.0, 150.0, *[150.0] * 300]:
-        guards.update_volatility("X", price)
-    assert guards.vol_ema_bps["X"] == pytest.approx(0.0, abs=1e-9)
-    assert len(guards._prices["X"]._samples) == 100
+    """With a window of three returns, four prices make each volatility, and the average is over those."""
+    guards, expected = RiskGuards(RiskGuardsConfig(volatility_window=3)), None
+    for seen, price in enumerate(PRICES * 2, 1):
+        shown = guards.update_volatility("X", price)
+        if seen >= 3:
+            now = by_hand((PRICES * 2)[max(0, seen - 4) : seen])
+            expected = now if expected is None else expected + 0.1 * (now - expected)
+            assert shown == pytest.approx(expected)
+
+
+def test_memory_does_not_grow() -> None:
+    """Of each symbol a hundred prices are kept."""
+    guards = fed([100.0 + i % 3 for i in range(300)])
+    assert [time_ns for time_ns, _ in guards._prices["X"]._samples] == [i * MINUTE for i in range(200, 300)]
 
 
 @pytest.mark.parametrize("every_ns", [SECOND // 10, SECOND, MINUTE, 5 * MINUTE])
