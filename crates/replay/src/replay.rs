@@ -290,8 +290,8 @@ impl Replay {
         if wanted { heard_at } else { None }
     }
 
-    /// What has been heard by `until`, in order. An order's place in line is counted from the very moment its resting is
-    /// heard of, wherever the stops are.
+    /// What has been heard by `until`, in order. An order's place in line is counted from the very moment its resting
+    /// is heard of, wherever the stops are.
     fn hear(&mut self, until: Nanos) -> Result<bool, ReplayError> {
         let mut traded = false;
         while let Some(rested) = self.venue.next_rested(until) {

@@ -137,8 +137,8 @@ struct Account {
     joined: Vec<(OrderId, u32)>,
 }
 
-/// The line between an account and one listing: messages of one direction do not overtake each other, and those of another
-/// listing know nothing of them.
+/// The line between an account and one listing: messages of one direction do not overtake each other, and those of
+/// another listing know nothing of them.
 #[derive(Clone, Copy, Debug)]
 struct Line {
     sent: u64,
