@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -33,7 +34,9 @@ MEASURED = ("cpu_s", "cpu_s_min", "wall_s", "wall_s_min", "rss_mb", "mapped_mb",
 
 
 def merged(rows: list[Row]) -> Row:
-    """Medians over the rounds of one case. Raises CaseFailed if the rounds did not end alike."""
+    """Medians over the rounds of one case. Raises CaseFailed if there are none, or if they did not end alike."""
+    if not rows:
+        raise CaseFailed("not measured")
     outcomes = {
         json.dumps({k: v for k, v in row.items() if k not in (*MEASURED, "load")}, sort_keys=True) for row in rows
     }
@@ -99,7 +102,9 @@ def derived(rows: list[Row]) -> dict[str, float]:
     """What follows from cases taken together, where all that it takes were run; the units are in the names."""
     figures: dict[str, float] = {}
     for tape in (LONG, SMALL):
-        of = {(row["engine"], row["case"]): row for row in rows if row["tape"] == tape and row.get("state") == "warm"}
+        of = {
+            (row["engine"], row["case"]): row for row in rows if row.get("tape") == tape and row.get("state") == "warm"
+        }
         mmbot = {case: row for (engine, case), row in of.items() if engine == "mmbot"}
         found = {
             **_times_faster(mmbot, of.get((BASELINE[0], BASELINE[1])), of.get(("hftbacktest", "feed roi"))),
@@ -215,11 +220,15 @@ def chosen_cases(only: str | None, *, quick: bool, console: Console) -> tuple[li
 
 
 def measured(cases: list[Case], rounds: int, console: Console) -> tuple[list[Row], list[Row]]:
-    """All cases, round by round: one row per case, and every single observation. A case that fails once is left out."""
+    """All cases, round by round: one row per case, and every single observation.
+
+    A case that fails once is left out of the next rounds. An interrupt (Ctrl-C) ends the rounds, and what was measured
+    until then counts.
+    """
     observed: list[list[Row]] = [[] for _ in cases]
     failed: dict[int, str] = {}
-    for number in range(rounds):
-        for place, case in enumerate(cases):
+    try:
+        for number, (place, case) in product(range(rounds), enumerate(cases)):
             if place in failed:
                 continue
             with console.status(f"round {number + 1} of {rounds}: {case}"):
@@ -227,15 +236,15 @@ def measured(cases: list[Case], rounds: int, console: Console) -> tuple[list[Row
                     observed[place].append(case.run() | {"load": os.getloadavg()[0]})
                 except CaseFailed as failure:
                     failed[place] = str(failure)
+    except KeyboardInterrupt:
+        console.print(f"interrupted in round {number + 1} of {rounds}: the figures are of what was measured until then")
     rows = []
-    for place, case in enumerate(cases):
-        if place not in failed:
-            try:
-                rows.append(merged(observed[place]))
-            except CaseFailed as failure:
-                failed[place] = str(failure)
-        if place in failed:
-            rows.append({"engine": str(case), "tape": case.tape, "failed": failed[place]})
+    for place, (case, of_case) in enumerate(zip(cases, observed, strict=True)):
+        try:
+            rows.append(merged(of_case) if place not in failed else {"failed": failed[place]})
+        except CaseFailed as failure:
+            rows.append({"failed": str(failure)})
+        rows[-1] = {"engine": str(case), "tape": case.tape} | rows[-1]
     return rows, [row for of_case in observed for row in of_case]
 
 

@@ -54,6 +54,22 @@ def test_a_process_without_a_result_is_named(program: str, complaint: str):
         last_line([sys.executable, "-c", program])
 
 
+def test_an_interrupt_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C ends the rounds: the case that had one is reported, the one that had none is said to be unmeasured."""
+    cases = [case(tmp_path, monkeypatch, "bench_first", ""), case(tmp_path, monkeypatch, "bench_second", "")]
+
+    def run(self: Case) -> dict[str, object]:
+        if self.module == "bench_second":
+            raise KeyboardInterrupt
+        return {"engine": "first", "cpu_s": 1.0}
+
+    monkeypatch.setattr(Case, "run", run)
+    rows, raw = compare.measured(cases, 3, Console(quiet=True))
+    assert rows[0]["cpu_s"] == 1.0
+    assert rows[1]["failed"] == "not measured"
+    assert len(raw) == 1
+
+
 def test_rounds_are_summed_up_by_their_median():
     """Medians for what is measured, the smallest of the smallest, and the outcome that all rounds share."""
     rounds = [{"fills": 7, "cpu_s": s, "cpu_s_min": s, "rss_mb": 50} for s in (1.0, 9.0, 2.0)]
@@ -79,6 +95,8 @@ def test_ratios_are_taken_on_one_tape():
         own | {"case": "native risk", "cpu_s": 0.02},
         own | {"case": "mm risk", "cpu_s": 0.05},
         own | {"case": "sweep risk", "cpu_s": 1.6},
+        {"engine": "nautilus", "skipped": "no interpreter"},
+        {"engine": "mmbot_run x12", "tape": "x12", "failed": "no memory"},
     ]
     figures = compare.derived(rows)
     assert figures["x12: replay with the strategy in Python, times hftbacktest"] == pytest.approx(10)
