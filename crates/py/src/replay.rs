@@ -287,27 +287,47 @@ impl PyIntent {
     }
 }
 
-type Pair = (Option<i64>, Option<i64>, i64, u16);
+/// What `quotes` was called with, and what it made of it.
+struct Said {
+    bid: Py<PyAny>,
+    ask: Py<PyAny>,
+    lots: Py<PyAny>,
+    instrument: u16,
+    intent: Py<PyIntent>,
+}
 
 thread_local! {
-    /// The last pair of quotes: a maker says the same thing most of the time, and an intent never changes.
-    static LAST_QUOTES: RefCell<Option<(Pair, Py<PyIntent>)>> = const { RefCell::new(None) };
+    /// The last pair of quotes: a maker says the same thing most of the time, with the very objects that the window
+    /// holds, and an intent never changes.
+    static LAST_QUOTES: RefCell<Option<Said>> = const { RefCell::new(None) };
 }
 
 /// See the stub.
 #[pyfunction]
 #[pyo3(signature = (bid, ask, lots, instrument = 0))]
-fn quotes(py: Python<'_>, bid: Option<i64>, ask: Option<i64>, lots: i64, instrument: u16) -> PyResult<Py<PyIntent>> {
-    let pair = (bid, ask, lots, instrument);
-    let again = LAST_QUOTES
-        .with_borrow(|last| last.as_ref().filter(|(said, _)| *said == pair).map(|(_, intent)| intent.clone_ref(py)));
-    if let Some(intent) = again {
+fn quotes<'py>(
+    bid: &Bound<'py, PyAny>,
+    ask: &Bound<'py, PyAny>,
+    lots: &Bound<'py, PyAny>,
+    instrument: u16,
+) -> PyResult<Py<PyIntent>> {
+    let py = bid.py();
+    let same = |said: &Said| {
+        (said.bid.is(bid) && said.ask.is(ask) && said.lots.is(lots) && said.instrument == instrument)
+            .then(|| said.intent.clone_ref(py))
+    };
+    if let Some(intent) = LAST_QUOTES.with_borrow(|last| last.as_ref().and_then(same)) {
         return Ok(intent);
     }
-    let intent = Py::new(py, two_sided(pair)?)?;
-    LAST_QUOTES.set(Some((pair, intent.clone_ref(py))));
+    let made = two_sided((bid.extract()?, ask.extract()?, lots.extract()?, instrument))?;
+    let intent = Py::new(py, made)?;
+    let owned = |object: &Bound<'py, PyAny>| object.clone().unbind();
+    let (bid, ask, lots) = (owned(bid), owned(ask), owned(lots));
+    LAST_QUOTES.set(Some(Said { bid, ask, lots, instrument, intent: intent.clone_ref(py) }));
     Ok(intent)
 }
+
+type Pair = (Option<i64>, Option<i64>, i64, u16);
 
 fn two_sided((bid, ask, lots, instrument): Pair) -> PyResult<PyIntent> {
     let mut inner = Intent::default();
