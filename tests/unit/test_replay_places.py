@@ -1,5 +1,7 @@
 """What a strategy is told of its place in line, and what must not depend on who else is in the run."""
 
+import gc
+
 import polars as pl
 import pytest
 
@@ -115,3 +117,15 @@ def test_only_sent_cancels_are_counted():
     chased = mmbot.backtest(BacktestConfig.model_validate({"instruments": [slow]}), strategy=maker())
     late = chased.orders.filter(pl.col("state") == "filled", pl.col("cancels_sent") > 0)
     assert late.height > 0
+
+
+def test_a_finished_run_lets_its_tape_go():
+    """Nothing of a run but its result outlives it, so many runs in one process need the memory of one."""
+    gc.collect()
+    gc.disable()
+    try:
+        mmbot.backtest(config(), strategy=maker())
+        left = [it for it in gc.get_objects() if isinstance(it, View)]
+    finally:
+        gc.enable()
+    assert not left

@@ -210,6 +210,7 @@ def _played(
     # Frames are made when there is something to frame: polars costs more time to load than a short replay takes.
     from mmbot.research.outcome import outcome  # noqa: PLC0415
 
+    views.clear()  # windows know each other through this list; a finished run must not wait for the cycle collector
     return [outcome(config, replay, seat, strategy, traded) for seat, strategy in enumerate(strategies)]
 
 
