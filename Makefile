@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 BIN := .venv/bin
 RUN_ARGS ?= backtest configs/backtest.toml
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 60
 NEWEST ?= python3.13
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock rustfmt.toml clippy.toml
 
@@ -30,7 +31,7 @@ export RUSTUP_HOME := $(patsubst %/toolchains,%,$(TOOLCHAINS))
 endif
 endif
 
-.PHONY: help setup run test test-newest flaky check house coverage bench docs reference update-golden lock clean
+.PHONY: help setup run test test-newest flaky fuzz check house coverage bench docs reference update-golden lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -53,6 +54,14 @@ test-newest: .venv/.native ## the wheel built once, tested on another interprete
 
 flaky: .venv/.native ## ten runs in ten random orders
 	@for i in $$(seq 10); do $(BIN)/pytest -q $(PYTEST_ARGS) | tail -n 1; done
+
+fuzz: .venv/.native ## every decoder against changed bytes, round after round for FUZZ_SECONDS=60 (and the last round)
+	cargo test --quiet --locked --package mmbot-tape --tests --no-run
+	@end=$$((SECONDS + $(FUZZ_SECONDS))); for ((round = 1; round == 1 || SECONDS < end; round++)); do \
+	  echo "fuzz: round $$round"; \
+	  PROPTEST_CASES=2000 cargo test --quiet --locked --package mmbot-tape --tests fuzz_; \
+	  $(BIN)/pytest -q -m fuzz --hypothesis-profile=fuzz; \
+	done
 
 check: .venv/.native ## format, lint, types, stub against binary, layers, house rules
 	cargo fmt --all --check

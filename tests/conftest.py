@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("fuzz", max_examples=1_000, deadline=None)
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -203,7 +203,7 @@ proptest! {
 
     /// A changed byte is found, or it is in the head of the archive and changes nothing.
     #[test]
-    fn a_changed_byte_is_found(at: usize, bits in 1..=255u8, packed: bool) {
+    fn fuzz_order_records_show_a_changed_byte(at: usize, bits in 1..=255u8, packed: bool) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(if packed { "a.tapez" } else { "a.tape" });
         let tape = built(&a_short_day());
