@@ -330,14 +330,18 @@ def _decoded(sources: Sequence[Path], decode: Callable[[Line], Decoded]) -> Iter
 
 
 def _clock(decoded: Iterable[Decoded], policy: ClockPolicy) -> tuple[ClockShift, set[Market]]:
-    """First pass: the clock, and the markets that have a book or trades."""
+    """First pass: the clock, and the markets that have a book or trades.
+
+    A snapshot fetched apart from the stream proves no market: it does not say what it is of.
+    """
     envelope, markets = ClockEnvelope(), set[Market]()
     for heard in decoded:
         if isinstance(heard, Heard):
             for record in heard.records:
                 if isinstance(record, BookUpdate | PublicTrade) and record.ts_venue is not None:
                     envelope.add(heard.ts_recv, record.ts_venue)
-                    markets.add((heard.category, record.symbol))
+                    if isinstance(record, PublicTrade) or record.kind == "delta" or record.in_stream:
+                        markets.add((heard.category, record.symbol))
     return envelope.shift(policy), markets
 
 
@@ -386,7 +390,8 @@ def import_binance(
     refused, `<out>.quarantine.jsonl`. Deterministic: the same input gives the same bytes.
 
     Raises:
-        CaptureError: A source is missing or empty, or holds nothing of the instrument.
+        CaptureError: A source is missing or empty, or holds nothing of the instrument, or no snapshot of it on the
+            instrument's grid; there is no tape then.
         OSError: The tape can not be written.
     """
 
@@ -399,7 +404,22 @@ def import_binance(
         found = ", ".join(sorted(symbol for _, symbol in markets)) or "nothing"
         raise CaptureError(f"{sources[0]}: no book or trades of {instrument.symbol}; found {found}")
     with _Quarantine(Path(f"{out}.quarantine.jsonl")) as quarantine:
-        return _write(decoded(), {market: _Import(out, instrument, shift, quarantine)}, quarantine)[market]
+        report = _write(decoded(), {market: _Import(out, instrument, shift, quarantine)}, quarantine)[market]
+    _check_book(report, out, instrument, quarantine)
+    return report
+
+
+def _check_book(report: ImportReport, out: Path, instrument: Instrument, quarantine: _Quarantine) -> None:
+    """Refuses an import that heard of a book and has none: no snapshot was accepted. Takes its tape away."""
+    if report.snapshots or not report.lines.keys() & {"snapshot", "delta"}:
+        return
+    out.unlink()
+    refused = sum(report.quarantined.values())
+    why = f"; {refused} records were refused, see {quarantine.path}" if refused else "; record one with the updates"
+    raise CaptureError(
+        f"{out}: no snapshot of {instrument.symbol} was accepted on the grid of tick {instrument.tick} and lot "
+        f"{instrument.lot}, so there is no book{why}"
+    )
 
 
 def import_bybit(

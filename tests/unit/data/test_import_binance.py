@@ -11,7 +11,17 @@ import zstandard
 from binance_lines import T0, delta, line, snapshot, trade
 
 from mmbot._core import Instrument
-from mmbot.data import CaptureError, ClockPolicy, ImportReport, depth, import_binance, levels, open_tape, trades
+from mmbot.data import (
+    CaptureError,
+    ClockPolicy,
+    ImportReport,
+    depth,
+    import_binance,
+    instruments,
+    levels,
+    open_tape,
+    trades,
+)
 
 Capture = Callable[[Iterable[bytes]], Path]
 GOLDEN = Path(__file__).parents[2] / "golden" / "captures" / "binance-usdm-btcusdt.gz"
@@ -144,6 +154,25 @@ def test_a_slow_clock_is_shifted_and_a_distant_recorder_is_not(capture: Capture,
     late = imported(capture([snapshot(0, 10, *BOOK), trade(10, "100.0", latency_ms=120)]), btc)
     assert late.clock is not None
     assert late.clock.shift_ns == 0
+
+
+def test_a_snapshot_proves_no_market(capture: Capture, tmp_path: Path) -> None:
+    """A recording of another symbol is refused by name, although its snapshots do not say what they are of."""
+    path = capture([snapshot(0, 10, *BOOK), delta(10, 10, 11, [], []), trade(20, "100.0")])
+    eth = instruments.binance("usdm", "ETHUSDT", instruments.fee_profile("free"))
+    with pytest.raises(CaptureError, match="no book or trades of ETHUSDT; found BTCUSDT"):
+        imported(path, eth)
+    assert not path.with_suffix(".tape").exists()
+
+
+def test_a_grid_that_fits_no_snapshot_is_refused(capture: Capture) -> None:
+    """Every snapshot off the grid leaves no tape but the quarantine, whose place is in the message."""
+    path = capture([snapshot(0, 10, *BOOK), delta(10, 10, 11, [("99.9", "1")], [])])
+    coarse = instruments.binance("usdm", "BTCUSDT", instruments.fee_profile("free"), tick="3", lot="1")
+    with pytest.raises(CaptureError, match=r"no snapshot of BTCUSDT .* tick 3 .*quarantine\.jsonl"):
+        imported(path, coarse)
+    assert [one["reason"] for one in quarantined(path)] == ["unusable number"]
+    assert not path.with_suffix(".tape").exists()
 
 
 def test_every_line_is_accounted_for(btc: Instrument, tmp_path: Path) -> None:
