@@ -155,16 +155,16 @@ def attribution(
 
     fills: one row per fill, as mappings or as a Polars or pandas frame, with
         `side` (+1 bought, -1 sold), `qty` (positive), `price`, `mid` (at the fill), `fee` (currency paid, negative is a
-        rebate), `maker` (we rested), and optionally `mid_after` (mid at the markout horizon; missing, None or NaN where
-        the horizon lies beyond the end: `mid_end` stands in).
+        rebate), `maker` (we rested), and `mid_after` (mid at the markout horizon; missing, None or NaN where the
+        horizon lies beyond the end: `mid_end` stands in). At least one row must have the field `mid_after`, be it None.
     mid_start, mid_end: mid at the start and at the end of the span.
     initial_position: signed quantity held at the start.
     funding: amounts received (negative: paid), in currency.
     contract: "linear" (also spot), or "inverse": `qty` is then in the quote currency (contracts times contract value),
         prices in quote per coin, and fees, funding and all results in the coin.
 
-    Raises ValueError naming the row and the field for a missing or non-finite number, a side other than +1 or -1, a
-    quantity that is not positive, or, for an inverse contract, a price that is not positive.
+    Raises ValueError naming the row and the field for a missing or non-finite number, no `mid_after` in any row, a side
+    other than +1 or -1, a quantity that is not positive, or, for an inverse contract, a price that is not positive.
     """
     if contract not in ("linear", "inverse"):
         raise ValueError(f'contract must be "linear" or "inverse", got {contract!r}')
@@ -254,6 +254,12 @@ def _column(rows: list[Mapping[str, Any]], field: str) -> Array:
 
 def _markouts(rows: list[Mapping[str, Any]], mid_end: float) -> Array:
     """Mids at the horizon; where there is none, the span ended before it."""
+    if rows and not any("mid_after" in row for row in rows):
+        found = ", ".join(sorted({str(name) for row in rows for name in row}))
+        raise ValueError(
+            f"fills: no row has mid_after, the mid at the markout horizon; found {found}; "
+            "give the column, with None where the horizon lies beyond the end"
+        )
     seen = [row.get("mid_after") for row in rows]
     known = [
         mid_end if mid is None or (isinstance(mid, (float, np.floating)) and math.isnan(mid)) else mid for mid in seen

@@ -95,10 +95,14 @@ class Volatility:
 
     per_sample: sample standard deviation (ddof 1) of one return, whatever time it spanned.
     per_sqrt_second: the same, divided by the square root of the mean time between samples in seconds.
+    returns: how many it is measured from. Below two nothing was measured, and the zeros above mean "unknown".
+    skipped: how many prices were no prices, zero or negative, and were left out.
     """
 
     per_sample: float
     per_sqrt_second: float
+    returns: int
+    skipped: int
 
     @property
     def bps_per_sample(self) -> float:
@@ -121,8 +125,9 @@ class Volatility:
 def realised_volatility(prices: ArrayLike, times_ns: ArrayLike) -> Volatility:
     """Volatility of log returns between successive prices, scaled by the time that really passed.
 
-    prices: mids, in any unit; prices that are not positive are skipped together with their times. times_ns: when each
-    was seen, in nanoseconds, not decreasing. Fewer than two returns make a volatility of zero.
+    prices: mids, in any unit; zero or negative ones are skipped together with their times and counted in `skipped`, so
+    a caller that expects none must look there. times_ns: when each was seen, in nanoseconds, not decreasing. Fewer than
+    two returns make a volatility of zero, which then is no measurement: `returns` tells it from a price that stood.
 
     Raises ValueError for NaN or infinite prices, for times that decrease or do not pass at all, and for unequal
     lengths.
@@ -131,18 +136,24 @@ def realised_volatility(prices: ArrayLike, times_ns: ArrayLike) -> Volatility:
     times = _nanos(times_ns)
     if times.shape != seen.shape:
         raise ValueError(f"prices and times_ns must be equally long, got {len(seen)} and shape {times.shape}")
+    skipped = int(np.count_nonzero(seen <= 0.0))
     seen, times = seen[seen > 0.0], times[seen > 0.0]
     if (np.diff(times) < 0).any():
         i = int(np.argmax(np.diff(times) < 0))
         raise ValueError(f"times_ns must not decrease, got {times[i]} then {times[i + 1]}")
     returns = np.diff(np.log(seen))
     if len(returns) < 2:
-        return Volatility(per_sample=0.0, per_sqrt_second=0.0)
+        return Volatility(per_sample=0.0, per_sqrt_second=0.0, returns=len(returns), skipped=skipped)
     elapsed = float(times[-1] - times[0]) / NANOS_PER_SECOND
     if elapsed <= 0.0:
         raise ValueError("times_ns must span some time: all prices were seen at once")
     per_sample = float(np.std(returns, ddof=1))
-    return Volatility(per_sample=per_sample, per_sqrt_second=per_sample / math.sqrt(elapsed / len(returns)))
+    return Volatility(
+        per_sample=per_sample,
+        per_sqrt_second=per_sample / math.sqrt(elapsed / len(returns)),
+        returns=len(returns),
+        skipped=skipped,
+    )
 
 
 def tsrv(log_prices: ArrayLike, subsamples: int, *, adjusted: bool = False) -> float:

@@ -149,8 +149,19 @@ def test_adverse_selection_and_inventory_do_not_depend_on_the_horizon(
 def test_a_horizon_beyond_the_end_is_marked_at_the_end(missing: dict) -> None:
     """Missing, None and NaN markouts are all the final mid: all of the move is adverse selection, none inventory."""
     row = {name: value for name, value in fill(1, 2.0, 99.0, 100.0, None).items() if name != "mid_after"} | missing
-    result = attribution([row], mid_start=100, mid_end=97)
+    known = fill(1, 1.0, 97.0, 97.0, 97.0)
+    result = attribution([row, known], mid_start=100, mid_end=97)
     assert (result.adverse_selection, result.inventory) == (-6.0, 0.0)
+
+
+@pytest.mark.parametrize("name", ["mid_aftr", "note"])
+def test_a_missing_or_misspelt_markout_column_is_refused(name: str) -> None:
+    """Without `mid_after` in any row all movement would count as adverse selection, so the columns found are named."""
+    rows = [{**fill(1, 2.0, 99.0, 100.0, None), name: 98.0} for _ in range(2)]
+    for row in rows:
+        del row["mid_after"]
+    with pytest.raises(ValueError, match=f"no row has mid_after.* {name}"):
+        attribution(rows, mid_start=100, mid_end=97)
 
 
 def test_a_held_position_earns_the_move_of_the_mid() -> None:

@@ -1,5 +1,6 @@
 """Market measures against published sequences, hand calculation and independent formulas."""
 
+import dataclasses
 import math
 from fractions import Fraction
 from itertools import pairwise
@@ -56,14 +57,17 @@ def test_minute_returns_of_sixty_percent_come_out_near_sixty_percent() -> None:
 def test_prices_that_are_not_positive_are_skipped() -> None:
     """A zero or negative price is left out with its time, and the return spans the hole."""
     with_holes = signals.realised_volatility([0, 100, -5, 101, 100.5], [0, 1, 2, 3, 9])
-    assert with_holes == signals.realised_volatility([100, 101, 100.5], [1, 3, 9])
+    whole = signals.realised_volatility([100, 101, 100.5], [1, 3, 9])
+    assert with_holes == dataclasses.replace(whole, skipped=2)
+    assert (whole.returns, whole.skipped) == (2, 0)
 
 
 @pytest.mark.parametrize("prices", [[], [100.0], [100.0, 101.0], [0.0, -1.0, 100.0, 101.0]])
 def test_fewer_than_two_returns_make_no_volatility(prices: list[float]) -> None:
-    """Without two returns the volatility is zero."""
+    """Without two returns the volatility is zero, and the count of returns says that it is no measurement."""
     volatility = signals.realised_volatility(prices, range(len(prices)))
     assert (volatility.per_sample, volatility.bps_per_sqrt_second, volatility.annualised()) == (0.0, 0.0, 0.0)
+    assert volatility.returns < 2
 
 
 @pytest.mark.parametrize(
