@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -49,7 +50,7 @@ def _report(config: Path, out: Path | None, *, json: bool, show_progress: bool) 
         folder = out or Path("reports") / result.run.run_id
         paths = result.write(folder)
     except StrategyError as error:
-        _show_strategy_error(error)
+        show_strategy_error(error)
         raise typer.Exit(1) from error
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
@@ -83,6 +84,22 @@ def _run(config: Path, *, show_progress: bool) -> Result:
         return result
 
 
+def called() -> str:
+    """How this program was called, so that a line it prints can be typed: `.venv/bin/mmbot`, `python -m mmbot`."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return f"{_from_here(Path(sys.executable))} -m mmbot"
+    found = shutil.which(program.name)
+    return program.name if found is not None and Path(found).samefile(program) else _from_here(program)
+
+
+def _from_here(program: Path) -> str:
+    """A path as it is typed here: relative where it lies below this folder."""
+    here = Path.cwd()
+    absolute = program.absolute()
+    return shlex.quote(str(absolute.relative_to(here) if absolute.is_relative_to(here) else program))
+
+
 def _show(result: Result, report: Path, config: Path) -> None:
     from rich.console import Console
 
@@ -94,13 +111,13 @@ def _show(result: Result, report: Path, config: Path) -> None:
         f"\n[bold]report[/bold]   {report}",
         f"frames   {report.parent}/{{fills,orders,equity}}.parquet, summary.json",
         f"\n[dim]try next[/dim] edit {config} and run again:",
-        f"         mmbot backtest {shlex.quote(str(config))}",
+        f"         {called()} backtest {shlex.quote(str(config))}",
         "         your own strategy: docs/first-strategy.md",
     ):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def _show_strategy_error(error: StrategyError) -> None:
+def show_strategy_error(error: StrategyError) -> None:
     """The strategy's own traceback, without our frames, and one line that says when it happened."""
     cause = error.__cause__
     frames = cause.__traceback__.tb_next if cause is not None and cause.__traceback__ is not None else None

@@ -31,10 +31,13 @@ def explain(error: ValidationError, source: str) -> ConfigError:
     return ConfigError("\n".join(lines))
 
 
-def check(model: type[Model], values: object, source: str) -> Model:
-    """Build a model from plain values. Raises ConfigError naming `source` and the key."""
+def check(model: type[Model], values: object, source: str, *, folder: Path | None = None) -> Model:
+    """Build a model from plain values; files it names lie relative to `folder`, where one is given.
+
+    Raises ConfigError naming `source` and the key.
+    """
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         raise explain(error, source) from None
 
@@ -49,4 +52,4 @@ def load(path: str | Path, model: type[Model]) -> Model:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is no TOML: {error}") from None
-    return check(model, values, str(path))
+    return check(model, values, str(path), folder=Path(path).parent)

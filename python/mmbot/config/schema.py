@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from mmbot.config.strict import Strict
 
@@ -20,7 +22,19 @@ Bps = Annotated[float, Field(gt=-1_000, lt=1_000)]
 """A rate below ten per cent."""
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 """How many; at least one."""
-Decimal = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$")]
+
+
+def _plain_decimal(given: object) -> object:
+    """Answer a number without quotes, or text that is no plain decimal, with what to write. Raises ValueError."""
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        raise ValueError(f'write it in quotes: "{given}"')
+    if isinstance(given, str) and not PLAIN_DECIMAL.fullmatch(given):
+        raise ValueError('must be a plain non-negative decimal, such as "0.2"')
+    return given
+
+
+PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+Decimal = Annotated[str, BeforeValidator(_plain_decimal)]
 """A plain non-negative decimal number as text."""
 
 
@@ -32,7 +46,14 @@ class LatencyConfig(Strict):
     quantiles_ms: list[Milliseconds] | None = None
     """Drawn from the distribution with these equally spaced quantiles, minimum first, in ms."""
     recorded: str | None = None
-    """A CSV file with the columns ts_ns, latency_ns: the row before the time of sending holds."""
+    """A CSV file with the columns ts_ns, latency_ns: the row before the time of sending holds. Its path is relative to
+    the configuration file."""
+
+    @field_validator("recorded")
+    @classmethod
+    def _beside_the_configuration(cls, recorded: str | None, info: ValidationInfo) -> str | None:
+        folder = (info.context or {}).get("folder")
+        return recorded if recorded is None or folder is None else str(Path(folder) / recorded)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> LatencyConfig:
@@ -43,16 +64,21 @@ class LatencyConfig(Strict):
 
 
 class FeesConfig(Strict):
-    """Rates in basis points of the notional; a negative maker rate is a rebate."""
+    """Rates in basis points of the notional; a negative maker rate is a rebate. What is not given is the tape's own."""
 
-    maker_bps: Bps = -0.5
-    """For resting orders."""
-    taker_bps: Bps = 4.0
-    """For orders that take."""
+    maker_bps: Bps | None = None
+    """For resting orders; absent: as the tape says."""
+    taker_bps: Bps | None = None
+    """For orders that take; absent: as the tape says."""
     tiers: list[tuple[Decimal, Bps, Bps]] | None = None
     """Instead: (30-day volume from, maker bps, taker bps), the first from "0"."""
     volume_before: Decimal = "0"
     """Notional traded before the run that counts for the tier."""
+
+    @property
+    def from_tape(self) -> bool:
+        """Nothing is said about the rates, so they are the tape's own."""
+        return self.maker_bps is None and self.taker_bps is None and self.tiers is None
 
 
 class VenueConfig(Strict):
@@ -112,7 +138,7 @@ class InstrumentConfig(Strict):
     limits: LimitsConfig
     """Hard limits."""
     fees: FeesConfig = FeesConfig()
-    """Fees."""
+    """Fees; without them the tape's own."""
     venue: VenueConfig = VenueConfig()
     """Laws of the simulated venue."""
     orders: OrdersConfig = OrdersConfig()
@@ -155,6 +181,15 @@ class BacktestConfig(Strict):
         return instruments
 
     def hash(self) -> str:
-        """One name for this configuration: SHA-256 of its JSON with sorted keys, first 16 hex digits."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """One name for this configuration: SHA-256 of its JSON with sorted keys, first 16 hex digits.
+
+        A recorded latency counts by what its file holds, not by where it is. Raises OSError if it cannot be read.
+        """
+        words = self.model_dump(mode="json")
+        for instrument in words["instruments"]:
+            for law in ("entry", "response", "feed"):
+                latency = instrument["venue"][law]
+                if latency is not None and latency["recorded"] is not None:
+                    latency["recorded"] = hashlib.sha256(Path(latency["recorded"]).read_bytes()).hexdigest()
+        text = json.dumps(words, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

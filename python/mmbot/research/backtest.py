@@ -8,6 +8,7 @@ results = mmbot.backtest_many(config, [MyStrategy(gamma=g) for g in gammas])    
 from __future__ import annotations
 
 import csv
+import traceback
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from mmbot.data.catalog import open_tape
 from mmbot.research.facts import named
 from mmbot.research.traded import Traded
 from mmbot.strategies import find_strategy
-from mmbot.strategy import Strategy, View
+from mmbot.strategy import Strategy, View, Wake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,8 @@ def _rate(bps: float) -> int:
 
 def _instrument(config: InstrumentConfig, recorded: _core.Instrument) -> _core.Instrument:
     fees = config.fees
+    if fees.from_tape:
+        return recorded
     tiers = None
     if fees.tiers is not None:
         tiers = [(volume, _rate(maker), _rate(taker)) for volume, maker, taker in fees.tiers]
@@ -51,8 +54,8 @@ def _instrument(config: InstrumentConfig, recorded: _core.Instrument) -> _core.I
         tick=recorded.tick,
         lot=recorded.lot,
         contract=recorded.contract,
-        maker=_rate(fees.maker_bps),
-        taker=_rate(fees.taker_bps),
+        maker=recorded.maker if fees.maker_bps is None else _rate(fees.maker_bps),
+        taker=recorded.taker if fees.taker_bps is None else _rate(fees.taker_bps),
         tiers=tiers,
     )
 
@@ -126,13 +129,22 @@ def _open(config: InstrumentConfig) -> Traded:
 
 
 class StrategyError(Exception):
-    """A strategy raised, or said something that is no intent. The cause is its own exception."""
+    """A strategy raised, or said something that is no intent. The cause is its own exception.
+
+    The message says which strategy, at what time of the feed and, where it raised itself, in which file and line.
+    """
 
 
 def _decided(error: Exception) -> bool:
     """Tell a strategy's mistake, or nonsense it returned, from one of the engine, which has no Python below us."""
     below = error.__traceback__ and error.__traceback__.tb_next
     return below is not None or isinstance(error, TypeError | ValueError)
+
+
+def _place(error: Exception) -> str:
+    """File and line of the strategy's own frame, the first below the engine; nothing for nonsense it returned."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    return f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""
 
 
 def backtest(
@@ -206,7 +218,8 @@ def _played(
         if isinstance(error, _core.TapeFault) or not _decided(error):
             raise
         names = sorted({type(strategy).__name__ for strategy in strategies})
-        raise StrategyError(f"{' or '.join(names)}.decide failed at {views[0].now} ns: {error!r}") from error
+        failed = f"{' or '.join(names)}.decide failed at {views[0].now} ns{_place(error)}"
+        raise StrategyError(f"{failed}: {error!r}") from error
     # Frames are made when there is something to frame: polars costs more time to load than a short replay takes.
     from mmbot.research.outcome import outcome  # noqa: PLC0415
 
@@ -248,6 +261,11 @@ def _check_overlap(traded: list[Traded]) -> None:
 
 def _seat(strategy: Strategy, traded: Sequence[Traded]) -> _core.Seat:
     wake = strategy.wake
+    if wake == Wake():
+        raise ConfigError(
+            f"{type(strategy).__name__}.wake: Wake() has no rule, so decide would never be asked; "
+            "give it every_ms, touch, fill, trade or message"
+        )
     return _core.Seat(
         [_desk(each) for each in traded],
         every_ns=wake.every_ns,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mmbot
 from mmbot import _core
+from mmbot.config import Strict
 from mmbot.research.summary import InstrumentFacts, RunFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmbot.config import BacktestConfig, LatencyConfig
+    from mmbot.config import BacktestConfig, LatencyConfig, VenueConfig
     from mmbot.research.traded import Traded
     from mmbot.strategy import Strategy
 
@@ -27,6 +29,9 @@ LIMITATIONS = (
     "At equal venue times the order of receipt decides; matching inside one timestamp is not visible.",
     "The tape is one sample of one market: nothing here says how the next day differs.",
 )
+SPOT_LIMITATION = "Spot positions may go short: balances are not modelled."
+EXPONENTS = {"power": 2.0, "power2": 2.0, "power3": 3.0}
+"""Of the power laws, where the configuration says none; the core's own defaults."""
 
 
 def facts(
@@ -38,13 +43,15 @@ def facts(
     tapes = tuple(f"{each.tape.tape_hash:016x}" for each in traded)
     code, words = code_hash(type(strategy)), config.hash()
     state = f"{replay.state_hash(seat):016x}"
-    name = hashlib.sha256("|".join([code, words, *tapes, str(config.seed), state]).encode()).hexdigest()[:12]
+    asked = strategy_words(strategy)
+    name = hashlib.sha256("|".join([code, words, asked, *tapes, str(config.seed), state]).encode()).hexdigest()[:12]
     return RunFacts(
         run_id=name,
         mode="backtest",
         version=mmbot.__version__,
         config_hash=words,
         code_hash=code,
+        strategy=asked,
         tape_hashes=tapes,
         seed=config.seed,
         commands_hash=f"{replay.commands_hash(seat):016x}",
@@ -56,9 +63,20 @@ def facts(
         events=sum(each.tape.events for each in traded),
         wakes=replay.wakes(seat),
         laws=_laws(traded),
-        limitations=LIMITATIONS,
+        limitations=LIMITATIONS + (SPOT_LIMITATION,) * any(each.instrument.kind == "spot" for each in traded),
         markout_horizon=f"mid_{config.markout}",
     )
+
+
+def strategy_words(strategy: Strategy) -> str:
+    """A strategy and its settings in one line, however it was given: its name, and its `config` as JSON if it has one.
+
+    Not handled: settings that a strategy keeps elsewhere than in an attribute `config` of a `Strict` model.
+    """
+    name, settings = type(strategy).__qualname__, getattr(strategy, "config", None)
+    if not isinstance(settings, Strict):
+        return name
+    return f"{name} {json.dumps(settings.model_dump(mode='json'), sort_keys=True)}"
 
 
 def named(traded: Traded) -> InstrumentFacts:
@@ -81,19 +99,36 @@ def named(traded: Traded) -> InstrumentFacts:
 def _laws(traded: Sequence[Traded]) -> dict[str, str]:
     laws = {}
     for each in traded:
-        venue, fees = each.config.venue, each.config.fees
+        venue = each.config.venue
         mark = "" if len(traded) == 1 else f"{each.symbol} "
-        exponent = "" if venue.queue_n is None else f" n={venue.queue_n:g}"
-        laws[f"{mark}queue"] = f"{venue.queue}{exponent}"
+        laws[f"{mark}queue"] = _queue_words(venue)
         laws[f"{mark}fills"] = "whole orders" if venue.whole_fills else "partial, by what is there"
         laws[f"{mark}liquidity"] = "stays taken" if venue.consume_liquidity else "comes back at once"
         laws[f"{mark}entry latency"] = _latency_words(venue.entry)
         laws[f"{mark}response latency"] = _latency_words(venue.response)
         extra = f" + {venue.feed_extra_ms:g} ms" if venue.feed_extra_ms else ""
         laws[f"{mark}feed latency"] = "as recorded" + extra if venue.feed is None else _latency_words(venue.feed)
-        flat = f"maker {fees.maker_bps:+g} bps, taker {fees.taker_bps:+g} bps"
-        laws[f"{mark}fees"] = f"{len(fees.tiers)} tiers" if fees.tiers else flat
+        laws[f"{mark}fees"] = _fee_words(each)
     return laws
+
+
+def _queue_words(venue: VenueConfig) -> str:
+    """The queue model with the exponent that it works with."""
+    exponent = EXPONENTS.get(venue.queue) if venue.queue_n is None else venue.queue_n
+    return venue.queue if exponent is None else f"{venue.queue} n={exponent:g}"
+
+
+def _fee_words(traded: Traded) -> str:
+    """The rates, and who said them."""
+    fees, instrument = traded.config.fees, traded.instrument
+    if fees.tiers:
+        return f"{len(fees.tiers)} tiers, as configured"
+    said = {fees.maker_bps is None, fees.taker_bps is None}
+    if len(said) > 1:
+        source = "one as configured, one from the tape"
+    else:
+        source = "from the tape" if fees.from_tape else "as configured"
+    return f"maker {instrument.maker / 10_000:+g} bps, taker {instrument.taker / 10_000:+g} bps, {source}"
 
 
 def _latency_words(latency: LatencyConfig) -> str:

@@ -75,11 +75,11 @@ class _Part:
                 **{name: raw[name] for name in ("ts_venue", "ts_recv", "order_id", "execution", "side")},
                 "instrument": [traded.symbol] * len(price),
                 "price": price,
-                "qty": raw["qty_lots"] * traded.unit,
+                "qty": traded.quantities(raw["qty_lots"]),
                 **{name: raw[name] for name in ("price_ticks", "qty_lots", "maker", "fee", "order_age_ns")},
                 # A one-sided market has no mid; the fill's own price then counts as one, so nothing is captured.
                 "mid": np.where(np.isnan(mid), price, mid),
-                "ahead_at_join": raw["ahead_at_join"] * traded.unit,
+                "ahead_at_join": traded.quantities(raw["ahead_at_join"]),
                 **later,
             }
         )
@@ -94,11 +94,11 @@ class _Part:
                 **{name: raw[name] for name in ("order_id", "side", "ts_decided", "ts_accepted", "ts_done", "amends")},
                 "instrument": [traded.symbol] * len(state),
                 "price": traded.prices(raw["price_ticks"]),
-                "qty": raw["qty_lots"] * traded.unit,
+                "qty": traded.quantities(raw["qty_lots"]),
                 "state": state,
                 "reason": pl.Series(list(raw["reason"]), dtype=pl.String),
-                "cum_qty": raw["cum_lots"] * traded.unit,
-                "ahead_at_join": raw["ahead_at_join"] * traded.unit,
+                "cum_qty": traded.quantities(raw["cum_lots"]),
+                "ahead_at_join": traded.quantities(raw["ahead_at_join"]),
                 "cancels_sent": raw["cancels"],
             }
         )
@@ -108,7 +108,7 @@ class _Part:
     def _equity(self, raw: Columns) -> pl.DataFrame:
         traded = self.traded
         bid, ask = traded.prices(raw["bid"]), traded.prices(raw["ask"])
-        position = raw["position_lots"] * traded.unit
+        position = traded.quantities(raw["position_lots"])
         mid = pl.Series((bid + ask) / 2).fill_nan(None).forward_fill().backward_fill().to_numpy()
         if np.isnan(mid).any():
             raise ValueError(f"{traded.config.tape}: no sample has both a bid and an ask, so nothing can be valued")

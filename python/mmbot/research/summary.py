@@ -49,7 +49,7 @@ class RunFacts:
 
     `laws` says by which rules the simulated venue worked (queue model, latencies, fees, ...), `limitations` what
     those rules leave out. `markout_horizon` is the column of later mids by which the ledger splits adverse selection
-    from inventory.
+    from inventory. `strategy` is who decided, with its settings.
     """
 
     run_id: str
@@ -69,6 +69,7 @@ class RunFacts:
     wakes: int
     laws: Mapping[str, str]
     limitations: tuple[str, ...] = ()
+    strategy: str = ""
     days_per_year: int = 365
     markout_horizon: str = "mid_5s"
 

@@ -30,9 +30,15 @@ class Traded:
         return _fraction(self.instrument.tick)
 
     @property
-    def unit(self) -> float:
-        """Quantity per lot, contract value included: in the base for linear and spot, in the quote for inverse."""
-        return self.instrument.lot_size * float(self.instrument.contract)
+    def unit(self) -> tuple[int, int]:
+        """Lots times the first, divided by the second, is the correctly rounded quantity, contract value included."""
+        lot, contract = _fraction(self.instrument.lot), _fraction(self.instrument.contract)
+        return lot[0] * contract[0], lot[1] * contract[1]
+
+    def quantities(self, lots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Lots as quantities: in the base for linear and spot, in the quote for inverse."""
+        times, over = self.unit
+        return lots * times / over
 
     def prices(self, ticks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Ticks as prices; NaN where a side of the touch was empty."""

@@ -167,8 +167,9 @@ def run_lines(run: RunFacts) -> tuple[Line, ...]:
 
 
 def hash_lines(run: RunFacts) -> tuple[Line, ...]:
-    """What identifies inputs, code and outcome: with the same first four the last two must come out again."""
+    """What identifies inputs, code and outcome: with the same first five the last two must come out again."""
     return (
+        Line("Strategy", run.strategy or "not stated"),
         Line("Tapes", ", ".join(run.tape_hashes) or "none"),
         Line("Config", run.config_hash),
         Line("Code", run.code_hash),

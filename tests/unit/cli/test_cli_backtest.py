@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import mmbot
 from mmbot._core import Instrument, Tape, TapeWriter
 from mmbot.cli import app
+from mmbot.config import BacktestConfig, load
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "configs" / "backtest.toml"
@@ -106,8 +107,9 @@ def test_json_is_the_summary_and_nothing_else(config, tmp_path):
         ('order = "1"', 'order = "0"', "limits of ETHUSDT: order_max 0 must be positive"),
         ('order = "1"', 'order = "2"', "within position_max"),
         ('order = "1"', 'order = "0.00005"', "limits of ETHUSDT: "),
-        ('order = "1"', "order = 1.0", "limits.order: Input should be a valid string"),
-        ('order = "1"', 'order = "-1"', "limits.order"),
+        ('order = "1"', "order = 1.0", 'limits.order: write it in quotes: "1.0"'),
+        ('position = "1"', "position = 0.2", 'limits.position: write it in quotes: "0.2"'),
+        ('order = "1"', 'order = "-0.2"', "limits.order: must be a plain non-negative decimal"),
         ('order = "1"', 'order = "nan"', "limits.order"),
         ('position = "1"', 'position = "99999999999999999999999"', "limits of ETHUSDT: "),
         ("[strategy]", "sample_ms = 9\n[strategy]", "'sample_ms' is no key of InstrumentConfig; expected one of"),
@@ -128,7 +130,8 @@ def test_json_is_the_summary_and_nothing_else(config, tmp_path):
         ("limits =", "venue = {entry = {constant_ms = 1, quantiles_ms = [1]}}\nlimits =", "give exactly one of"),
         ("limits =", "venue = {entry = {quantiles_ms = [5, 1]}}\nlimits =", "quantiles"),
         ("limits =", "venue = {entry = {quantiles_ms = []}}\nlimits =", "quantiles"),
-        ("limits =", 'venue = {entry = {recorded = "nowhere.csv"}}\nlimits =', "latency table nowhere.csv"),
+        ("limits =", 'venue = {entry = {recorded = "nowhere.csv"}}\nlimits =', "nowhere.csv: [Errno 2]"),
+        ("limits =", "venue = {entry = {constant_ms = 1e15}}\nlimits =", "entry.constant_ms: "),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_configuration_is_one_clear_line(old, new, expected, config, refused):
@@ -297,6 +300,57 @@ def test_a_strategy_that_fails_shows_its_own_traceback(body, expected, own, conf
     assert own in complaint
     assert "site-packages" not in complaint
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["ValueError", "OSError", "KeyError"])
+def test_a_strategy_s_own_exception_is_told_with_file_line_and_time(kind, config, tmp_path):
+    """Whatever `decide` raises, in a backtest and in a walk: the last line names file, line and feed time."""
+    (tmp_path / "mine.py").write_text(MINE.format(body=f"raise {kind}('no idea')"))
+    path = config(('"join_touch"', f'"{tmp_path}/mine.py:Mine"'), ("params = {order_lots = 1, cap_lots = 5}", ""))
+    code, _, complaint = run("backtest", path, "--out", tmp_path / "out")
+    last = complaint.splitlines()[-1]
+    assert code == 1
+    assert last.startswith("error: Mine.decide failed at 17231")
+    assert last.endswith(f" ns ({tmp_path}/mine.py:5): {kind}('no idea')")
+
+
+def test_a_wake_without_a_rule_is_refused(config, refused, tmp_path):
+    """A strategy that would never be asked is an error and not an empty report."""
+    (tmp_path / "mine.py").write_text(
+        "from mmbot.strategy import Strategy, Wake\nclass Mine(Strategy):\n    wake = Wake()\n"
+    )
+    path = config(('"join_touch"', f'"{tmp_path}/mine.py:Mine"'), ("params = {order_lots = 1, cap_lots = 5}", ""))
+    assert "Mine.wake: Wake() has no rule" in refused(path)
+
+
+def test_a_latency_table_lies_beside_the_configuration_and_counts_by_its_content(config, tmp_path):
+    """The path is relative to the configuration; other content is another configuration, another place is not."""
+    path = config(("limits =", 'venue = {entry = {recorded = "latency.csv"}}\nlimits ='))
+    table, moved = tmp_path / "latency.csv", tmp_path / "moved"
+    table.write_text("ts_ns,latency_ns\n1,5\n")
+    moved.mkdir()
+    for file in (path, table):
+        (moved / file.name).write_bytes(file.read_bytes())
+    first = load(path, BacktestConfig).hash()
+    assert mmbot.backtest(path).run.config_hash == first == load(moved / path.name, BacktestConfig).hash()
+    table.write_text("ts_ns,latency_ns\n1,6\n")
+    assert load(path, BacktestConfig).hash() != first
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [(".venv/bin/mmbot", ".venv/bin/mmbot"), ("package/__main__.py", "-m mmbot"), ("/opt/my tools/mmbot", "'/opt/my")],
+)
+def test_what_to_try_next_is_how_it_was_called(program, expected, config, tmp_path, monkeypatch):
+    """The printed command can be typed as it stands by somebody who has no `mmbot` on the path."""
+    path = config()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys, "argv", [program if program[0] == "/" else str(tmp_path / program)])
+    _, said, _ = run("backtest", path, "--out", "out")
+    hint = said.partition("try next")[2].splitlines()[1]
+    assert expected in hint
+    assert not hint.strip().startswith("mmbot")
 
 
 def test_prices_beyond_any_market_are_denied_and_not_a_crash(config, tmp_path):
