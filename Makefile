@@ -59,7 +59,7 @@ fuzz: .venv/.native ## every decoder against changed bytes, round after round fo
 	cargo test --quiet --locked --package mmbot-tape --tests --no-run
 	@end=$$((SECONDS + $(FUZZ_SECONDS))); for ((round = 1; round == 1 || SECONDS < end; round++)); do \
 	  echo "fuzz: round $$round"; \
-	  PROPTEST_CASES=2000 cargo test --quiet --locked --package mmbot-tape --tests fuzz_; \
+	  PROPTEST_CASES=500 cargo test --quiet --locked --package mmbot-tape --tests fuzz_; \
 	  $(BIN)/pytest -q -m fuzz --hypothesis-profile=fuzz; \
 	done
 
