@@ -292,13 +292,15 @@ struct Said {
     bid: Py<PyAny>,
     ask: Py<PyAny>,
     lots: Py<PyAny>,
-    instrument: u16,
+    pair: Pair,
     intent: Py<PyIntent>,
 }
 
+type Pair = (Option<i64>, Option<i64>, i64, u16);
+
 thread_local! {
-    /// The last pair of quotes: a maker says the same thing most of the time, with the very objects that the window
-    /// holds, and an intent never changes.
+    /// The last pair of quotes: a maker says the same thing most of the time, often with the very objects that the
+    /// window holds, and an intent never changes.
     static LAST_QUOTES: RefCell<Option<Said>> = const { RefCell::new(None) };
 }
 
@@ -312,22 +314,23 @@ fn quotes<'py>(
     instrument: u16,
 ) -> PyResult<Py<PyIntent>> {
     let py = bid.py();
-    let same = |said: &Said| {
-        (said.bid.is(bid) && said.ask.is(ask) && said.lots.is(lots) && said.instrument == instrument)
-            .then(|| said.intent.clone_ref(py))
+    let again = |same: &dyn Fn(&Said) -> bool| {
+        LAST_QUOTES.with_borrow(|last| last.as_ref().filter(|said| same(said)).map(|said| said.intent.clone_ref(py)))
     };
-    if let Some(intent) = LAST_QUOTES.with_borrow(|last| last.as_ref().and_then(same)) {
+    let objects = |said: &Said| said.bid.is(bid) && said.ask.is(ask) && said.lots.is(lots) && said.pair.3 == instrument;
+    if let Some(intent) = again(&objects) {
         return Ok(intent);
     }
-    let made = two_sided((bid.extract()?, ask.extract()?, lots.extract()?, instrument))?;
-    let intent = Py::new(py, made)?;
+    let pair = (bid.extract()?, ask.extract()?, lots.extract()?, instrument);
+    if let Some(intent) = again(&|said| said.pair == pair) {
+        return Ok(intent);
+    }
+    let intent = Py::new(py, two_sided(pair)?)?;
     let owned = |object: &Bound<'py, PyAny>| object.clone().unbind();
     let (bid, ask, lots) = (owned(bid), owned(ask), owned(lots));
-    LAST_QUOTES.set(Some(Said { bid, ask, lots, instrument, intent: intent.clone_ref(py) }));
+    LAST_QUOTES.set(Some(Said { bid, ask, lots, pair, intent: intent.clone_ref(py) }));
     Ok(intent)
 }
-
-type Pair = (Option<i64>, Option<i64>, i64, u16);
 
 fn two_sided((bid, ask, lots, instrument): Pair) -> PyResult<PyIntent> {
     let mut inner = Intent::default();
