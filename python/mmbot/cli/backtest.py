@@ -90,7 +90,8 @@ def called() -> str:
     if program.name == "__main__.py":
         return f"{_from_here(Path(sys.executable))} -m mmbot"
     found = shutil.which(program.name)
-    return program.name if found is not None and Path(found).samefile(program) else _from_here(program)
+    on_path = found is not None and program.exists() and Path(found).samefile(program)
+    return program.name if on_path else _from_here(program)
 
 
 def _from_here(program: Path) -> str:
