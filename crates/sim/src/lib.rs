@@ -17,6 +17,6 @@ mod watch;
 pub use fees::FeeMeter;
 pub use latency::{LatencyError, LatencyModel};
 pub use matching::{Execution, Fill, LimitOrder, MatchError, MatchingBook, SelfTrade};
-pub use public::{LocalBook, PublicView, Records, apply, levels_of};
+pub use public::{LocalBook, PublicView, Records, apply};
 pub use queue::{EXPONENT_MAX, QueueModel, QueueModelError, QueuePosition};
 pub use venue::{FillRule, Laws, Response, Rested, Venue, VenueListing};

@@ -70,12 +70,6 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Bid and ask levels of one depth message.
-#[must_use]
-pub fn levels_of<'a>(tape: &'a Tape, message: &DepthMessage) -> (&'a [Level], &'a [Level]) {
-    Records::of(tape).levels_of(message)
-}
-
 fn find(levels: &[Level], tick: i32) -> Option<u32> {
     levels.binary_search_by_key(&tick, |level| level.tick).ok().map(|index| levels[index].lots)
 }
@@ -85,7 +79,7 @@ fn find(levels: &[Level], tick: i32) -> Option<u32> {
 /// # Errors
 /// [`BookError`] for levels that no book can take: the tape is inconsistent.
 pub fn apply(book: &mut L2Book, tape: &Tape, message: &DepthMessage) -> Result<(), BookError> {
-    let (bids, asks) = levels_of(tape, message);
+    let (bids, asks) = tape.levels_of(message);
     match message.kind() {
         MessageKind::Delta => book.apply_verified(bids, asks),
         MessageKind::Snapshot => book.replace(bids, asks),
@@ -199,7 +193,7 @@ impl PublicView {
                 unheard.clear();
                 replaced = true;
             }
-            let (bids, asks) = levels_of(&self.tape, message);
+            let (bids, asks) = self.tape.levels_of(message);
             let levels = if side == Side::Buy { bids } else { asks };
             unheard.extend(levels.iter().map(|level| (level.tick, level.lots)));
         }

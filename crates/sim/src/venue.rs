@@ -32,7 +32,7 @@ use smallvec::SmallVec;
 
 use crate::fees::FeeMeter;
 use crate::latency::LatencyModel;
-use crate::public::{LocalBook, PublicView, Records, levels_of};
+use crate::public::{LocalBook, PublicView, Records};
 use crate::queue::{QueueModel, QueuePosition};
 use crate::watch::{Slot, Watch, WatchLevel};
 
@@ -214,7 +214,7 @@ impl Listing {
             if self.taken.is_empty() {
                 break;
             }
-            let (bids, asks) = levels_of(&tape, message);
+            let (bids, asks) = tape.levels_of(message);
             self.forget_taken(bids, asks, message.kind());
             self.view.advance()?;
         }
