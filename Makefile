@@ -94,8 +94,10 @@ update-golden: .venv/.native ## rewrite the golden files on purpose, and show wh
 	git diff --stat -- tests/golden
 	git status --short -- tests/golden
 
+# Developers run what users run: vendor clients among the tools pin exact versions, so their lock comes first.
 lock: .tools/.ready ## move the locks: UPGRADE=--upgrade takes the newest, without it only what pyproject.toml asks for
-	for name in tools:requirements/tools.in run:pyproject.toml "dev:pyproject.toml --group dev --group docs"; do \
+	for name in tools:requirements/tools.in "dev:pyproject.toml --group dev --group docs" \
+	            "run:pyproject.toml --constraint requirements/dev.txt"; do \
 	  .tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate $(UPGRADE) \
 	    $${name#*:} --output-file requirements/$${name%%:*}.txt; done
 
