@@ -59,4 +59,11 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
 
 
+class BookLost(msgspec.Struct, frozen=True, kw_only=True):
+    """A book's chain is broken: forget it, and quote nothing on it until the next snapshot."""
+
+    symbol: str
+    why: str
+
+
 Record: TypeAlias = BookUpdate | PublicTrade | Ticker | Skipped

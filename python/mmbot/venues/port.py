@@ -1,0 +1,392 @@
+"""The port of every venue: what we ask of it, what it tells us, and who listens.
+
+    requests   PlaceOrder AmendOrder CancelOrder          →  OrderEntry.send, which answers nothing
+    facts      Acked Refused Unanswered                   →  OrderSink.on_facts, exactly one for each request
+               OrderSeen ExecutionSeen PositionSeen WalletSeen       as often and in whatever order the venue likes
+    records    BookUpdate PublicTrade Ticker … BookLost   →  PublicSink.on_records
+
+A request's answer says what the venue did with the *request*; only `OrderSeen` and `ExecutionSeen` say what became of
+the *order*. `Unanswered` is no refusal: the order may rest and fill, and stays exposure until it is proven dead. Facts
+are meant to be joined: they repeat, overtake one another and come back after a reconnect.
+
+Prices, quantities, fees and balances are decimal strings in the venue's own units; times are ns since epoch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+from pydantic import SecretStr
+
+from mmbot.venues.records import BookLost, Record
+
+__all__ = [
+    "OPERATOR_REASONS",
+    "POSITION_KINDS",
+    "Acked",
+    "AmendOrder",
+    "Attestation",
+    "CancelOrder",
+    "Clock",
+    "Credentials",
+    "ExecutionSeen",
+    "Fact",
+    "FeeRates",
+    "Heard",
+    "InstrumentTerms",
+    "LinkEvent",
+    "OrderEntry",
+    "OrderRequest",
+    "OrderSeen",
+    "OrderSink",
+    "OrderStatus",
+    "PlaceOrder",
+    "PositionSeen",
+    "PublicFeed",
+    "PublicSink",
+    "Reason",
+    "Refused",
+    "RequestKind",
+    "Side",
+    "Subscription",
+    "Unanswered",
+    "VenueError",
+    "WalletSeen",
+]
+
+Clock: TypeAlias = Callable[[], int]
+"""Says the receive time, ns since epoch. Injected, so that a test or a replay can say another."""
+
+Side: TypeAlias = Literal["buy", "sell"]
+RequestKind: TypeAlias = Literal["place", "amend", "cancel"]
+OrderStatus: TypeAlias = Literal["live", "partial", "filled", "canceled", "rejected"]
+
+Reason: TypeAlias = Literal[
+    "",  # none given
+    "post_only",  # it would have taken liquidity
+    "not_fillable",  # fill-or-kill, or nothing left for immediate-or-cancel
+    "reduce_only",  # it would have grown or turned the position
+    "unknown_order",  # the venue has no such order (any more): no evidence of how it ended
+    "not_modified",  # the amend changes nothing
+    "invalid",  # price, quantity or another field outside the rules
+    "price_band",  # beyond what the venue allows around its own price
+    "balance",  # too little margin or too few coins
+    "limit",  # too many orders, too large a position
+    "no_market",  # not tradable now
+    "self_trade",  # would have met an order of ours
+    "duplicate",  # the client id exists: ask the venue about it
+    "rate_limited",  # dropped by the venue's, or by our own, rate limit
+    "requested",  # canceled because we asked
+    "disconnected",  # canceled by the venue's dead-man switch
+    "liquidation",  # canceled or traded by the venue's risk engine
+    "clock",  # our clock is outside the venue's window
+    "credentials",  # key, signature, scope, address
+    "banned",  # the venue wants silence from us
+    "other",
+]
+"""Why, in words that every venue's answers are translated to. The venue's own code and message stand beside it."""
+
+OPERATOR_REASONS: frozenset[Reason] = frozenset({"clock", "credentials", "banned"})
+"""Refusals that no strategy can mend: stop trading and call a person."""
+
+
+class VenueError(Exception):
+    """A venue could not be asked, or did not answer as it documents. The message says what, where and what to do."""
+
+
+class Credentials(msgspec.Struct, frozen=True, kw_only=True):
+    """A key of ours at a venue. The secret shows itself to nobody who does not ask for it by name."""
+
+    key: str
+    secret: SecretStr
+
+    def __repr__(self) -> str:
+        """Tell keys apart without giving one away."""
+        return f"Credentials(key='{self.key[:4]}…')"
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Asks for a limit order. `client_id` is ours, unique for ever; `category` is the venue's product line."""
+
+    client_id: str
+    category: str
+    symbol: str
+    side: Side
+    price: str
+    qty: str
+    tif: Literal["gtc", "ioc", "fok"] = "gtc"
+    post_only: bool = False
+    reduce_only: bool = False
+
+
+class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Asks for another price, another total quantity (what is filled counts), or both; None leaves it as it is."""
+
+    client_id: str
+    category: str
+    symbol: str
+    price: str | None = None
+    qty: str | None = None
+
+
+class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Asks for the end of an order."""
+
+    client_id: str
+    category: str
+    symbol: str
+
+
+OrderRequest: TypeAlias = PlaceOrder | AmendOrder | CancelOrder
+
+
+class Acked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The venue took the request in. Whether the order rests, fills or dies comes as `OrderSeen`."""
+
+    client_id: str
+    venue_id: str
+    request: RequestKind
+    ts_venue: int
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A definite no: the request did and will do nothing. A refused cancel says nothing about the order's end.
+
+    `code` and `message` are the venue's own; `code` is 0 where we refused it ourselves before a byte left.
+    """
+
+    client_id: str
+    request: RequestKind
+    reason: Reason
+    code: int
+    message: str
+    ts_venue: int
+
+
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Nobody knows whether the request had, or will have, an effect. Its exposure stays until the venue is asked."""
+
+    client_id: str
+    request: RequestKind
+    why: str
+
+
+class OrderSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The venue's word on one order. `cum` is what it says was executed so far, whatever `status` says.
+
+    `client_id` is "" or not ours for an order that somebody else placed.
+    """
+
+    client_id: str
+    venue_id: str
+    category: str
+    symbol: str
+    side: Side
+    status: OrderStatus
+    cum: str
+    price: str
+    qty: str
+    reason: Reason
+    ts_venue: int
+
+
+class ExecutionSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One execution; `execution_id` books it once.
+
+    Only the kinds of `POSITION_KINDS` move the position: for the others (funding) `qty` may be the whole position and
+    `fee` is the amount paid. A positive `fee` is paid by us, a negative one is a rebate. `client_id` may be "" where
+    the venue leaves it out: find the order by `venue_id`.
+    """
+
+    client_id: str
+    venue_id: str
+    execution_id: str
+    category: str
+    symbol: str
+    kind: Literal["trade", "funding", "liquidation", "deleverage", "delivery", "block", "transfer", "other"]
+    side: Side
+    price: str
+    qty: str
+    maker: bool
+    fee: str
+    fee_currency: str
+    ts_venue: int
+
+
+POSITION_KINDS = frozenset({"trade", "liquidation", "deleverage", "delivery", "block", "transfer"})
+"""Kinds of execution that change a position. "other" is not known to, and needs a person."""
+
+
+class PositionSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A position, signed: negative is short. `entry_price` is "0" when flat."""
+
+    category: str
+    symbol: str
+    qty: str
+    entry_price: str
+    ts_venue: int
+
+
+class WalletSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One coin of the account: cash balance, and equity with what is not realised."""
+
+    coin: str
+    balance: str
+    equity: str
+    ts_venue: int
+
+
+Fact: TypeAlias = Acked | Refused | Unanswered | OrderSeen | ExecutionSeen | PositionSeen | WalletSeen
+
+
+class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A link's state moved. "up" is ready for use (subscribed, reconciled); "stale" is open but silent for too long."""
+
+    link: Literal["public", "private", "trade"]
+    state: Literal["up", "down", "stale"]
+    why: str
+    conn: str = ""
+
+
+Heard: TypeAlias = Record | BookLost
+"""What a public feed tells: records whose chain was checked, and the end of a book that can no longer be trusted."""
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What to hear of one instrument. `depth` is one that the venue has, 0 no book; `touch` adds its best prices."""
+
+    category: str
+    symbol: str
+    depth: int = 50
+    trades: bool = True
+    ticker: bool = True
+    touch: bool = False
+
+
+class InstrumentTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue's rules of one instrument, decimal strings; None where it says nothing.
+
+    `kind` is "linear", "inverse" or "spot"; `tradable` is False while the venue takes no orders.
+    """
+
+    category: str
+    symbol: str
+    kind: Literal["linear", "inverse", "spot"]
+    tradable: bool
+    base: str
+    quote: str
+    settle: str
+    tick: str
+    lot: str
+    min_qty: str | None
+    max_qty: str | None
+    min_notional: str | None
+    funding_interval_s: int | None
+
+
+class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
+    """What this account pays: rates of the notional as decimal strings; a negative maker rate is a rebate."""
+
+    category: str
+    symbol: str
+    maker: str
+    taker: str
+
+
+class Attestation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue says about our key and account, read before the first order.
+
+    `faults` are reasons not to trade, each with what to do; `remarks` are worth reading and no reason to stop.
+    Times and clock errors in ns: `clock_offset` is venue minus ours, known to within `clock_error`.
+    """
+
+    account: str
+    read_only: bool
+    scopes: tuple[str, ...]
+    may_withdraw: bool
+    may_transfer: bool
+    address_bound: bool
+    expires: int | None
+    position_mode: Literal["one_way", "hedge", "spot", "unknown"]
+    price_limit: Literal["reject", "reprice", "unknown"]
+    disconnect_cancel_s: int | None
+    clock_offset: int
+    clock_error: int
+    faults: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
+class PublicSink(Protocol):
+    """Listens to the market. Called from the feed's loop, one call at a time; it must not block or raise."""
+
+    def on_frame(self, conn: str, raw: bytes, ts_recv: int) -> None:
+        """The bytes of one frame of connection `conn`, before anything was understood."""
+
+    def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
+        """What a frame means; the frame with this `ts_recv` was told just before."""
+
+    def on_link(self, event: LinkEvent) -> None:
+        """A connection came up, went down or fell silent."""
+
+
+class OrderSink(Protocol):
+    """Listens to our account. Called from the session's loop, one call at a time; it must not block or raise."""
+
+    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
+        """Facts of one message, in its order."""
+
+    def on_link(self, event: LinkEvent) -> None:
+        """A link came up, went down or fell silent."""
+
+
+class PublicFeed(Protocol):
+    """A venue's market data."""
+
+    async def start(self) -> None:
+        """Connect and subscribe; returns when asked, not when everything has arrived."""
+
+    async def stop(self) -> None:
+        """Close every connection and wait for it. Safe to call twice."""
+
+
+class OrderEntry(Protocol):
+    """A venue's order entry and what it knows of our account."""
+
+    async def start(self) -> None:
+        """Log in, check the account and open the links. Raises VenueError where trading must not begin."""
+
+    async def stop(self) -> None:
+        """Answer every request still open with Unanswered and close the links. Cancels nothing. Safe to call twice."""
+
+    def send(self, requests: Sequence[OrderRequest]) -> None:
+        """Hand requests to the socket, in order, and return. Each is answered once, by a fact to the sink."""
+
+    async def cancel_all(self, category: str, symbol: str) -> int:
+        """Cancel until the venue, asked again, knows no open order. Returns how many it had.
+
+        Raises VenueError if some stay.
+        """
+
+    async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
+        """Every open order, foreign ones too. Raises VenueError."""
+
+    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
+        """What the venue knows of one order, open or not; None proves nothing. Raises VenueError."""
+
+    async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
+        """Executions from then on, oldest first. Raises VenueError."""
+
+    async def position(self, category: str, symbol: str) -> PositionSeen:
+        """The position; flat is quantity "0". Raises VenueError."""
+
+    async def wallet(self) -> list[WalletSeen]:
+        """Every coin the account holds. Raises VenueError."""
+
+    async def attest(self) -> Attestation:
+        """What our key may do and how the account is set. Raises VenueError."""
+
+    async def instrument(self, category: str, symbol: str) -> InstrumentTerms:
+        """The rules of one instrument, asked anew. Raises VenueError."""
+
+    async def fee_rates(self, category: str, symbol: str) -> FeeRates:
+        """What we pay there. Raises VenueError."""
