@@ -11,16 +11,19 @@ from mmbot.config.schema import (
     StrategyConfig,
     VenueConfig,
 )
+from mmbot.config.session import ExchangeConfig, SessionConfig
 from mmbot.config.strict import Strict
 
 __all__ = [
     "BacktestConfig",
     "ConfigError",
+    "ExchangeConfig",
     "FeesConfig",
     "InstrumentConfig",
     "LatencyConfig",
     "LimitsConfig",
     "OrdersConfig",
+    "SessionConfig",
     "StrategyConfig",
     "Strict",
     "VenueConfig",

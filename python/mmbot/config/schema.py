@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from mmbot.config.load import ConfigError
+from mmbot.config.session import SessionConfig
 from mmbot.config.strict import Strict
 
 Milliseconds = Annotated[float, Field(ge=0, le=86_400_000)]
@@ -133,10 +135,14 @@ class OrdersConfig(Strict):
 class InstrumentConfig(Strict):
     """One instrument of the run."""
 
-    tape: str
-    """A tape's path, or ``sample:NAME`` for one that comes with the package."""
     limits: LimitsConfig
     """Hard limits."""
+    tape: str | None = None
+    """A recorded market: a tape's path, or ``sample:NAME`` for one that comes with the package. A backtest needs it."""
+    symbol: str | None = None
+    """Its name at the venue of `mmbot run`; absent: as the tape says."""
+    category: Literal["linear", "inverse", "spot"] | None = None
+    """What it is at the venue of `mmbot run`; absent: as the tape says."""
     fees: FeesConfig = FeesConfig()
     """Fees; without them the tape's own."""
     venue: VenueConfig = VenueConfig()
@@ -147,6 +153,19 @@ class InstrumentConfig(Strict):
     """Name of the traded unit; taken from the symbol if it can be."""
     quote: str | None = None
     """Name of the currency prices are in; likewise."""
+
+    @model_validator(mode="after")
+    def _says_which(self) -> InstrumentConfig:
+        if self.tape is None and (self.symbol is None or self.category is None):
+            raise ValueError("give its tape, or symbol and category, or all three")
+        return self
+
+    @property
+    def recording(self) -> str:
+        """The tape, where one is needed. Raises ConfigError if none is given."""
+        if self.tape is None:
+            raise ConfigError(f"instruments: {self.symbol} has no tape; give one (`tape = ...`) to replay its market")
+        return self.tape
 
 
 class StrategyConfig(Strict):
@@ -171,11 +190,13 @@ class BacktestConfig(Strict):
     """How often position, cash and quotes are sampled for the report."""
     markout: Literal["100ms", "1s", "5s", "30s", "300s"] = "5s"
     """The horizon that splits adverse selection from inventory in the attribution."""
+    session: SessionConfig | None = None
+    """Where `mmbot run` trades it. A backtest does not read it."""
 
     @field_validator("instruments")
     @classmethod
     def _no_tape_twice(cls, instruments: list[InstrumentConfig]) -> list[InstrumentConfig]:
-        tapes = [instrument.tape for instrument in instruments]
+        tapes = [instrument.tape for instrument in instruments if instrument.tape is not None]
         if len(set(tapes)) != len(tapes):
             raise ValueError(f"a tape is given twice: {tapes}")
         return instruments
@@ -183,10 +204,16 @@ class BacktestConfig(Strict):
     def hash(self) -> str:
         """One name for this configuration: SHA-256 of its JSON with sorted keys, first 16 hex digits.
 
-        A recorded latency counts by what its file holds, not by where it is. Raises OSError if it cannot be read.
+        A recorded latency counts by what its file holds, not by where it is; `session` does not count. Raises OSError
+        if a file cannot be read.
         """
         words = self.model_dump(mode="json")
+        del words["session"]  # the stage of a run: what passed its gate on paper goes live under the same name
         for instrument in words["instruments"]:
+            # What is not said has no part in the name, so that these keys leave the older names alone.
+            for key in ("symbol", "category"):
+                if instrument[key] is None:
+                    del instrument[key]
             for law in ("entry", "response", "feed"):
                 latency = instrument["venue"][law]
                 if latency is not None and latency["recorded"] is not None:

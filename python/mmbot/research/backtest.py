@@ -121,9 +121,9 @@ def _desk(traded: Traded) -> _core.Desk:
 
 
 def _open(config: InstrumentConfig) -> Traded:
-    tape = open_tape(config.tape)
+    tape = open_tape(config.recording)
     if tape.span is None:
-        raise ConfigError(f"{config.tape}: the tape holds neither depth nor trades; there is nothing to replay")
+        raise ConfigError(f"{config.recording}: the tape holds neither depth nor trades; there is nothing to replay")
     instrument = _instrument(config, tape.instrument)
     return Traded(config, tape, instrument, instrument.symbol)
 
@@ -187,7 +187,7 @@ def backtest_many(
     signals = list(strategies[0].signals)
     if any(list(strategy.signals) != signals for strategy in strategies):
         raise ValueError("strategies of one pass must ask for the same signals")
-    with _faults_named([instrument.tape for instrument in read.instruments]):
+    with _faults_named([instrument.recording for instrument in read.instruments]):
         traded = _told_apart([_open(instrument) for instrument in read.instruments])
         return _played(read, strategies, traded, progress)
 

@@ -111,7 +111,7 @@ class _Part:
         position = traded.quantities(raw["position_lots"])
         mid = pl.Series((bid + ask) / 2).fill_nan(None).forward_fill().backward_fill().to_numpy()
         if np.isnan(mid).any():
-            raise ValueError(f"{traded.config.tape}: no sample has both a bid and an ask, so nothing can be valued")
+            raise ValueError(f"{traded.symbol}: no sample has both a bid and an ask, so nothing can be valued")
         value = -position / mid if traded.instrument.kind == "inverse" else position * mid
         sides = ("quote_bid", "quote_ask")
         quotes = {side: np.where(raw[side] > 0, traded.prices(raw[side]), np.nan) for side in sides}

@@ -498,7 +498,7 @@ def _nobody(_: float) -> None:
 
 def _cuts(config: BacktestConfig, plan: Plan) -> tuple[Fold, ...]:
     """Cut the time in which every tape has something to say."""
-    spans = {one.tape: open_tape(one.tape).span for one in config.instruments}
+    spans = {one.recording: open_tape(one.recording).span for one in config.instruments}
     silent = [name for name, span in spans.items() if span is None]
     if silent:
         raise ConfigError(f"{', '.join(silent)}: the tape holds neither depth nor trades; there is nothing to replay")
