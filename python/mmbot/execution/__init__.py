@@ -1,29 +1,75 @@
 """Before an order is sent: is it worth it, is there room for it, what will it cost. Functions of state and time.
 
-how many, how often   OrderBudget
+how many, how often   OrderBudget · Throttle
+does the venue bear   Breaker · Backoff
 how much is taken     TakerCap
 how old is the data   FreshnessGate
+does it rest          MakerPlacement
 what will it cost     estimate · square_root_impact
+what is it called     ClientIds · parse
+
+And after it: does the venue agree with what we hold (`compare`).
 """
 
+from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS, Backoff
+from mmbot.execution.breaker import Breaker, BreakerEvent, BreakerState, Phase, Trouble
+from mmbot.execution.client_ids import ClientIds, Named, parse
 from mmbot.execution.freshness import FreshnessGate
 from mmbot.execution.order_budget import BudgetState, OrderBudget, ReplaceEdge, WorkingSlot
-from mmbot.execution.ruling import Denial, Ruling
+from mmbot.execution.placement import MakerPlacement, Placement, PlacementRules
+from mmbot.execution.reconcile import (
+    Account,
+    Break,
+    BreakKind,
+    OpenOrder,
+    ReconReport,
+    ReconTerms,
+    Remedy,
+    compare,
+)
+from mmbot.execution.ruling import Call, Denial, Ruling
 from mmbot.execution.slippage import SlippageEstimate, SquareRootImpact, estimate, square_root_impact
 from mmbot.execution.taker_cap import TakerCap, TakerCapState
+from mmbot.execution.throttle import Throttle, ThrottleState
 
 __all__ = [
+    "ORDER_CALLS",
+    "READS",
+    "UNKNOWN_ORDERS",
+    "Account",
+    "Backoff",
+    "Break",
+    "BreakKind",
+    "Breaker",
+    "BreakerEvent",
+    "BreakerState",
     "BudgetState",
+    "Call",
+    "ClientIds",
     "Denial",
     "FreshnessGate",
+    "MakerPlacement",
+    "Named",
+    "OpenOrder",
     "OrderBudget",
+    "Phase",
+    "Placement",
+    "PlacementRules",
+    "ReconReport",
+    "ReconTerms",
+    "Remedy",
     "ReplaceEdge",
     "Ruling",
     "SlippageEstimate",
     "SquareRootImpact",
     "TakerCap",
     "TakerCapState",
+    "Throttle",
+    "ThrottleState",
+    "Trouble",
     "WorkingSlot",
+    "compare",
     "estimate",
+    "parse",
     "square_root_impact",
 ]

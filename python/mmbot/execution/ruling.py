@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
-__all__ = ["Denial", "Ruling"]
+__all__ = ["Call", "Denial", "Ruling"]
+
+Call = Literal["place", "amend", "cancel", "cancel_all"]
+"""What is asked of the venue. The first two may add risk, the last two only take it away."""
 
 
 class Denial(StrEnum):
@@ -18,6 +22,11 @@ class Denial(StrEnum):
     NOT_WORKING = "not_working"
     TAKER_SHARE = "taker_share"
     STALE = "stale"
+    THROTTLED = "throttled"
+    BREAKER_OPEN = "breaker_open"
+    MIN_QTY = "min_qty"
+    CROSS_PRICE = "cross_price"
+    RISK_LIMIT = "risk_limit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,227 @@
+"""What we hold against what the venue says, compared: orders, positions, cash. Nothing here asks, mends or invents.
+
+    ours, the venue's, now, the report before  →  ReconReport: breaks, each with what to do; and what has to be
+                                                  looked at again
+
+The two are never read at the same instant, so a difference in what moved a moment ago proves nothing. It is put off
+(`deferred`), not dropped: whatever differs by the same amount at the next look, or is quiet by then, is a break. A
+symbol that never rests hides nothing for longer than two looks.
+
+A position or a balance that disagrees is never corrected here, and no fill is made up to explain it. What the venue
+executed and we did not book is fetched as executions, and booked as such.
+
+Amounts are whole: ticks, lots, and cash in the ledger's units. Times are ns since epoch.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import Field
+
+from mmbot.config import Strict
+
+__all__ = ["Account", "Break", "BreakKind", "OpenOrder", "ReconReport", "ReconTerms", "Remedy", "compare"]
+
+_NS_PER_SECOND = 1_000_000_000
+_NS_PER_MS = 1_000_000
+
+
+class Remedy(StrEnum):
+    """What a break asks for."""
+
+    RESOLVE = "resolve"
+    """Ask for this order by its client id; it stays exposure until the answer is certain."""
+    FETCH_EXECUTIONS = "fetch_executions"
+    """Book what the venue executed, once, from its executions."""
+    ADOPT_AND_CANCEL = "adopt_and_cancel"
+    """Count it as exposure, cancel it, tell an operator."""
+    FREEZE = "freeze"
+    """No new orders in the symbol, or the account; a person decides."""
+
+
+class BreakKind(StrEnum):
+    """What does not agree."""
+
+    ORDER_MISSING = "order_missing"
+    """We hold it for open, the venue does not list it."""
+    ORDER_ORPHAN = "order_orphan"
+    """The venue lists it, the name is one of ours, and we do not know it."""
+    ORDER_FOREIGN = "order_foreign"
+    """The venue lists it and the name is none of ours: somebody else trades this account."""
+    ORDER_PRICE = "order_price"
+    ORDER_QTY = "order_qty"
+    ORDER_CUM = "order_cum"
+    """Executed quantity."""
+    POSITION = "position"
+    CASH = "cash"
+
+    @property
+    def remedy(self) -> Remedy:
+        """What it asks for."""
+        return _REMEDIES[self]
+
+
+_REMEDIES = {
+    BreakKind.ORDER_MISSING: Remedy.RESOLVE,
+    BreakKind.ORDER_ORPHAN: Remedy.ADOPT_AND_CANCEL,
+    BreakKind.ORDER_FOREIGN: Remedy.FREEZE,
+    BreakKind.ORDER_PRICE: Remedy.RESOLVE,
+    BreakKind.ORDER_QTY: Remedy.RESOLVE,
+    BreakKind.ORDER_CUM: Remedy.FETCH_EXECUTIONS,
+    BreakKind.POSITION: Remedy.FREEZE,
+    BreakKind.CASH: Remedy.FREEZE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that may trade, as one side sees it."""
+
+    symbol: str
+    tick: int
+    lots: int
+    cum: int = 0
+    """Executed of it, lots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One side of the comparison: ours, or the venue's.
+
+    Something absent from `positions` or `cash` is zero there, so either side may leave out what it has nothing of.
+    """
+
+    orders: Mapping[str, OpenOrder] = field(default_factory=dict)
+    """By client order id; of an order without one, the venue's id."""
+    positions: Mapping[str, int] = field(default_factory=dict)
+    """Signed lots by symbol."""
+    cash: Mapping[str, int] = field(default_factory=dict)
+    """Balance by coin, in the ledger's units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One difference."""
+
+    kind: BreakKind
+    name: str
+    """Client order id, symbol or coin."""
+    symbol: str
+    """Empty for a coin."""
+    held: int | None
+    """Our number; None where we have none."""
+    told: int | None
+    """The venue's number; None where it has none."""
+
+    @property
+    def gap(self) -> int:
+        """The venue's number minus ours."""
+        return (self.told or 0) - (self.held or 0)
+
+    @property
+    def said(self) -> str:
+        """Measured, expected and what to do, in a sentence."""
+        return f"{self.kind} {self.name}: we hold {self.held}, the venue says {self.told}; {self.kind.remedy}"
+
+    def repeats(self, before: "Break") -> bool:
+        """Whether this is the difference seen before: the same thing, off by the same amount."""
+        return (self.kind, self.name, self.gap) == (before.kind, before.name, before.gap)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconReport:
+    """What one look found."""
+
+    now_ns: int
+    compared: int
+    """Orders, positions and balances looked at."""
+    breaks: tuple[Break, ...] = ()
+    """What does not agree."""
+    deferred: tuple[Break, ...] = ()
+    """What does not agree and moved a moment ago: to be looked at again before it counts."""
+
+    @property
+    def clean(self) -> bool:
+        """Everything agrees and nothing was put off."""
+        return not self.breaks and not self.deferred
+
+
+class ReconTerms(Strict):
+    """How often to look, and how long something has to rest before a difference counts at first sight."""
+
+    interval_s: float = Field(default=60.0, gt=0)
+    """Between two looks that put nothing off."""
+    quiet_ms: float = Field(default=2_000.0, gt=0)
+    """Rest before a difference counts; also how soon one that was put off is looked at again."""
+
+    def next_ns(self, report: ReconReport | None, now_ns: int) -> int:
+        """Return when to look next; now, before the first look."""
+        if report is None:
+            return now_ns
+        after_ns = self.quiet_ms * _NS_PER_MS if report.deferred else self.interval_s * _NS_PER_SECOND
+        return report.now_ns + round(min(after_ns, self.interval_s * _NS_PER_SECOND))
+
+
+def compare(
+    terms: ReconTerms,
+    ours: Account,
+    venue: Account,
+    now_ns: int,
+    *,
+    named_ours: frozenset[str] = frozenset(),
+    touched_ns: Mapping[str, int] | None = None,
+    before: ReconReport | None = None,
+) -> ReconReport:
+    """Compare both sides.
+
+    named_ours: which of the venue's orders bear a name that a run of ours gave (`client_ids.parse`). touched_ns: when
+    an order, symbol or coin last moved or was last asked to, by the name under which it is compared; what is not there
+    rests. before: the report of the look before, whose deferred differences count if they repeat.
+    """
+    touched = touched_ns or {}
+    quiet_since_ns = now_ns - round(terms.quiet_ms * _NS_PER_MS)
+    put_off = before.deferred if before is not None else ()
+    breaks: list[Break] = []
+    deferred: list[Break] = []
+    for found in _differences(ours, venue, named_ours):
+        rests = touched.get(found.name, quiet_since_ns) <= quiet_since_ns
+        sure = rests or any(found.repeats(earlier) for earlier in put_off)
+        (breaks if sure else deferred).append(found)
+    compared = sum(
+        len({**mine, **theirs})
+        for mine, theirs in ((ours.orders, venue.orders), (ours.positions, venue.positions), (ours.cash, venue.cash))
+    )
+    return ReconReport(now_ns=now_ns, compared=compared, breaks=tuple(breaks), deferred=tuple(deferred))
+
+
+def _differences(ours: Account, venue: Account, named_ours: frozenset[str]) -> Iterator[Break]:
+    for name in sorted({*ours.orders, *venue.orders}):
+        yield from _order_differences(name, ours.orders.get(name), venue.orders.get(name), named_ours)
+    yield from _amounts(BreakKind.POSITION, ours.positions, venue.positions)
+    yield from _amounts(BreakKind.CASH, ours.cash, venue.cash)
+
+
+def _order_differences(
+    name: str, held: OpenOrder | None, told: OpenOrder | None, named_ours: frozenset[str]
+) -> Iterator[Break]:
+    if held is not None and told is not None:
+        for kind, mine, theirs in (
+            (BreakKind.ORDER_PRICE, held.tick, told.tick),
+            (BreakKind.ORDER_QTY, held.lots, told.lots),
+            (BreakKind.ORDER_CUM, held.cum, told.cum),
+        ):
+            if mine != theirs:
+                yield Break(kind, name, held.symbol, mine, theirs)
+    elif held is not None:
+        yield Break(BreakKind.ORDER_MISSING, name, held.symbol, held.lots, None)
+    elif told is not None:
+        kind = BreakKind.ORDER_ORPHAN if name in named_ours else BreakKind.ORDER_FOREIGN
+        yield Break(kind, name, told.symbol, None, told.lots)
+
+
+def _amounts(kind: BreakKind, mine: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[Break]:
+    for name in sorted({*mine, *theirs}):
+        held, told = mine.get(name, 0), theirs.get(name, 0)
+        if held != told:
+            yield Break(kind, name, name if kind is BreakKind.POSITION else "", held, told)

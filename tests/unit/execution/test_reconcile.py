@@ -1,0 +1,79 @@
+"""Comparing what we hold with what the venue says, beyond the tables."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmbot.execution import Account, BreakKind, OpenOrder, ReconReport, ReconTerms, compare
+
+TERMS = ReconTerms()
+SECOND = 1_000_000_000
+ORDERS = st.builds(
+    OpenOrder,
+    symbol=st.sampled_from(["BTC", "ETH"]),
+    tick=st.integers(1, 3),
+    lots=st.integers(3, 5),
+    cum=st.integers(0, 2),
+)
+ACCOUNTS = st.builds(
+    Account,
+    orders=st.dictionaries(st.sampled_from(["mm-1", "mm-2", "web"]), ORDERS),
+    positions=st.dictionaries(st.sampled_from(["BTC", "ETH"]), st.integers(-2, 2)),
+    cash=st.dictionaries(st.sampled_from(["USDT", "BTC"]), st.integers(-2, 2)),
+)
+
+
+@given(ACCOUNTS)
+def test_a_side_agrees_with_itself(account: Account) -> None:
+    """No difference is invented."""
+    assert compare(TERMS, account, account, 0).clean
+
+
+@given(ACCOUNTS, ACCOUNTS)
+def test_the_breaks_and_nothing_else_stand_between_the_sides(ours: Account, venue: Account) -> None:
+    """Every number of ours, moved by its gap, is the venue's; and the other way round the gaps turn their sign."""
+    report = compare(TERMS, ours, venue, 0)
+    assert not report.deferred
+    gaps = {(found.kind, found.name): found.gap for found in report.breaks}
+    for name in {*ours.positions, *venue.positions}:
+        held, told = ours.positions.get(name, 0), venue.positions.get(name, 0)
+        assert held + gaps.get((BreakKind.POSITION, name), 0) == told
+    back = compare(TERMS, venue, ours, 0)
+    turned = {found.name: -found.gap for found in back.breaks if found.kind in (BreakKind.POSITION, BreakKind.CASH)}
+    assert turned == {name: gap for (kind, name), gap in gaps.items() if kind in (BreakKind.POSITION, BreakKind.CASH)}
+    both = ours.orders.keys() & venue.orders.keys()
+    assert {name for kind, name in gaps if kind is BreakKind.ORDER_MISSING} == ours.orders.keys() - both
+    assert {name for kind, name in gaps if kind is BreakKind.ORDER_FOREIGN} == venue.orders.keys() - both
+
+
+def test_an_injected_mismatch_is_reported_within_one_interval() -> None:
+    """Even in a symbol that never rests: put off once, looked at again after 2 s, then a break."""
+    ours, told = Account(positions={"BTC": 5}), Account(positions={"BTC": 7})
+    first = compare(TERMS, ours, told, 60 * SECOND, touched_ns={"BTC": 60 * SECOND})
+    assert (first.breaks, len(first.deferred)) == ((), 1)
+    again_ns = TERMS.next_ns(first, 60 * SECOND)
+    assert again_ns == 62 * SECOND
+    moved_on, told_on = Account(positions={"BTC": 8}), Account(positions={"BTC": 10})
+    second = compare(TERMS, moved_on, told_on, again_ns, touched_ns={"BTC": again_ns}, before=first)
+    assert [found.said for found in second.breaks] == ["position BTC: we hold 8, the venue says 10; freeze"]
+    assert TERMS.next_ns(second, again_ns) == 122 * SECOND
+
+
+def test_a_fill_on_its_way_is_no_mismatch() -> None:
+    """The venue is ahead by one fill at one look and by another at the next: the gap is not the same."""
+    first = compare(TERMS, Account(positions={"BTC": 5}), Account(positions={"BTC": 7}), 0, touched_ns={"BTC": 0})
+    second = compare(
+        TERMS,
+        Account(positions={"BTC": 7}),
+        Account(positions={"BTC": 8}),
+        2 * SECOND,
+        touched_ns={"BTC": 2 * SECOND},
+        before=first,
+    )
+    assert second.breaks == ()
+    assert len(second.deferred) == 1
+
+
+def test_the_first_look_is_due_at_once_and_a_clean_one_lasts_an_interval() -> None:
+    """Start-up does not wait for a minute."""
+    assert TERMS.next_ns(None, 5) == 5
+    assert TERMS.next_ns(ReconReport(now_ns=5, compared=0), 9) == 5 + 60 * SECOND
