@@ -466,3 +466,119 @@ class MatchingBook:
         """One number for all orders and their priority."""
     def __len__(self) -> int: ...
     def __contains__(self, order_id: int, /) -> bool: ...
+
+# --- the exchange's floor: crates/py/src/floor.rs ---
+
+@final
+class Execution:
+    """What one request did at a `Floor`."""
+
+    @property
+    def fills(self) -> list[tuple[int, int, int, int]]:
+        """(maker id, taker id, price in ticks, lots) in the order they happened; the public's id is 0."""
+    @property
+    def withdrawn(self) -> list[tuple[int, int]]:
+        """(order id, lots it had left) of resting orders that self-trade prevention took out."""
+    @property
+    def remaining(self) -> int:
+        """Lots of the request that did not trade."""
+    @property
+    def resting(self) -> bool:
+        """Whether they rest in the book now; otherwise they are gone."""
+    @property
+    def stopped(self) -> bool:
+        """Whether self-trade prevention took out what was left of the request itself."""
+    @property
+    def refused(self) -> str | None:
+        """None, or why nothing happened at all: "would_cross" (post-only) or "not_fillable" (fill or kill)."""
+
+@final
+class Floor:
+    """One instrument's price-time book in which public liquidity and clients' orders rest together.
+
+    Public liquidity is known by level only; where clients rest, it stands in line with them as it came. What happens
+    to it is said by `public_depth` and `public_trade`, or by a tape. Ids of clients' orders are 1 to 2^63 - 1.
+
+    cancels: where public lots that leave without a trade stood in line: "behind" clients first (the pessimist's rule),
+    or "proportional" to what stands where. show_clients: whether clients' orders are part of the displayed book.
+    """
+
+    def __new__(cls, *, cancels: str = "behind", show_clients: bool = True) -> Floor: ...
+    def public_depth(
+        self, kind: str, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, int, int, int]]:
+        """Sets the public lots of levels, given as (tick, lots); "snapshot" replaces all, "delta" those named.
+
+        Less leaves first, then more joins the back of its line. What joins at a price that a client's order reaches
+        trades with it, at the client's price. Returns those fills. Raises ValueError, and changes nothing, for a level
+        outside a book's range.
+        """
+    def public_trade(self, aggressor: str, tick: int, lots: int) -> list[tuple[int, int, int, int]]:
+        """Somebody of the public took `lots` at `tick`. Returns the fills of clients' resting orders.
+
+        Clients at better prices come first, at their prices, and use up the print; public liquidity there is gone. At
+        the print's own price the line decides.
+        """
+    def apply(self, tape: Tape, index: int) -> list[tuple[int, int, int, int]]:
+        """The depth message at `index` of a tape, as `public_depth`. A gap changes nothing. Raises TapeFault."""
+    def apply_trade(self, tape: Tape, index: int) -> list[tuple[int, int, int, int]]:
+        """The trade at `index` of a tape, as `public_trade`. Raises TapeFault."""
+    def play(
+        self, tape: Tape, depth_next: int, trade_next: int, until_ns: int
+    ) -> tuple[int, int, list[tuple[int, int, int, int, int]]]:
+        """Everything on a tape from those records on whose venue time is at most `until_ns`, in venue order.
+
+        Returns the next depth message and trade, and fills with the venue time of their cause as fifth entry.
+        """
+    def place(
+        self,
+        order_id: int,
+        side: str,
+        tick: int,
+        lots: int,
+        owner: int,
+        *,
+        tif: str = "gtc",
+        post_only: bool = False,
+        stp: str = "none",
+    ) -> Execution:
+        """A client's order: it trades at `tick` or better, and what is left rests ("gtc") or is gone ("ioc", "fok").
+
+        owner: 1 to 2^32 - 1. stp: what happens before it would trade with the same owner: "none" (it trades),
+        "cancel_maker", "cancel_taker", "cancel_both". Raises ValueError for a live id or terms that no book takes.
+        """
+    def amend(
+        self, order_id: int, tick: int, lots: int, *, post_only: bool = False, stp: str = "none"
+    ) -> Execution:
+        """New price and open lots. Fewer lots at the same price keep the place in line; otherwise it arrives anew.
+
+        Raises KeyError for an order that does not rest, ValueError for terms that no book takes.
+        """
+    def cancel(self, order_id: int) -> int:
+        """Takes a client's order out; returns the lots it had left. Raises KeyError for one that does not rest."""
+    def ahead(self, order_id: int) -> int:
+        """Lots in front of an order at its price. Raises KeyError."""
+    def open_lots(self, order_id: int) -> int | None:
+        """Lots of a resting order; None for one that does not rest."""
+    def touch(self) -> tuple[int | None, int | None]:
+        """Best displayed bid and ask in ticks."""
+    def lots_at(self, side: str, tick: int) -> int:
+        """Lots displayed at a price."""
+    def public_lots_at(self, side: str, tick: int) -> int:
+        """The public's lots at a price."""
+    def depth(self, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Displayed bids and asks as (tick, lots), from the touch outward."""
+    def changes(self, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """What of the best `levels` per side changed since the last call with as many, lots 0 for what left them.
+
+        From the touch outward, what left first. A level is named as gone only if it was named as there before.
+        """
+    def published(self, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """The best `levels` as they were at the last call of `changes` with as many."""
+    @property
+    def version(self) -> int:
+        """Grows whenever the book changes."""
+    def __len__(self) -> int:
+        """Clients' orders that rest."""
+    def check_invariants(self) -> None:
+        """Raises RuntimeError when the book contradicts itself."""
