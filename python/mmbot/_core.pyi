@@ -547,9 +547,7 @@ class Floor:
         owner: 1 to 2^32 - 1. stp: what happens before it would trade with the same owner: "none" (it trades),
         "cancel_maker", "cancel_taker", "cancel_both". Raises ValueError for a live id or terms that no book takes.
         """
-    def amend(
-        self, order_id: int, tick: int, lots: int, *, post_only: bool = False, stp: str = "none"
-    ) -> Execution:
+    def amend(self, order_id: int, tick: int, lots: int, *, post_only: bool = False, stp: str = "none") -> Execution:
         """New price and open lots. Fewer lots at the same price keep the place in line; otherwise it arrives anew.
 
         Raises KeyError for an order that does not rest, ValueError for terms that no book takes.
@@ -571,7 +569,7 @@ class Floor:
     def changes(self, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """What of the best `levels` per side changed since the last call with as many, lots 0 for what left them.
 
-        From the touch outward, what left first. A level is named as gone only if it was named as there before.
+        From the touch outward. A level is named as gone only if it was named as there before.
         """
     def published(self, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """The best `levels` as they were at the last call of `changes` with as many."""

@@ -151,10 +151,18 @@ impl L3Book {
     }
 
     fn check_price(&self, side: Side, tick: i32) -> Result<(), BookError> {
-        if !(1..=TICK_MAX).contains(&tick) {
-            return Err(BookError::Tick { side, tick });
+        self.check_levels(side, &[Level { tick, lots: 1 }])
+    }
+
+    /// Whether the book has room for orders at all these prices.
+    ///
+    /// # Errors
+    /// [`BookError::Tick`] for a price outside `1..=TICK_MAX`, [`BookError::Scattered`] for prices beyond reason.
+    pub fn check_levels(&self, side: Side, levels: &[Level]) -> Result<(), BookError> {
+        if let Some(level) = levels.iter().find(|level| !(1..=TICK_MAX).contains(&level.tick)) {
+            return Err(BookError::Tick { side, tick: level.tick });
         }
-        if !self.ladder(side).has_room(&[Level { tick, lots: 1 }]) {
+        if !self.ladder(side).has_room(levels) {
             return Err(BookError::Scattered { side });
         }
         Ok(())
@@ -204,8 +212,11 @@ impl L3Book {
             return Err(BookError::NoLots { id });
         }
         self.check_price(order.side, tick)?;
+        let is_last = self.orders.get(slot).behind == NONE;
         if tick == order.tick && lots <= order.lots {
             self.shrink(slot, lots);
+        } else if tick == order.tick && is_last {
+            self.grow(slot, lots); // the back is where it stands
         } else {
             self.shrink(slot, 0);
             self.append(RestingOrder { tick, lots, ..order });
@@ -265,6 +276,12 @@ impl L3Book {
     pub fn orders_at(&self, side: Side, tick: i32) -> impl Iterator<Item = RestingOrder> {
         let first = self.queue(side, tick).map_or(NONE, |queue| queue.first);
         self.linked(first, |node| node.behind).map(|slot| self.resting(slot))
+    }
+
+    /// The last in line at a price.
+    #[must_use]
+    pub fn last_at(&self, side: Side, tick: i32) -> Option<RestingOrder> {
+        self.queue(side, tick).map(|queue| self.resting(queue.last))
     }
 
     /// Prices from the touch outward with their lots.
@@ -386,6 +403,14 @@ impl L3Book {
             Side::Sell => self.touch.ask = self.touch.ask.min(tick),
         }
         level
+    }
+
+    /// Leaves an order with more lots, in place.
+    fn grow(&mut self, slot: u32, lots: u32) {
+        let node = self.orders.get_mut(slot);
+        let (more, level) = (lots - node.lots, node.level);
+        node.lots = lots;
+        self.queues.get_mut(level).lots += u64::from(more);
     }
 
     /// Leaves an order with fewer lots; with none, it leaves.

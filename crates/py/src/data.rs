@@ -154,7 +154,7 @@ impl PyInstrument {
 /// A level as decimal text.
 type Text = (PyBackedStr, PyBackedStr);
 
-fn side_named(field: &str, text: &str) -> PyResult<Side> {
+pub fn side_named(field: &str, text: &str) -> PyResult<Side> {
     match text {
         "buy" => Ok(Side::Buy),
         "sell" => Ok(Side::Sell),

@@ -3,6 +3,7 @@
 #![allow(clippy::too_many_arguments, clippy::type_complexity)] // signatures are shaped for Python: keywords and tuples
 
 mod data;
+mod floor;
 mod ledger;
 mod matching;
 mod replay;
@@ -16,6 +17,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SOURCE_HASH", env!("MMBOT_SOURCE_HASH"))?;
     data::register(module)?;
+    floor::register(module)?;
     ledger::register(module)?;
     matching::register(module)?;
     replay::register(module)?;

@@ -1,12 +1,14 @@
 //! The physical laws of a simulated venue, one file each.
 //!
-//! - `matching`: orders of several parties meet in price-time priority; the venue simulator server stands on it.
+//! - `matching`: orders of several parties meet in price-time priority.
+//! - `floor`: recorded liquidity and clients' orders in one such book; the exchange server stands on it.
 //! - `queue`: where a resting order of ours stands in a recorded market that does not know it.
 //! - `latency`, `fees`: how long a message is under way, what a fill costs.
 //! - `public`: the recorded market at the venue's own time.
 //! - `venue`: our orders meet that market.
 
 mod fees;
+mod floor;
 mod latency;
 mod matching;
 mod public;
@@ -15,6 +17,7 @@ mod venue;
 mod watch;
 
 pub use fees::FeeMeter;
+pub use floor::{Cancels, Cursor, Depth, Floor, FloorError, Outcome, PUBLIC, PlayError};
 pub use latency::{LatencyError, LatencyModel};
 pub use matching::{Execution, Fill, LimitOrder, MatchError, MatchingBook, SelfTrade};
 pub use public::{LocalBook, PublicView, Records, apply};

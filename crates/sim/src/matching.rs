@@ -23,6 +23,8 @@ pub enum SelfTrade {
     DropTaker,
     /// The resting order is withdrawn, and the incoming one goes on.
     WithdrawMaker,
+    /// The resting order is withdrawn, and what is left of the incoming one is dropped.
+    DropBoth,
 }
 
 /// A limit order.
@@ -54,12 +56,14 @@ pub struct Fill {
 pub struct Execution<'a> {
     /// Trades, in the order they happened.
     pub fills: &'a [Fill],
-    /// Resting orders taken out to prevent a self-trade.
-    pub withdrawn: &'a [OrderId],
+    /// Resting orders taken out to prevent a self-trade, as they were.
+    pub withdrawn: &'a [RestingOrder],
     /// Lots of the request that did not trade.
     pub remaining: u32,
     /// Whether they rest in the book now; otherwise they are gone.
     pub resting: bool,
+    /// Whether they are gone to prevent a self-trade.
+    pub stopped: bool,
 }
 
 /// Why a request was refused. Nothing has changed then.
@@ -93,14 +97,14 @@ pub enum MatchError {
 /// A book that matches.
 #[derive(Clone, Debug, Default)]
 pub struct MatchingBook {
-    book: L3Book,
+    pub(crate) book: L3Book,
     self_trade: SelfTrade,
     fills: Vec<Fill>,
-    withdrawn: Vec<OrderId>,
+    withdrawn: Vec<RestingOrder>,
 }
 
 /// Whether a `side` order at `limit` trades with a resting `tick`.
-fn reaches(side: Side, limit: i32, tick: i32) -> bool {
+pub(crate) fn reaches(side: Side, limit: i32, tick: i32) -> bool {
     match side {
         Side::Buy => tick <= limit,
         Side::Sell => tick >= limit,
@@ -131,10 +135,18 @@ impl MatchingBook {
     /// # Errors
     /// [`MatchError`]; the book is then as before.
     pub fn limit(&mut self, request: LimitOrder) -> Result<Execution<'_>, MatchError> {
+        self.limit_under(request, self.self_trade)
+    }
+
+    /// A limit order that brings its own rule for self-trades, as at Bybit: the rule of the incoming order counts.
+    ///
+    /// # Errors
+    /// As [`Self::limit`].
+    pub fn limit_under(&mut self, request: LimitOrder, rule: SelfTrade) -> Result<Execution<'_>, MatchError> {
         let LimitOrder { order, tif, post_only } = request;
         self.book.check_order(&order)?;
-        self.check_terms(&order, tif, post_only)?;
-        Ok(self.arrive(order, tif == Tif::Gtc))
+        self.check_terms(&order, tif, post_only, rule)?;
+        Ok(self.arrive(order, tif == Tif::Gtc, rule))
     }
 
     /// A market order: trades with whatever there is; what is left is gone.
@@ -149,7 +161,7 @@ impl MatchingBook {
             Side::Buy => i32::MAX,
             Side::Sell => i32::MIN,
         };
-        Ok(self.arrive(RestingOrder { id, side, tick, lots, owner }, false))
+        Ok(self.arrive(RestingOrder { id, side, tick, lots, owner }, false, self.self_trade))
     }
 
     /// Takes an order out. Returns it as it was.
@@ -166,19 +178,34 @@ impl MatchingBook {
     /// # Errors
     /// [`MatchError`]; the order then rests as before.
     pub fn amend(&mut self, id: OrderId, tick: i32, lots: u32, post_only: bool) -> Result<Execution<'_>, MatchError> {
+        self.amend_under(id, tick, lots, post_only, self.self_trade)
+    }
+
+    /// An amendment that brings its own rule for self-trades.
+    ///
+    /// # Errors
+    /// As [`Self::amend`].
+    pub fn amend_under(
+        &mut self,
+        id: OrderId,
+        tick: i32,
+        lots: u32,
+        post_only: bool,
+        rule: SelfTrade,
+    ) -> Result<Execution<'_>, MatchError> {
         let old = self.book.order(id).ok_or(BookError::Unknown { id })?;
         let new = RestingOrder { tick, lots, ..old };
         if tick != old.tick {
-            self.check_terms(&new, Tif::Gtc, post_only)?;
+            self.check_terms(&new, Tif::Gtc, post_only, rule)?;
         }
         self.book.modify(id, tick, lots)?; // judges price and quantity
         self.fills.clear();
         self.withdrawn.clear();
         if !self.crosses(&new) {
-            return Ok(self.execution(lots, true));
+            return Ok(self.execution(lots, true, false));
         }
         self.book.cancel(id)?;
-        Ok(self.arrive(new, true))
+        Ok(self.arrive(new, true, rule))
     }
 
     fn best_against(&self, side: Side) -> i32 {
@@ -196,12 +223,12 @@ impl MatchingBook {
         (1..=mmbot_book::TICK_MAX).contains(&self.best_against(side))
     }
 
-    fn check_terms(&self, order: &RestingOrder, tif: Tif, post_only: bool) -> Result<(), MatchError> {
+    fn check_terms(&self, order: &RestingOrder, tif: Tif, post_only: bool, rule: SelfTrade) -> Result<(), MatchError> {
         if post_only && self.crosses(order) {
             return Err(MatchError::WouldCross { id: order.id, tick: order.tick, best: self.best_against(order.side) });
         }
         if tif == Tif::Fok {
-            let available = self.available(order);
+            let available = self.available(order, rule);
             if available < u64::from(order.lots) {
                 return Err(MatchError::NotFillable { id: order.id, wanted: order.lots, available });
             }
@@ -210,14 +237,14 @@ impl MatchingBook {
     }
 
     /// What could trade with an order, counted no further than it wants.
-    fn available(&self, order: &RestingOrder) -> u64 {
+    fn available(&self, order: &RestingOrder, rule: SelfTrade) -> u64 {
         let mut sum = 0;
         for maker in self.book.orders(order.side.opposite()) {
             if sum >= u64::from(order.lots) || !reaches(order.side, order.tick, maker.tick) {
                 break;
             }
-            match self.self_trade {
-                SelfTrade::DropTaker if same_owner(order, &maker) => break,
+            match rule {
+                SelfTrade::DropTaker | SelfTrade::DropBoth if same_owner(order, &maker) => break,
                 SelfTrade::WithdrawMaker if same_owner(order, &maker) => {}
                 _ => sum += u64::from(maker.lots),
             }
@@ -226,15 +253,18 @@ impl MatchingBook {
     }
 
     /// Trades a checked order, then rests it or drops it.
-    fn arrive(&mut self, mut taker: RestingOrder, may_rest: bool) -> Execution<'_> {
+    fn arrive(&mut self, mut taker: RestingOrder, may_rest: bool, rule: SelfTrade) -> Execution<'_> {
         self.fills.clear();
         self.withdrawn.clear();
-        let mut dropped = false;
-        while taker.lots > 0 && !dropped && self.crosses(&taker) {
+        let mut stopped = false;
+        while taker.lots > 0 && !stopped && self.crosses(&taker) {
             let other = taker.side.opposite();
             let Some(maker) = self.book.orders_at(other, self.best_against(taker.side)).next() else { break };
-            if self.self_trade != SelfTrade::Allow && same_owner(&taker, &maker) {
-                dropped = !self.withdraw(maker.id);
+            if rule != SelfTrade::Allow && same_owner(&taker, &maker) {
+                if rule != SelfTrade::DropTaker {
+                    self.withdraw(maker.id);
+                }
+                stopped = rule != SelfTrade::WithdrawMaker;
                 continue;
             }
             let lots = taker.lots.min(maker.lots);
@@ -242,25 +272,21 @@ impl MatchingBook {
             self.fills.push(Fill { maker: maker.id, taker: taker.id, tick: maker.tick, lots });
             taker.lots -= lots;
         }
-        let resting = may_rest && !dropped && taker.lots > 0;
+        let resting = may_rest && !stopped && taker.lots > 0;
         if resting {
             self.book.add(taker).expect("the order was checked on arrival");
         }
-        self.execution(taker.lots, resting)
+        self.execution(taker.lots, resting, stopped)
     }
 
-    /// Clears our own order out of our way; false when the policy stops the taker instead.
-    fn withdraw(&mut self, maker: OrderId) -> bool {
-        let withdraws = self.self_trade == SelfTrade::WithdrawMaker;
-        if withdraws {
-            self.book.cancel(maker).expect("the first in line is in the book");
-            self.withdrawn.push(maker);
-        }
-        withdraws
+    /// Clears the taker's own order out of its way.
+    fn withdraw(&mut self, maker: OrderId) {
+        let order = self.book.cancel(maker).expect("the first in line is in the book");
+        self.withdrawn.push(order);
     }
 
-    fn execution(&self, remaining: u32, resting: bool) -> Execution<'_> {
-        Execution { fills: &self.fills, withdrawn: &self.withdrawn, remaining, resting }
+    fn execution(&self, remaining: u32, resting: bool, stopped: bool) -> Execution<'_> {
+        Execution { fills: &self.fills, withdrawn: &self.withdrawn, remaining, resting, stopped }
     }
 }
 

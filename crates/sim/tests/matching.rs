@@ -104,7 +104,7 @@ fn the_policy_decides_about_trades_with_oneself() {
     assert_eq!((dropped.fills.len(), dropped.remaining, dropped.resting), (0, 5, false));
     let mut book = market(SelfTrade::WithdrawMaker);
     let went_on = book.limit(taker()).unwrap();
-    assert_eq!(went_on.withdrawn, [OrderId(1), OrderId(2), OrderId(3)]);
+    assert_eq!(went_on.withdrawn.iter().map(|order| order.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(went_on.resting);
 }
 

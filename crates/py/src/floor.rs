@@ -1,0 +1,275 @@
+//! The exchange's floor, as Python sees it.
+
+use mmbot_book::{BookError, RestingOrder};
+use mmbot_sim::{
+    Cancels, Cursor, Depth, Fill, Floor, FloorError, LimitOrder, MatchError, Outcome, PlayError, SelfTrade,
+};
+use mmbot_types::{Level, NO_ASK, NO_BID, OrderId, Tif};
+use pyo3::exceptions::{PyKeyError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::data::{PyTape, TapeFault, side_named};
+
+/// (maker id, taker id, price in ticks, lots).
+type FillRow = (u64, u64, i32, u32);
+
+const fn row(fill: &Fill) -> FillRow {
+    (fill.maker.0, fill.taker.0, fill.tick, fill.lots)
+}
+
+fn rows(fills: &[Fill]) -> Vec<FillRow> {
+    fills.iter().map(row).collect()
+}
+
+fn one_of<T: Copy>(field: &str, text: &str, known: &[(&str, T)]) -> PyResult<T> {
+    known.iter().find(|(name, _)| *name == text).map(|&(_, value)| value).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+        PyValueError::new_err(format!("{field} {text:?} is none of {}", names.join(", ")))
+    })
+}
+
+fn rule(text: &str) -> PyResult<SelfTrade> {
+    let known = [
+        ("none", SelfTrade::Allow),
+        ("cancel_maker", SelfTrade::WithdrawMaker),
+        ("cancel_taker", SelfTrade::DropTaker),
+        ("cancel_both", SelfTrade::DropBoth),
+    ];
+    one_of("stp", text, &known)
+}
+
+fn fault(error: PlayError) -> PyErr {
+    match error {
+        PlayError::Book(_) => PyValueError::new_err(error.to_string()),
+        PlayError::Tape(_) | PlayError::Beyond { .. } => TapeFault::new_err(error.to_string()),
+    }
+}
+
+/// Ascending levels of (tick, lots) pairs.
+fn levels(pairs: Vec<(i32, u32)>) -> Vec<Level> {
+    let mut levels: Vec<_> = pairs.into_iter().map(|(tick, lots)| Level { tick, lots }).collect();
+    levels.sort_by_key(|level| level.tick);
+    levels
+}
+
+fn sides([bids, asks]: Depth) -> (Vec<(i32, u64)>, Vec<(i32, u64)>) {
+    (bids, asks)
+}
+
+/// See the stub.
+#[pyclass(name = "Execution", module = "mmbot._core", frozen)]
+struct PyExecution {
+    outcome: Outcome,
+    refused: Option<&'static str>,
+}
+
+#[pymethods]
+impl PyExecution {
+    #[getter]
+    fn fills(&self) -> Vec<FillRow> {
+        rows(&self.outcome.fills)
+    }
+
+    #[getter]
+    fn withdrawn(&self) -> Vec<(u64, u32)> {
+        self.outcome.withdrawn.iter().map(|order| (order.id.0, order.lots)).collect()
+    }
+
+    #[getter]
+    fn remaining(&self) -> u32 {
+        self.outcome.remaining
+    }
+
+    #[getter]
+    fn resting(&self) -> bool {
+        self.outcome.resting
+    }
+
+    #[getter]
+    fn stopped(&self) -> bool {
+        self.outcome.stopped
+    }
+
+    #[getter]
+    fn refused(&self) -> Option<&'static str> {
+        self.refused
+    }
+
+    fn __repr__(&self) -> String {
+        let Outcome { fills, withdrawn, remaining, resting, stopped } = &self.outcome;
+        let (fills, withdrawn) = (fills.len(), withdrawn.len());
+        let refused = self.refused.map_or(String::new(), |why| format!(", refused {why}"));
+        format!(
+            "Execution({fills} fills, {withdrawn} withdrawn, remaining {remaining}, resting {resting}, \
+             stopped {stopped}{refused})"
+        )
+    }
+}
+
+/// What the market decides is an outcome, what the caller got wrong an exception.
+fn executed(result: Result<Outcome, FloorError>, lots: u32) -> PyResult<PyExecution> {
+    let refused =
+        |why| Ok(PyExecution { outcome: Outcome { remaining: lots, ..Outcome::default() }, refused: Some(why) });
+    match result {
+        Ok(outcome) => Ok(PyExecution { outcome, refused: None }),
+        Err(FloorError::Match(MatchError::WouldCross { .. })) => refused("would_cross"),
+        Err(FloorError::Match(MatchError::NotFillable { .. })) => refused("not_fillable"),
+        Err(error) => Err(wrong(error)),
+    }
+}
+
+fn wrong(error: FloorError) -> PyErr {
+    match error {
+        FloorError::Match(MatchError::Book(BookError::Unknown { .. })) => PyKeyError::new_err(error.to_string()),
+        _ => PyValueError::new_err(error.to_string()),
+    }
+}
+
+/// See the stub.
+#[pyclass(name = "Floor", module = "mmbot._core")]
+struct PyFloor {
+    floor: Floor,
+    fills: Vec<Fill>,
+}
+
+impl PyFloor {
+    /// Runs one public event and hands out its fills.
+    fn heard<E>(
+        &mut self,
+        happen: impl FnOnce(&mut Floor, &mut Vec<Fill>) -> Result<(), E>,
+        map: impl Fn(E) -> PyErr,
+    ) -> PyResult<Vec<FillRow>> {
+        self.fills.clear();
+        happen(&mut self.floor, &mut self.fills).map_err(map)?;
+        Ok(rows(&self.fills))
+    }
+}
+
+#[pymethods]
+impl PyFloor {
+    #[new]
+    #[pyo3(signature = (*, cancels = "behind", show_clients = true))]
+    fn new(cancels: &str, show_clients: bool) -> PyResult<Self> {
+        let known = [("behind", Cancels::Behind), ("proportional", Cancels::Proportional)];
+        Ok(Self { floor: Floor::new(one_of("cancels", cancels, &known)?, show_clients), fills: Vec::new() })
+    }
+
+    fn public_depth(&mut self, kind: &str, bids: Vec<(i32, u32)>, asks: Vec<(i32, u32)>) -> PyResult<Vec<FillRow>> {
+        let snapshot = one_of("kind", kind, &[("delta", false), ("snapshot", true)])?;
+        let (bids, asks) = (levels(bids), levels(asks));
+        let wrong = |error: BookError| PyValueError::new_err(error.to_string());
+        self.heard(|floor, fills| floor.public_depth(snapshot, &bids, &asks, fills), wrong)
+    }
+
+    fn public_trade(&mut self, aggressor: &str, tick: i32, lots: u32) -> PyResult<Vec<FillRow>> {
+        let side = side_named("aggressor", aggressor)?;
+        self.heard(
+            |floor, fills| {
+                floor.public_trade(side, tick, lots, fills);
+                Ok(())
+            },
+            fault,
+        )
+    }
+
+    fn apply(&mut self, tape: &PyTape, index: usize) -> PyResult<Vec<FillRow>> {
+        self.heard(|floor, fills| floor.apply(&tape.inner, index, fills), fault)
+    }
+
+    fn apply_trade(&mut self, tape: &PyTape, index: usize) -> PyResult<Vec<FillRow>> {
+        self.heard(|floor, fills| floor.apply_trade(&tape.inner, index, fills), fault)
+    }
+
+    fn play(
+        &mut self,
+        tape: &PyTape,
+        depth_next: usize,
+        trade_next: usize,
+        until_ns: i64,
+    ) -> PyResult<(usize, usize, Vec<(u64, u64, i32, u32, i64)>)> {
+        let mut made = Vec::new();
+        let cursor = Cursor { depth: depth_next, trade: trade_next };
+        let cursor = self.floor.play(&tape.inner, cursor, until_ns, &mut made).map_err(fault)?;
+        let fills = made.iter().map(|&(fill, ts)| (fill.maker.0, fill.taker.0, fill.tick, fill.lots, ts)).collect();
+        Ok((cursor.depth, cursor.trade, fills))
+    }
+
+    #[pyo3(signature = (order_id, side, tick, lots, owner, *, tif = "gtc", post_only = false, stp = "none"))]
+    fn place(
+        &mut self,
+        order_id: u64,
+        side: &str,
+        tick: i32,
+        lots: u32,
+        owner: u32,
+        tif: &str,
+        post_only: bool,
+        stp: &str,
+    ) -> PyResult<PyExecution> {
+        let tif = one_of("tif", tif, &[("gtc", Tif::Gtc), ("ioc", Tif::Ioc), ("fok", Tif::Fok)])?;
+        let order = RestingOrder { id: OrderId(order_id), side: side_named("side", side)?, tick, lots, owner };
+        executed(self.floor.place(LimitOrder { order, tif, post_only }, rule(stp)?), lots)
+    }
+
+    #[pyo3(signature = (order_id, tick, lots, *, post_only = false, stp = "none"))]
+    fn amend(&mut self, order_id: u64, tick: i32, lots: u32, post_only: bool, stp: &str) -> PyResult<PyExecution> {
+        executed(self.floor.amend(OrderId(order_id), tick, lots, post_only, rule(stp)?), lots)
+    }
+
+    fn cancel(&mut self, order_id: u64) -> PyResult<u32> {
+        self.floor.cancel(OrderId(order_id)).map(|order| order.lots).map_err(wrong)
+    }
+
+    fn ahead(&self, order_id: u64) -> PyResult<u64> {
+        let order = self.floor.client(OrderId(order_id)).map_err(wrong)?;
+        Ok(self.floor.book().ahead(order.id).unwrap_or_default())
+    }
+
+    fn open_lots(&self, order_id: u64) -> Option<u32> {
+        self.floor.client(OrderId(order_id)).ok().map(|order| order.lots)
+    }
+
+    fn touch(&self) -> (Option<i32>, Option<i32>) {
+        let touch = self.floor.touch();
+        ((touch.bid != NO_BID).then_some(touch.bid), (touch.ask != NO_ASK).then_some(touch.ask))
+    }
+
+    fn lots_at(&self, side: &str, tick: i32) -> PyResult<u64> {
+        Ok(self.floor.lots_at(side_named("side", side)?, tick))
+    }
+
+    fn public_lots_at(&self, side: &str, tick: i32) -> PyResult<u64> {
+        Ok(self.floor.public_lots(side_named("side", side)?, tick))
+    }
+
+    fn depth(&self, levels: usize) -> (Vec<(i32, u64)>, Vec<(i32, u64)>) {
+        sides(self.floor.depth(levels))
+    }
+
+    fn changes(&mut self, levels: usize) -> (Vec<(i32, u64)>, Vec<(i32, u64)>) {
+        sides(self.floor.changes(levels))
+    }
+
+    fn published(&self, levels: usize) -> (Vec<(i32, u64)>, Vec<(i32, u64)>) {
+        sides(self.floor.published(levels))
+    }
+
+    #[getter]
+    fn version(&self) -> u64 {
+        self.floor.version()
+    }
+
+    fn __len__(&self) -> usize {
+        self.floor.clients_resting()
+    }
+
+    fn check_invariants(&self) {
+        self.floor.check_invariants();
+    }
+}
+
+/// Adds this room's names to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyExecution>()?;
+    module.add_class::<PyFloor>()
+}
