@@ -449,7 +449,8 @@ fn happenings() -> impl Strategy<Value = Happens> {
         3 => (side(), side()).prop_map(|(bids, asks)| Happens::Depth(bids, asks)),
         2 => (sides(), tick.clone(), 1..12_u32).prop_map(|(side, tick, lots)| Happens::Trade(side, tick, lots)),
         4 => (request, rules()).prop_map(|(request, rule)| Happens::Place(request, rule)),
-        1 => (1..30_u64, tick, 1..12_u32, any::<bool>(), rules()).prop_map(|(a, b, c, d, e)| Happens::Amend(a, b, c, d, e)),
+        1 => (1..30_u64, tick, 1..12_u32, any::<bool>(), rules())
+            .prop_map(|(id, tick, lots, post, rule)| Happens::Amend(id, tick, lots, post, rule)),
         1 => (1..30_u64).prop_map(Happens::Cancel),
     ]
 }

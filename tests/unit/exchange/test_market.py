@@ -59,5 +59,5 @@ def test_rules_become_whole_numbers():
     market = Market(rules.linear("BTC", "0.10", "0.001"), clock=lambda: 1_700_000_000_123_456_789)
     assert (market.bounds.lots_min, market.bounds.tick_min, market.bounds.notional_min) == (1, 1, 5 * 10**12)
     assert market.now_ms() == 1_700_000_000_123
-    with pytest.raises(ValueError, match="0.001"):
+    with pytest.raises(ValueError, match="quantity"):
         Market(rules.linear("BTC", "0.10", "7"), clock=lambda: 0)
