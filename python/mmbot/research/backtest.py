@@ -14,16 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from mmbot import _core
 from mmbot.config import BacktestConfig, ConfigError, InstrumentConfig, LatencyConfig, load
-from mmbot.config.load import explain
 from mmbot.data.catalog import open_tape
+from mmbot.research.desks import configured, desk, seat
 from mmbot.research.facts import named
 from mmbot.research.traded import Traded
-from mmbot.strategies import find_strategy
-from mmbot.strategy import Strategy, View, Wake
+from mmbot.strategy import Strategy, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -103,23 +100,6 @@ def _listing(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> 
     )
 
 
-def _desk(traded: Traded) -> _core.Desk:
-    limits, orders, instrument = traded.config.limits, traded.config.orders, traded.instrument
-    try:
-        return _core.Desk(
-            position_max=instrument.lots(limits.position),
-            order_max=instrument.lots(limits.order),
-            open_orders_max=limits.open_orders,
-            collar_bps=limits.collar_bps,
-            requests_per_second_max=limits.requests_per_second,
-            keep_within=orders.keep_within_ticks,
-            refill_below_percent=orders.refill_below_percent,
-            amend=orders.amend,
-        )
-    except ValueError as error:
-        raise ConfigError(f"limits of {traded.symbol}: {error} (lot {instrument.lot})") from None
-
-
 def _open(config: InstrumentConfig) -> Traded:
     tape = open_tape(config.recording)
     if tape.span is None:
@@ -160,17 +140,7 @@ def backtest(
     and StrategyError, from the strategy's own exception, when the strategy raises or returns nonsense.
     """
     read = config if isinstance(config, BacktestConfig) else load(config, BacktestConfig)
-    return backtest_many(read, [strategy or _configured(read)], progress=progress)[0]
-
-
-def _configured(config: BacktestConfig) -> Strategy:
-    if config.strategy is None:
-        raise ConfigError("strategy: missing; name one in the configuration or give backtest() an object")
-    recipe = find_strategy(config.strategy.name)
-    try:
-        return recipe.build(config.strategy.params)
-    except ValidationError as error:
-        raise explain(error, "strategy.params") from None
+    return backtest_many(read, [strategy or configured(read)], progress=progress)[0]
 
 
 def backtest_many(
@@ -208,7 +178,8 @@ def _played(
 ) -> list[Result]:
     signals = strategies[0].signals
     listings = [_listing(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
-    seats = [_seat(strategy, traded) for strategy in strategies]
+    desks = [desk(each.config, each.instrument, each.symbol) for each in traded]
+    seats = [seat(strategy, desks) for strategy in strategies]
     replay = _core.Replay(listings, seats, sample_ns=_ns(config.sample_ms))
     views: list[View] = []
     views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
@@ -257,20 +228,3 @@ def _check_overlap(traded: list[Traded]) -> None:
             f"instruments: the tape of {last} begins at {known[last][0]} ns, after that of {first} ended at "
             f"{known[first][1]} ns; instruments of one run need recordings of the same time"
         )
-
-
-def _seat(strategy: Strategy, traded: Sequence[Traded]) -> _core.Seat:
-    wake = strategy.wake
-    if wake == Wake():
-        raise ConfigError(
-            f"{type(strategy).__name__}.wake: Wake() has no rule, so decide would never be asked; "
-            "give it every_ms, touch, fill, trade or message"
-        )
-    return _core.Seat(
-        [_desk(each) for each in traded],
-        every_ns=wake.every_ns,
-        touch=wake.touch,
-        fill=wake.fill,
-        trade=wake.trade,
-        message=wake.message,
-    )
