@@ -162,7 +162,10 @@ class Instrument:
 
 @final
 class Tape:
-    """An open tape: immutable integer records, read in place. Each block is checked before its first use."""
+    """An open tape: immutable integer records, read in place. Each block is checked before its first use.
+
+    That of a `LiveTape` grows: each call sees what is committed by then.
+    """
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Tape:
@@ -171,7 +174,7 @@ class Tape:
     def instrument(self) -> Instrument: ...
     @property
     def tape_hash(self) -> int:
-        """64-bit xxh3 over the head, which holds the checksum of every block."""
+        """64-bit xxh3 over the head, which holds the checksum of every block; 0 for a tape that is being written."""
     @property
     def events(self) -> int:
         """Level updates and trades."""
@@ -183,7 +186,10 @@ class Tape:
     def check(self) -> None:
         """Reads and checks everything. Raises TapeFault at the first fault."""
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Copies the tape in one step: packed if the name ends in `.tapez`, open otherwise."""
+        """Copies the tape in one step: packed if the name ends in `.tapez`, open otherwise.
+
+        Raises TapeFault for a tape that is being written: `LiveTape.seal` makes a file of it.
+        """
     @staticmethod
     def columns(name: str) -> list[tuple[str, str, int]]:
         """Name, NumPy format and byte offset of each column of a section: depth, levels, trades, funding, orders."""
@@ -228,6 +234,54 @@ class TapeWriter:
         """Adds that so much of a resting order is executed, with its trade: the aggressor is of the other side."""
     def finish(self) -> None:
         """Joins, makes durable and names the tape. Raises OSError when the disk does not take it."""
+
+@final
+class LiveTape:
+    """Writes a tape that can be read at once, and outlives its writer.
+
+    A message is committed when its method returns: it survives `kill -9`. What was there when `sync` was called
+    survives a power loss once that has returned. Where the disk is full the methods raise OSError and add nothing.
+    All methods raise RuntimeError on a sealed tape.
+    """
+
+    def __new__(cls, directory: str | os.PathLike[str], instrument: Instrument) -> LiveTape:
+        """An empty tape in a directory that this makes. Raises OSError, or TapeFault where the directory exists."""
+    @staticmethod
+    def recover(directory: str | os.PathLike[str]) -> LiveTape:
+        """Takes over what a writer that is gone has left, to be written on or sealed; `dropped` says what is lost.
+
+        Raises TapeFault for a directory that holds no tape, that somebody is writing, or whose records are damaged
+        even before the last `sync`; it is left as it is then. Raises OSError as opening files does.
+        """
+    def depth(
+        self, ts_recv: int, ts_venue: int, kind: str, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]
+    ) -> None:
+        """As `TapeWriter.depth`."""
+    def trade(self, ts_recv: int, ts_venue: int, price: str, qty: str, aggressor: str) -> None:
+        """As `TapeWriter.trade`."""
+    def funding(self, ts_recv: int, ts_venue: int, rate: int, mark: int) -> None:
+        """As `TapeWriter.funding`."""
+    def settle(self, ts_venue: int) -> None:
+        """Says that all that happened at the venue up to `ts_venue` (ns) has come: a simulated venue may run to there.
+
+        Trades get their places among depth messages. What comes late all the same is moved behind, see `late`.
+        """
+    def sync(self) -> None:
+        """Makes durable what is committed, which takes milliseconds; other threads may go on meanwhile."""
+    def seal(self, path: str | os.PathLike[str]) -> None:
+        """Joins it into an ordinary `.tape` or `.tapez`, durably, and removes the directory; `tape` stays readable.
+
+        Raises OSError when the disk does not take it: then the directory is as it was, and `recover` opens it again.
+        """
+    @property
+    def tape(self) -> Tape:
+        """The tape as far as it is written; it grows. For a `Listing`, a `Replay`, or to look at."""
+    @property
+    def late(self) -> int:
+        """Messages that came after their venue time had been settled."""
+    @property
+    def dropped(self) -> tuple[int, int, int, int]:
+        """Records committed and lost before `recover`: depth, levels, trades, funding. After `kill -9`, none."""
 
 # --- replay: crates/py/src/replay.rs ---
 

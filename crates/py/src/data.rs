@@ -2,11 +2,12 @@
 
 use std::mem::offset_of;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmbot_tape::{
-    DepthMessage, FundingRecord, Level, MessageKind, OrderChange, OrderMessage, PublicOrder, Section, Tape, TapeError,
-    TapeWriter, TradeMessage, copy, pack,
+    DepthMessage, FundingRecord, Level, LiveTape, MessageKind, OrderChange, OrderMessage, PublicOrder, Section, Tape,
+    TapeError, TapeWriter, TradeMessage, copy, pack,
 };
 use mmbot_types::{CASH_SCALE, Cash, ContractKind, FeeSchedule, FeeTier, Instrument, Side, Step};
 use numpy::ndarray::ArrayView1;
@@ -184,6 +185,20 @@ pub struct PyTapeWriter {
     instrument: Instrument,
 }
 
+/// A side of a book message, as decimal text.
+fn levels(instrument: &Instrument, side: &str, texts: &[Text]) -> PyResult<Vec<Level>> {
+    texts.iter().map(|text| level(instrument, side, text)).collect()
+}
+
+fn message_kind(kind: &str) -> PyResult<MessageKind> {
+    match kind {
+        "delta" => Ok(MessageKind::Delta),
+        "snapshot" => Ok(MessageKind::Snapshot),
+        "gap" => Ok(MessageKind::Gap),
+        other => Err(value_error("kind", format!("{other:?} is none of delta, snapshot, gap"))),
+    }
+}
+
 impl PyTapeWriter {
     fn open(&mut self) -> PyResult<&mut TapeWriter> {
         self.writer.as_mut().ok_or_else(|| PyRuntimeError::new_err("this tape is finished; create another writer"))
@@ -197,10 +212,6 @@ impl PyTapeWriter {
     fn order(&mut self, ts_recv: i64, ts_venue: i64, change: OrderChange) -> PyResult<()> {
         self.open()?.order(ts_recv, ts_venue, change).map_err(fault)
     }
-
-    fn levels(&self, side: &str, texts: &[Text]) -> PyResult<Vec<Level>> {
-        texts.iter().map(|text| level(&self.instrument, side, text)).collect()
-    }
 }
 
 #[pymethods]
@@ -213,13 +224,8 @@ impl PyTapeWriter {
     }
 
     fn depth(&mut self, ts_recv: i64, ts_venue: i64, kind: &str, bids: Vec<Text>, asks: Vec<Text>) -> PyResult<()> {
-        let kind = match kind {
-            "delta" => MessageKind::Delta,
-            "snapshot" => MessageKind::Snapshot,
-            "gap" => MessageKind::Gap,
-            other => return Err(value_error("kind", format!("{other:?} is none of delta, snapshot, gap"))),
-        };
-        let (bids, asks) = (self.levels("bid", &bids)?, self.levels("ask", &asks)?);
+        let kind = message_kind(kind)?;
+        let (bids, asks) = (levels(&self.instrument, "bid", &bids)?, levels(&self.instrument, "ask", &asks)?);
         self.open()?.depth(ts_recv, ts_venue, kind, &bids, &asks).map_err(fault)
     }
 
@@ -450,10 +456,107 @@ impl PyTape {
     }
 }
 
+/// See the stub.
+#[pyclass(name = "LiveTape", module = "mmbot._core", frozen)]
+pub struct PyLiveTape {
+    /// None once it is sealed.
+    live: Mutex<Option<LiveTape>>,
+    tape: Arc<Tape>,
+    late: AtomicU64,
+    dropped: [u64; 4],
+}
+
+impl PyLiveTape {
+    fn of(live: LiveTape) -> Self {
+        let (tape, dropped) = (Arc::clone(live.tape()), live.dropped());
+        Self { live: Mutex::new(Some(live)), tape, late: AtomicU64::new(0), dropped }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Option<LiveTape>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut LiveTape) -> Result<T, TapeError>) -> PyResult<T> {
+        let mut live = self.live();
+        let live = live.as_mut().ok_or_else(|| PyRuntimeError::new_err("this tape is sealed; begin another one"))?;
+        let done = act(live).map_err(fault);
+        self.late.store(live.late(), Ordering::Relaxed);
+        done
+    }
+}
+
+#[pymethods]
+impl PyLiveTape {
+    #[new]
+    fn new(py: Python<'_>, directory: PathBuf, instrument: &PyInstrument) -> PyResult<Self> {
+        let instrument = instrument.inner.clone();
+        Ok(Self::of(py.detach(|| LiveTape::create(directory, instrument)).map_err(fault)?))
+    }
+
+    #[staticmethod]
+    fn recover(py: Python<'_>, directory: PathBuf) -> PyResult<Self> {
+        Ok(Self::of(py.detach(|| LiveTape::recover(directory)).map_err(fault)?))
+    }
+
+    fn depth(&self, ts_recv: i64, ts_venue: i64, kind: &str, bids: Vec<Text>, asks: Vec<Text>) -> PyResult<()> {
+        let (kind, instrument) = (message_kind(kind)?, self.tape.instrument());
+        let (bids, asks) = (levels(instrument, "bid", &bids)?, levels(instrument, "ask", &asks)?);
+        self.with(|live| live.depth(ts_recv, ts_venue, kind, &bids, &asks))
+    }
+
+    fn trade(
+        &self,
+        ts_recv: i64,
+        ts_venue: i64,
+        price: PyBackedStr,
+        qty: PyBackedStr,
+        aggressor: &str,
+    ) -> PyResult<()> {
+        let aggressor = side_named("aggressor", aggressor)?;
+        let level = level(self.tape.instrument(), "trade", &(price, qty))?;
+        self.with(|live| live.trade(ts_recv, ts_venue, level, aggressor))
+    }
+
+    fn funding(&self, ts_recv: i64, ts_venue: i64, rate: i64, mark: i64) -> PyResult<()> {
+        self.with(|live| live.funding(ts_recv, ts_venue, rate, mark))
+    }
+
+    fn settle(&self, ts_venue: i64) -> PyResult<()> {
+        self.with(|live| live.settle(ts_venue))
+    }
+
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        let moment = self.with(|live| Ok(live.sync_point()))?;
+        py.detach(|| moment.sync()).map_err(fault) // others may append meanwhile
+    }
+
+    fn seal(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        self.with(|_| Ok(()))?;
+        let live = self.live().take();
+        py.detach(|| live.map_or(Ok(()), |live| live.seal(path))).map_err(fault)
+    }
+
+    #[getter]
+    fn tape(&self) -> PyTape {
+        PyTape { inner: Arc::clone(&self.tape) }
+    }
+
+    #[getter]
+    fn late(&self) -> u64 {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    #[getter]
+    fn dropped(&self) -> (u64, u64, u64, u64) {
+        self.dropped.into()
+    }
+}
+
 /// Adds this room's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TapeFault", module.py().get_type::<TapeFault>())?;
     module.add_class::<PyInstrument>()?;
     module.add_class::<PyTape>()?;
-    module.add_class::<PyTapeWriter>()
+    module.add_class::<PyTapeWriter>()?;
+    module.add_class::<PyLiveTape>()
 }

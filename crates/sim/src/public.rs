@@ -54,10 +54,16 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// Those of `tape`.
+    /// Those of `tape`, as they are heard.
     #[must_use]
     pub fn of(tape: &'a Tape) -> Self {
         Self { depth: tape.depth(), levels: tape.levels(), trades: tape.trades() }
+    }
+
+    /// Those of `tape`, as they happen at the venue: of a tape that is being written, the trades that have their place.
+    #[must_use]
+    pub fn placed(tape: &'a Tape) -> Self {
+        Self { trades: tape.placed_trades(), ..Self::of(tape) }
     }
 
     /// Bid and ask levels of a depth message.

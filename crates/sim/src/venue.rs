@@ -201,7 +201,7 @@ impl Listing {
     fn next_time(&self) -> Option<Nanos> {
         let tape = self.view.tape();
         let depth = tape.depth().get(self.view.cursor());
-        match tape.trades().get(self.trades) {
+        match tape.placed_trades().get(self.trades) {
             Some(trade) if trade.venue_rank() as usize <= self.view.cursor() => Some(Nanos(trade.ts_venue)),
             _ => depth.map(|message| Nanos(message.ts_venue)),
         }
@@ -219,7 +219,7 @@ impl Listing {
             self.view.advance()?;
         }
         let cursor = gallop(tape.depth(), self.view.cursor(), |message| message.ts_venue <= until.0);
-        let trades = gallop(tape.trades(), self.trades, |trade| {
+        let trades = gallop(tape.placed_trades(), self.trades, |trade| {
             trade.ts_venue <= until.0 && trade.venue_rank() as usize <= cursor
         });
         self.view.jump(cursor)?;
@@ -423,7 +423,7 @@ impl Venue {
         stop_at_fill: bool,
     ) -> Result<(), BookError> {
         let tape = Arc::clone(self.listings[index].view.tape());
-        let records = Records::of(&tape);
+        let records = Records::placed(&tape);
         while self.listings[index].resting > 0 && !(stop_at_fill && self.fill_heard_at.is_some()) {
             let listing = &mut self.listings[index];
             let cursor = listing.view.cursor();

@@ -115,12 +115,20 @@ fn restore(bytes: &[u8], section: Section, records: &mut [u8]) {
     }
 }
 
+fn check_whole(tape: &Tape, target: &Path) -> Result<(), TapeError> {
+    if tape.is_growing() {
+        return Err(TapeError::format(target, "the tape to save here is still being written; seal it instead"));
+    }
+    tape.verify_all()
+}
+
 /// Writes `tape` as an archive under `target`, durably and in one step.
 ///
 /// # Errors
-/// [`TapeError::Damaged`] or [`TapeError::Broken`] when the tape is not intact; [`TapeError::Io`].
+/// [`TapeError::Damaged`] or [`TapeError::Broken`] when the tape is not intact; [`TapeError::Format`] while it is being
+/// written; [`TapeError::Io`].
 pub fn pack(tape: &Tape, target: &Path) -> Result<(), TapeError> {
-    tape.verify_all()?;
+    check_whole(tape, target)?;
     let packed = (|| {
         let mut file = temporary(target)?;
         write_packed(tape, &mut io::BufWriter::new(&mut file))?;
@@ -132,9 +140,9 @@ pub fn pack(tape: &Tape, target: &Path) -> Result<(), TapeError> {
 /// Writes `tape` in its open form under `target`, durably and in one step.
 ///
 /// # Errors
-/// [`TapeError::Damaged`] or [`TapeError::Broken`] when the tape is not intact; [`TapeError::Io`].
+/// As [`pack`].
 pub fn copy(tape: &Tape, target: &Path) -> Result<(), TapeError> {
-    tape.verify_all()?;
+    check_whole(tape, target)?;
     let copied = (|| {
         let mut file = temporary(target)?;
         file.write_all(tape.bytes())?;

@@ -6,7 +6,7 @@ use mmbot_types::{Level, NO_ASK, NO_BID, Side, Touch};
 
 use crate::head::Counts;
 use crate::orders::{OrderBook, OrderChange, PublicOrder, grown, levels};
-use crate::{DepthMessage, FundingRecord, MessageKind, OrderKind, OrderMessage, TapeError, TradeMessage};
+use crate::{DepthMessage, FundingRecord, MessageKind, OrderKind, OrderMessage, Tape, TapeError, TradeMessage};
 
 /// The book as the obvious pair of maps: only the touch is wanted from it.
 #[derive(Default)]
@@ -61,6 +61,10 @@ pub(crate) struct Framer {
     last_recv: i64,
     /// Latest venue times of depth, trades, funding.
     last_venue: [i64; 3],
+    /// Earliest venue time that a message may still have: see [`Framer::settle`].
+    floor: i64,
+    /// Messages that were raised to it.
+    pub late: u64,
     pub counts: Counts,
 }
 
@@ -68,6 +72,35 @@ pub(crate) struct Framer {
 const DEPTH_MAX: usize = (1 << 31) - 1;
 
 impl Framer {
+    /// The framer of a tape by level that is written on. `counts` is what its writer had met.
+    ///
+    /// # Errors
+    /// The first depth message whose touch is not that of the book its levels make.
+    pub fn resume(tape: &Tape, counts: Counts) -> Result<Self, usize> {
+        let mut framer = Self::default();
+        for (index, message) in tape.depth().iter().enumerate() {
+            let (bids, asks) = tape.levels_of(message);
+            framer.book.apply(message.kind(), bids, asks);
+            if framer.touch() != message.touch() {
+                return Err(index);
+            }
+        }
+        let last_depth = tape.depth().last().map_or((0, 0), |m| (m.ts_recv, m.ts_venue));
+        let last_trade = tape.trades().last().map_or((0, 0), |t| (t.ts_recv, t.ts_venue));
+        let last_funding = tape.funding().last().map_or((0, 0), |f| (f.ts_recv, f.ts_venue));
+        framer.last_recv = last_depth.0.max(last_trade.0).max(last_funding.0);
+        framer.last_venue = [last_depth.1, last_trade.1, last_funding.1];
+        (framer.n_depth, framer.n_levels) = (tape.depth().len(), tape.levels().len() as u64);
+        framer.counts = counts;
+        Ok(framer)
+    }
+
+    /// From now on nothing happens at the venue at `ts_venue` or before: what comes all the same is raised to the
+    /// nanosecond after it, and counted.
+    pub fn settle(&mut self, ts_venue: i64) {
+        self.floor = self.floor.max(ts_venue.saturating_add(1));
+    }
+
     /// Both clocks, made monotone: the venue's within its stream, ours over all streams and never before the venue's.
     ///
     /// A time before 1970 would be a mistake of the caller.
@@ -77,10 +110,11 @@ impl Framer {
                 return Err(TapeError::Unfit { field, value, expected: "nanoseconds since 1970" });
             }
         }
-        let venue = ts_venue.max(self.last_venue[stream]);
+        let venue = ts_venue.max(self.last_venue[stream]).max(self.floor);
         let recv = ts_recv.max(self.last_recv).max(venue);
         self.counts.venue_corrections += u64::from(venue != ts_venue);
         self.counts.recv_corrections += u64::from(recv != ts_recv);
+        self.late += u64::from(ts_venue < self.floor);
         self.last_venue[stream] = venue;
         self.last_recv = recv;
         Ok((recv, venue))
@@ -264,16 +298,20 @@ fn ascending(levels: &[Level], sorted: &mut Vec<Level>) {
     });
 }
 
-/// Puts each trade among the depth messages in venue order. Equal times keep their receive order.
-pub(crate) fn rank(depth: &[DepthMessage], trades: &mut [TradeMessage]) {
-    let mut before = 0;
+/// Puts each trade among the depth messages in venue order. Equal times keep their receive order. `before` depth
+/// messages are known to precede the first trade, and those that precede the last one when this returns.
+pub(crate) fn rank<'a>(
+    depth: &[DepthMessage],
+    trades: impl IntoIterator<Item = &'a mut TradeMessage>,
+    before: &mut usize,
+) {
     for trade in trades {
         let precedes = |(index, message): (usize, &DepthMessage)| {
             (message.ts_venue, index as u32) < (trade.ts_venue, trade.depth_before_recv)
         };
-        while depth.get(before).is_some_and(|message| precedes((before, message))) {
-            before += 1;
+        while depth.get(*before).is_some_and(|message| precedes((*before, message))) {
+            *before += 1;
         }
-        trade.depth_before_venue = TradeMessage::pack(before as u32, trade.aggressor());
+        trade.depth_before_venue = TradeMessage::pack(*before as u32, trade.aggressor());
     }
 }

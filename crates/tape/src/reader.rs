@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytemuck::Pod;
@@ -8,13 +9,15 @@ use memmap2::Mmap;
 use mmbot_types::{Instrument, Level, NO_ASK, NO_BID, Side, Touch};
 
 use crate::archive;
-use crate::head::{BLOCK_BYTES, Counts, Head, SECTIONS, Section};
+use crate::growth::Growth;
+use crate::head::{BLOCK_BYTES, Counts, Head, Meta, SECTIONS, Section};
 use crate::{DepthMessage, FundingRecord, MessageKind, OrderKind, OrderMessage, TapeError, TradeMessage};
 
-/// The bytes of a tape: mapped, or in memory (8-byte words, so that records are aligned).
+/// The bytes of a tape: mapped, in memory (8-byte words, so that records are aligned), or still being written.
 pub(crate) enum Image {
     Mapped(Mmap),
     Memory(Vec<u64>),
+    Growing(Arc<Growth>),
 }
 
 impl Image {
@@ -27,6 +30,7 @@ impl Image {
         match self {
             Self::Mapped(map) => map,
             Self::Memory(words) => bytemuck::cast_slice(words),
+            Self::Growing(_) => &[],
         }
     }
 }
@@ -91,10 +95,46 @@ impl Tape {
         Ok(Self { image, head, hash, good_blocks: Default::default(), good_records: Default::default() })
     }
 
+    /// The view of a tape that is being written. Its contents are unchecked: see [`Self::trust`].
+    pub(crate) fn growing(growth: Arc<Growth>, instrument: Instrument) -> Self {
+        let meta = Meta { instrument, counts: Counts::default() };
+        let head = Head { meta, ranges: Default::default(), checksums: Vec::new() };
+        let image = Image::Growing(growth);
+        Self { image, head, hash: 0, good_blocks: Default::default(), good_records: Default::default() }
+    }
+
+    /// Nothing of it needs to be checked, now or later: we write it ourselves.
+    pub(crate) fn trust(&self) {
+        self.good_records.iter().for_each(|good| good.store(usize::MAX, Ordering::Release));
+    }
+
+    /// Whether it is (or was, when it was opened) being written: see [`crate::LiveTape`]. Its slices then grow from
+    /// call to call, and it has no hash.
+    #[must_use]
+    pub const fn is_growing(&self) -> bool {
+        matches!(self.image, Image::Growing(_))
+    }
+
+    /// Nothing that has happened at the venue up to this time is still to come.
+    #[must_use]
+    pub fn settled(&self) -> i64 {
+        match &self.image {
+            Image::Growing(growth) => growth.settled(),
+            Image::Mapped(_) | Image::Memory(_) => i64::MAX,
+        }
+    }
+
     /// The records of a section as bytes.
     #[must_use]
     pub fn section(&self, section: Section) -> &[u8] {
-        &self.image.bytes()[self.head.ranges[section as usize].clone()]
+        match &self.image {
+            Image::Growing(growth) => growth.section(section),
+            image => &image.bytes()[self.head.ranges[section as usize].clone()],
+        }
+    }
+
+    fn count(&self, section: Section) -> usize {
+        self.section(section).len() / section.record_bytes()
     }
 
     fn records<T: Pod>(&self, section: Section) -> &[T] {
@@ -113,10 +153,20 @@ impl Tape {
         self.records(Section::Levels)
     }
 
-    /// Public trades, in the order of both clocks.
+    /// Public trades, in the order of both clocks. While a tape is being written their places in venue order are not
+    /// known yet (they are given as that of receipt): see [`Self::placed_trades`].
     #[must_use]
     pub fn trades(&self) -> &[TradeMessage] {
         self.records(Section::Trades)
+    }
+
+    /// The first of [`Self::trades`], as far as their places in venue order are known: all, once a tape is sealed.
+    #[must_use]
+    pub fn placed_trades(&self) -> &[TradeMessage] {
+        match &self.image {
+            Image::Growing(growth) => growth.placed(),
+            Image::Mapped(_) | Image::Memory(_) => self.trades(),
+        }
     }
 
     /// Funding settlements.
@@ -139,11 +189,15 @@ impl Tape {
 
     /// What the writer met.
     #[must_use]
-    pub const fn counts(&self) -> &Counts {
-        &self.head.meta.counts
+    pub fn counts(&self) -> Counts {
+        match &self.image {
+            Image::Growing(growth) => growth.committed().counts,
+            Image::Mapped(_) | Image::Memory(_) => self.head.meta.counts,
+        }
     }
 
-    /// The tape's name for itself: xxh3 of its head, which holds the instrument and the checksum of every block.
+    /// The tape's name for itself: xxh3 of its head, which holds the instrument and the checksum of every block. Zero
+    /// while it is being written.
     #[must_use]
     pub const fn tape_hash(&self) -> u64 {
         self.hash
@@ -152,7 +206,7 @@ impl Tape {
     /// Level updates and trades.
     #[must_use]
     pub fn events(&self) -> u64 {
-        (self.head.records(Section::Levels) + self.head.records(Section::Trades)) as u64
+        (self.count(Section::Levels) + self.count(Section::Trades)) as u64
     }
 
     /// First and last receive time over depth and trades; `None` for an empty tape. The end is exclusive by one
@@ -224,7 +278,7 @@ impl Tape {
             Section::Depth => broken(records.find_map(|i| Some((i, self.broken_depth(i)?)))),
             Section::Levels => broken(records.find_map(|i| Some((i, broken_level(self.levels()[i])?)))),
             Section::Trades => broken(records.find_map(|i| Some((i, self.broken_trade(i)?)))),
-            Section::Funding => Ok(()),
+            Section::Funding => broken(records.find_map(|i| Some((i, self.broken_funding(i)?)))),
             Section::Orders => broken(records.find_map(|i| Some((i, self.broken_order(i)?)))),
         }
     }
@@ -234,7 +288,7 @@ impl Tape {
         let previous = index.checked_sub(1).map(|i| &self.depth()[i]);
         let first = previous.map_or(0, |p| p.first() + u64::from(p.n_bid) + u64::from(p.n_ask));
         let end = message.first() + u64::from(message.n_bid) + u64::from(message.n_ask);
-        if message.first() != first || end > self.head.records(Section::Levels) as u64 {
+        if message.first() != first || end > self.count(Section::Levels) as u64 {
             return Some("its levels do not follow those of the message before");
         }
         if message.span >> 56 > 2 {
@@ -250,7 +304,7 @@ impl Tape {
     fn broken_trade(&self, index: usize) -> Option<&'static str> {
         let trade = &self.trades()[index];
         let previous = index.checked_sub(1).map(|i| &self.trades()[i]);
-        let depth = self.head.records(Section::Depth) as u64;
+        let depth = self.count(Section::Depth) as u64;
         if u64::from(trade.depth_before_recv) > depth || u64::from(trade.venue_rank()) > depth {
             return Some("its rank is beyond the last depth message");
         }
@@ -266,10 +320,17 @@ impl Tape {
         (late || trade.ts_recv < trade.ts_venue).then_some("its clock runs backwards")
     }
 
+    fn broken_funding(&self, index: usize) -> Option<&'static str> {
+        let funding = &self.funding()[index];
+        let previous = index.checked_sub(1).map(|i| &self.funding()[i]);
+        let late = previous.is_some_and(|p| p.ts_recv > funding.ts_recv || p.ts_venue > funding.ts_venue);
+        (late || funding.ts_recv < funding.ts_venue).then_some("its clock runs backwards")
+    }
+
     fn broken_order(&self, index: usize) -> Option<&'static str> {
         let order = &self.orders()[index];
         let previous = index.checked_sub(1).map(|i| &self.orders()[i]);
-        if order.depth as usize >= self.head.records(Section::Depth) {
+        if order.depth as usize >= self.count(Section::Depth) {
             return Some("its depth message is beyond the last one");
         }
         if previous.is_some_and(|p| p.depth > order.depth) {
@@ -295,7 +356,7 @@ impl Tape {
     /// # Errors
     /// The first fault, as [`Tape::verify_upto`].
     pub fn verify_all(&self) -> Result<(), TapeError> {
-        Section::ALL.into_iter().try_for_each(|section| self.verify_upto(section, self.head.records(section)))?;
+        Section::ALL.into_iter().try_for_each(|section| self.verify_upto(section, self.count(section)))?;
         let unsorted = |side: &[Level]| side.windows(2).any(|pair| pair[0].tick >= pair[1].tick);
         let found = self.depth().iter().position(|message| {
             let (bids, asks) = self.levels_of(message);
@@ -320,7 +381,7 @@ impl Tape {
         levels.split_at(bids)
     }
 
-    /// The whole tape as it is in a `.tape` file.
+    /// The whole tape as it is in a `.tape` file; nothing of one that is being written.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.image.bytes()[..self.head.file_bytes()]
     }

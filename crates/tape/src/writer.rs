@@ -111,7 +111,7 @@ impl TapeBuilder {
     pub fn finish_in_memory(mut self) -> Result<Tape, TapeError> {
         let path = Path::new(IN_MEMORY);
         let unusable = |error: serde_json::Error| TapeError::format(path, error.to_string());
-        rank(&self.depth, &mut self.trades);
+        rank(&self.depth, &mut self.trades, &mut 0);
         let sections: [&[u8]; SECTIONS] = [
             bytemuck::cast_slice(&self.depth),
             bytemuck::cast_slice(&self.levels),
@@ -149,7 +149,7 @@ pub struct TapeWriter {
 }
 
 /// The directory a file lies in.
-fn directory(path: &Path) -> &Path {
+pub(crate) fn directory(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
@@ -250,10 +250,7 @@ impl TapeWriter {
     pub fn finish(self) -> Result<(), TapeError> {
         let target = self.target.clone();
         let joined = self.join().map_err(TapeError::io(&target))?;
-        if target.extension().is_some_and(|extension| extension == "tapez") {
-            return archive::pack(&Tape::open(joined.path())?, &target);
-        }
-        publish(joined, &target)
+        finish(joined, &target)
     }
 
     /// The whole tape in a temporary file beside the target.
@@ -263,20 +260,39 @@ impl TapeWriter {
         }
         rank_spooled(self.spools[Section::Depth as usize].get_ref(), self.spools[Section::Trades as usize].get_ref())?;
         let meta = Meta { instrument: self.instrument, counts: self.framer.counts };
-        let (_, ranges) = Head::plan(&meta, self.records)?;
-        let mut head = Head { meta, ranges, checksums: Vec::new() };
-        let mut joined = temporary(&self.target)?;
-        joined.as_file().set_len(head.file_bytes() as u64)?; // what is not written below is zero padding
-        for (range, spool) in head.ranges.iter().zip(&mut self.spools) {
-            joined.seek(SeekFrom::Start(range.start as u64))?;
-            let spool = spool.get_mut();
+        for spool in &mut self.spools {
             spool.rewind()?;
-            copy_blocks(spool, &mut joined, &mut head.checksums)?;
         }
-        joined.rewind()?;
-        joined.write_all(&head.encode()?)?;
-        Ok(joined)
+        join(&self.target, meta, self.records, self.spools.each_mut().map(|spool| spool.get_mut() as &mut dyn Read))
     }
+}
+
+/// The whole tape in a temporary file beside `target`, from its sections.
+pub(crate) fn join(
+    target: &Path,
+    meta: Meta,
+    records: [usize; SECTIONS],
+    sections: [&mut dyn Read; SECTIONS],
+) -> io::Result<NamedTempFile> {
+    let (_, ranges) = Head::plan(&meta, records)?;
+    let mut head = Head { meta, ranges, checksums: Vec::new() };
+    let mut joined = temporary(target)?;
+    joined.as_file().set_len(head.file_bytes() as u64)?; // what is not written below is zero padding
+    for (range, section) in head.ranges.iter().zip(sections) {
+        joined.seek(SeekFrom::Start(range.start as u64))?;
+        copy_blocks(section, &mut joined, &mut head.checksums)?;
+    }
+    joined.rewind()?;
+    joined.write_all(&head.encode()?)?;
+    Ok(joined)
+}
+
+/// Puts a joined tape under its name, durably: packed if the name ends in `.tapez`.
+pub(crate) fn finish(joined: NamedTempFile, target: &Path) -> Result<(), TapeError> {
+    if target.extension().is_some_and(|extension| extension == "tapez") {
+        return archive::pack(&Tape::open(joined.path())?, target);
+    }
+    publish(joined, target)
 }
 
 /// Ranks the spooled trades in place. The files are mapped, so that memory stays bounded.
@@ -287,17 +303,17 @@ fn rank_spooled(depth: &File, trades: &File) -> io::Result<()> {
     // SAFETY: both files are unnamed and ours alone, so nobody else changes or truncates them.
     let mut trades = unsafe { MmapMut::map_mut(trades) }?;
     if depth.metadata()?.len() == 0 {
-        rank(&[], bytemuck::cast_slice_mut(&mut trades));
+        rank(&[], bytemuck::cast_slice_mut::<_, TradeMessage>(&mut trades), &mut 0);
         return Ok(());
     }
     // SAFETY: as above.
     let depth = unsafe { Mmap::map(depth) }?;
-    rank(bytemuck::cast_slice(&depth), bytemuck::cast_slice_mut(&mut trades));
+    rank(bytemuck::cast_slice(&depth), bytemuck::cast_slice_mut::<_, TradeMessage>(&mut trades), &mut 0);
     Ok(())
 }
 
 /// Copies a section and notes the checksum of each of its blocks.
-fn copy_blocks(from: &mut File, to: &mut impl Write, checksums: &mut Vec<u32>) -> io::Result<()> {
+fn copy_blocks(from: &mut dyn Read, to: &mut impl Write, checksums: &mut Vec<u32>) -> io::Result<()> {
     let mut block = Vec::with_capacity(BLOCK_BYTES);
     loop {
         block.clear();

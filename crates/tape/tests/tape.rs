@@ -3,70 +3,14 @@
 
 use std::fs;
 
-use mmbot_tape::{Level, MessageKind, Section, Tape, TapeBuilder, TapeError, TapeWriter, copy, pack};
-use mmbot_types::{ContractKind, FeeSchedule, Instrument, NO_BID, Side, Step, Touch};
+use mmbot_tape::{MessageKind, Section, Tape, TapeBuilder, TapeError, TapeWriter, copy, pack};
+use mmbot_types::{NO_BID, Side, Step, Touch};
 use proptest::prelude::*;
 
-fn instrument() -> Instrument {
-    Instrument {
-        venue: "binance".into(),
-        symbol: "BTCUSDT".into(),
-        kind: ContractKind::Linear,
-        tick: Step::parse("0.1").unwrap(),
-        lot: Step::parse("0.001").unwrap(),
-        contract: Step::parse("1").unwrap(),
-        fees: FeeSchedule::flat(-5_000, 40_000).unwrap(),
-    }
-}
+mod said;
 
-fn level(tick: i32, lots: u32) -> Level {
-    Level { tick, lots }
-}
-
-/// One message as a test says it.
-#[derive(Clone, Debug)]
-enum Said {
-    Depth(i64, i64, MessageKind, Vec<Level>, Vec<Level>),
-    Trade(i64, i64, Level, Side),
-    Funding(i64, i64, i64, i64),
-}
-use Said::{Depth, Funding, Trade};
-
-fn built(said: &[Said]) -> Tape {
-    let mut builder = TapeBuilder::new(instrument());
-    for message in said {
-        match message {
-            Depth(recv, venue, kind, bids, asks) => builder.depth(*recv, *venue, *kind, bids, asks),
-            Trade(recv, venue, level, side) => builder.trade(*recv, *venue, *level, *side),
-            Funding(recv, venue, rate, mark) => builder.funding(*recv, *venue, *rate, *mark),
-        }
-        .unwrap();
-    }
-    builder.finish_in_memory().unwrap()
-}
-
-fn write(said: &[Said], path: &std::path::Path) {
-    let mut writer = TapeWriter::create(path, instrument()).unwrap();
-    for message in said {
-        match message {
-            Depth(recv, venue, kind, bids, asks) => writer.depth(*recv, *venue, *kind, bids, asks),
-            Trade(recv, venue, level, side) => writer.trade(*recv, *venue, *level, *side),
-            Funding(recv, venue, rate, mark) => writer.funding(*recv, *venue, *rate, *mark),
-        }
-        .unwrap();
-    }
-    writer.finish().unwrap();
-}
-
-fn a_short_day() -> Vec<Said> {
-    vec![
-        Depth(100, 90, MessageKind::Snapshot, vec![level(10, 1), level(9, 2)], vec![level(12, 3), level(11, 4)]),
-        Trade(105, 95, level(11, 1), Side::Buy),
-        Depth(110, 96, MessageKind::Delta, vec![], vec![level(11, 3), level(11, 0)]),
-        Trade(112, 96, level(10, 1), Side::Sell),
-        Funding(115, 110, 10_000, 11),
-    ]
-}
+use said::Said::{self, Depth, Trade};
+use said::{a_short_day, built, cases, instrument, level, said, write};
 
 /// The touch follows the book, and of a price named twice the last counts.
 #[test]
@@ -144,7 +88,7 @@ fn unfit_records_leave_no_trace() {
     }
     let tape = builder.finish_in_memory().unwrap();
     assert_eq!((tape.events(), tape.span(), tape.depth().len()), (0, None, 0));
-    assert_eq!(tape.counts(), &Default::default());
+    assert_eq!(tape.counts(), Default::default());
 }
 
 /// The file writer and the memory builder make the same bytes; the packed form opens to the same tape.
@@ -245,25 +189,6 @@ fn damage_is_found_in_the_block_it_is_in() {
     }
     intact.verify_upto(Section::Depth, usize::MAX).unwrap();
     intact.verify_all().unwrap();
-}
-
-fn said() -> impl Strategy<Value = Vec<Said>> {
-    let levels = || prop::collection::vec((1..200i32, 0..9u32).prop_map(|(tick, lots)| level(tick, lots)), 0..6);
-    let side = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
-    let kind =
-        prop_oneof![8 => Just(MessageKind::Delta), 1 => Just(MessageKind::Snapshot), 1 => Just(MessageKind::Gap)];
-    let time = || 0..1_000i64;
-    let one = prop_oneof![
-        4 => (time(), time(), kind, levels(), levels()).prop_map(|(r, v, k, b, a)| Depth(r, v, k, b, a)),
-        3 => (time(), time(), 1..200i32, 1..9u32, side).prop_map(|(r, v, p, q, s)| Trade(r, v, level(p, q), s)),
-        1 => (time(), time(), -9..9i64, 1..200i64).prop_map(|(r, v, f, m)| Funding(r, v, f, m)),
-    ];
-    prop::collection::vec(one, 0..40)
-}
-
-/// 256 cases, or `PROPTEST_CASES` for a longer hunt.
-fn cases() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// A change to a file: bits, a cut, or a piece of it put elsewhere.
