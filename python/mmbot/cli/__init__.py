@@ -1,14 +1,14 @@
 """The command line: parse, call, print.
 
 Exit codes of every command: 0 done; 1 what was asked cannot be done, and one line says why; 2 a mistake in the
-command line.
+command line. Gates answer by their exit code as well: `mmbot compare` says 0 PASS, 1 FAIL, 2 WARN.
 """
 
 from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, edge, tapes, walkforward
+from mmbot.cli import backtest, compare, dryrun, edge, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -20,6 +20,8 @@ app.add_typer(tapes.app, name="data")
 app.add_typer(edge.app, name="edge")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
+app.command("dryrun")(dryrun.dryrun)
+app.command("compare")(compare.compare)
 app.command("version")(backtest.version)
 
 

@@ -1,6 +1,7 @@
 """What a user says about a run: typed, checked when it is read, and hashed."""
 
 from mmbot.config.load import ConfigError, load
+from mmbot.config.profiles import MissingProfileError, load_profile
 from mmbot.config.schema import (
     BacktestConfig,
     FeesConfig,
@@ -22,10 +23,12 @@ __all__ = [
     "InstrumentConfig",
     "LatencyConfig",
     "LimitsConfig",
+    "MissingProfileError",
     "OrdersConfig",
     "SessionConfig",
     "StrategyConfig",
     "Strict",
     "VenueConfig",
     "load",
+    "load_profile",
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from mmbot.config.strict import Strict
 
-__all__ = ["ConfigError", "check", "explain", "load"]
+__all__ = ["ConfigError", "check", "explain", "load", "read_toml"]
 
 Model = TypeVar("Model", bound=Strict)
 
@@ -42,14 +42,18 @@ def check(model: type[Model], values: object, source: str, *, folder: Path | Non
         raise explain(error, source) from None
 
 
-def load(path: str | Path, model: type[Model]) -> Model:
-    """Read a TOML file. Raises ConfigError for a file that is missing, is no TOML, or does not fit the model."""
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The plain values of a TOML file. Raises ConfigError for one that is missing or no TOML."""
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; expected a TOML configuration") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is no TOML: {error}") from None
-    return check(model, values, str(path), folder=Path(path).parent)
+
+
+def load(path: str | Path, model: type[Model]) -> Model:
+    """Read a TOML file. Raises ConfigError for a file that is missing, is no TOML, or does not fit the model."""
+    return check(model, read_toml(path), str(path), folder=Path(path).parent)

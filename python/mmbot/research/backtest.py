@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import traceback
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from mmbot.strategy import Strategy, View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mmbot.research.frames import Frames
     from mmbot.research.result import Result
 
     Progress = Callable[[float], object]
@@ -100,12 +101,28 @@ def _listing(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> 
     )
 
 
+def on_tape(config: InstrumentConfig, tape: _core.Tape) -> Traded:
+    """Put an instrument on its tape, with the fees of the configuration. Raises ConfigError for a fee too fine."""
+    instrument = _instrument(config, tape.instrument)
+    return Traded(config, tape, instrument, instrument.symbol)
+
+
 def _open(config: InstrumentConfig) -> Traded:
     tape = open_tape(config.recording)
     if tape.span is None:
         raise ConfigError(f"{config.recording}: the tape holds neither depth nor trades; there is nothing to replay")
-    instrument = _instrument(config, tape.instrument)
-    return Traded(config, tape, instrument, instrument.symbol)
+    return on_tape(config, tape)
+
+
+def open_tapes(config: BacktestConfig) -> list[Traded]:
+    """Open the recorded market of every configured instrument.
+
+    Raises ConfigError for instruments that cannot be traded in one run, OSError and TapeFault for their tapes.
+    """
+    with _faults_named([instrument.recording for instrument in config.instruments]):
+        traded = told_apart([_open(instrument) for instrument in config.instruments])
+        _check_overlap(traded)
+        return traded
 
 
 class StrategyError(Exception):
@@ -157,9 +174,12 @@ def backtest_many(
     signals = list(strategies[0].signals)
     if any(list(strategy.signals) != signals for strategy in strategies):
         raise ValueError("strategies of one pass must ask for the same signals")
+    traded = open_tapes(read)
     with _faults_named([instrument.recording for instrument in read.instruments]):
-        traded = _told_apart([_open(instrument) for instrument in read.instruments])
-        return _played(read, strategies, traded, progress)
+        stage = Stage.set(read, strategies, traded)
+        with stage.strategy_faults():
+            stage.replay.run([strategy.decide for strategy in strategies], stage.views, progress)
+        return stage.results()
 
 
 @contextmanager
@@ -173,32 +193,60 @@ def _faults_named(tapes: Sequence[str]) -> Iterator[None]:
         raise _core.TapeFault(f"{' or '.join(tapes)}: {error}") from None
 
 
-def _played(
-    config: BacktestConfig, strategies: Sequence[Strategy], traded: Sequence[Traded], progress: Progress | None
-) -> list[Result]:
-    signals = strategies[0].signals
-    listings = [_listing(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
-    desks = [desk(each.config, each.instrument, each.symbol) for each in traded]
-    seats = [seat(strategy, desks) for strategy in strategies]
-    replay = _core.Replay(listings, seats, sample_ns=_ns(config.sample_ms))
-    views: list[View] = []
-    views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
-    try:
-        replay.run([strategy.decide for strategy in strategies], views, progress)
-    except Exception as error:
-        if isinstance(error, _core.TapeFault) or not _decided(error):
-            raise
-        names = sorted({type(strategy).__name__ for strategy in strategies})
-        failed = f"{' or '.join(names)}.decide failed at {views[0].now} ns{_place(error)}"
-        raise StrategyError(f"{failed}: {error!r}") from error
-    # Frames are made when there is something to frame: polars costs more time to load than a short replay takes.
-    from mmbot.research.outcome import outcome  # noqa: PLC0415
+@dataclass(frozen=True)
+class Stage:
+    """A market, its laws and who trades, put together and ready to be run: by `backtest_many` over whole tapes, by a
+    shadow run over tapes that still grow."""
 
-    views.clear()  # windows know each other through this list; a finished run must not wait for the cycle collector
-    return [outcome(config, replay, seat, strategy, traded) for seat, strategy in enumerate(strategies)]
+    config: BacktestConfig
+    strategies: Sequence[Strategy]
+    traded: Sequence[Traded]
+    replay: _core.Replay
+    views: list[View]
+
+    @classmethod
+    def set(cls, config: BacktestConfig, strategies: Sequence[Strategy], traded: Sequence[Traded]) -> Stage:
+        """Build the replay. Raises ConfigError for limits or a wake rule that cannot be used."""
+        signals = strategies[0].signals
+        listings = [_listing(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
+        desks = [desk(each.config, each.instrument, each.symbol) for each in traded]
+        seats = [seat(strategy, desks) for strategy in strategies]
+        replay = _core.Replay(listings, seats, sample_ns=_ns(config.sample_ms))
+        views: list[View] = []
+        views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
+        return cls(config, strategies, traded, replay, views)
+
+    @contextmanager
+    def strategy_faults(self) -> Iterator[None]:
+        """Raise StrategyError, and when it was, from what a strategy raised while the replay ran."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, _core.TapeFault) or not _decided(error):
+                raise
+            names = sorted({type(strategy).__name__ for strategy in self.strategies})
+            failed = f"{' or '.join(names)}.decide failed at {self.views[0].now} ns{_place(error)}"
+            raise StrategyError(f"{failed}: {error!r}") from error
+
+    def frames(self) -> Frames:
+        """What the first strategy did so far."""
+        from mmbot.research.outcome import frames  # noqa: PLC0415  as below
+
+        return frames(self.replay, 0, self.traded)
+
+    def results(self) -> list[Result]:
+        """What came of a finished run, strategy by strategy; the windows are taken from them."""
+        # Frames are made when there is something to frame: polars costs more time to load than a short replay takes.
+        from mmbot.research.outcome import outcome  # noqa: PLC0415
+
+        self.views.clear()  # windows know each other through this list; it must not wait for the cycle collector
+        return [
+            outcome(self.config, self.replay, index, strategy, self.traded)
+            for index, strategy in enumerate(self.strategies)
+        ]
 
 
-def _told_apart(traded: list[Traded]) -> list[Traded]:
+def told_apart(traded: list[Traded]) -> list[Traded]:
     """Give one symbol of two venues two names, and refuse what one result cannot hold."""
     symbols = [each.symbol for each in traded]
     if len(set(symbols)) < len(symbols):
@@ -213,7 +261,6 @@ def _told_apart(traded: list[Traded]) -> list[Traded]:
             f"instruments: settled in different currencies ({found}), which do not add up; run them one by one, "
             "or name the currencies alike by `quote` (of an inverse contract `base`) if they are worth the same"
         )
-    _check_overlap(traded)
     return traded
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from mmbot.ledger import Attribution, attribution, combine
 from mmbot.research.facts import facts
+from mmbot.research.frames import Frames
 from mmbot.research.result import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, TOTAL, Result
 from mmbot.research.statistics import HORIZONS
 
@@ -37,12 +38,29 @@ def outcome(
     """
     parts = {each.symbol: _Part(replay, seat, index, each) for index, each in enumerate(traded)}
     split = {symbol: part.attribution(f"mid_{config.markout}") for symbol, part in parts.items()}
+    stacked = _stacked(list(parts.values()))
     return Result(
         run=facts(config, replay, seat, strategy, traded),
-        fills=_stack([part.fills for part in parts.values()], FILLS_SCHEMA, "execution"),
-        orders=_stack([part.orders for part in parts.values()], ORDERS_SCHEMA, "order_id"),
-        equity=_stack([part.equity for part in parts.values()], EQUITY_SCHEMA, "ts"),
+        fills=stacked.fills,
+        orders=stacked.orders,
+        equity=stacked.equity,
         attribution={**split, TOTAL: combine(split.values())},
+    )
+
+
+def frames(replay: _core.Replay, seat: int, traded: Sequence[Traded]) -> Frames:
+    """What one strategy did so far in a replay that may go on: no attribution, for its last fills are not sampled yet.
+
+    Later mids that the tapes do not reach yet are null. Raises ValueError while there is no mid at all.
+    """
+    return _stacked([_Part(replay, seat, index, each) for index, each in enumerate(traded)])
+
+
+def _stacked(parts: list[_Part]) -> Frames:
+    return Frames(
+        fills=_stack([part.fills for part in parts], FILLS_SCHEMA, "execution"),
+        orders=_stack([part.orders for part in parts], ORDERS_SCHEMA, "order_id"),
+        equity=_stack([part.equity for part in parts], EQUITY_SCHEMA, "ts"),
     )
 
 
