@@ -33,7 +33,9 @@ def on_recording(config: BacktestConfig, folder: Path) -> BacktestConfig:
     Raises ConfigError for an instrument that was not recorded there.
     """
     tapes = sorted([*folder.glob("*.tape"), *folder.glob("*.tapez")])
-    recorded = {(one.kind, one.symbol): path for path in tapes for one in [open_tape(path).instrument]}
+    recorded: dict[tuple[str, str], Path] = {
+        (one.kind, one.symbol): path for path in tapes for one in [open_tape(path).instrument]
+    }
 
     def named(one: InstrumentConfig) -> str:
         kind, symbol = market_of(one)
@@ -66,8 +68,7 @@ def dry_run(
     decider = strategy or configured(config)
     traded = open_tapes(config)
     stage = Stage.set(config, [decider], traded)
-    with stage.strategy_faults():
-        stage.replay.run([decider.decide], stage.views, progress)
+    stage.run(progress)
     [result] = stage.results()
     names = names_of(config, decider, traded, mode="dryrun", profile=profile)
     iterations = Iterations(traded, names, duration_s=cut.duration_s, start_ns=result.run.start_ns)

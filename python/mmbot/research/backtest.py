@@ -134,6 +134,8 @@ class StrategyError(Exception):
 
 def _decided(error: Exception) -> bool:
     """Tell a strategy's mistake, or nonsense it returned, from one of the engine, which has no Python below us."""
+    if isinstance(error, _core.TapeFault):
+        return False
     below = error.__traceback__ and error.__traceback__.tb_next
     return below is not None or isinstance(error, TypeError | ValueError)
 
@@ -177,8 +179,7 @@ def backtest_many(
     traded = open_tapes(read)
     with _faults_named([instrument.recording for instrument in read.instruments]):
         stage = Stage.set(read, strategies, traded)
-        with stage.strategy_faults():
-            stage.replay.run([strategy.decide for strategy in strategies], stage.views, progress)
+        stage.run(progress)
         return stage.results()
 
 
@@ -216,17 +217,23 @@ class Stage:
         views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
         return cls(config, strategies, traded, replay, views)
 
-    @contextmanager
-    def strategy_faults(self) -> Iterator[None]:
-        """Raise StrategyError, and when it was, from what a strategy raised while the replay ran."""
+    def run(self, progress: Progress | None = None) -> None:
+        """Play the tapes to their end. Raises StrategyError for what a strategy raised, TapeFault for a bad tape."""
         try:
-            yield
+            self.replay.run(self._deciders, self.views, progress)
         except Exception as error:
-            if isinstance(error, _core.TapeFault) or not _decided(error):
+            if not _decided(error):
                 raise
-            names = sorted({type(strategy).__name__ for strategy in self.strategies})
-            failed = f"{' or '.join(names)}.decide failed at {self.views[0].now} ns{_place(error)}"
-            raise StrategyError(f"{failed}: {error!r}") from error
+            raise self._failed(error) from error
+
+    @property
+    def _deciders(self) -> list[Callable[[View], object]]:
+        return [strategy.decide for strategy in self.strategies]
+
+    def _failed(self, error: Exception) -> StrategyError:
+        names = sorted({type(strategy).__name__ for strategy in self.strategies})
+        failed = f"{' or '.join(names)}.decide failed at {self.views[0].now} ns{_place(error)}"
+        return StrategyError(f"{failed}: {error!r}")
 
     def frames(self) -> Frames:
         """What the first strategy did so far."""

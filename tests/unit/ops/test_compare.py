@@ -115,7 +115,7 @@ def test_windows_that_one_run_lacks_are_no_pairs(tmp_path: Path):
 
 
 def test_files_of_long_ago_warn(tmp_path: Path):
-    """Ninety minutes are allowed, ninety-one are not, and the future is a wrong clock; either run may be the old one."""
+    """Ninety minutes are allowed, ninety-one are not, and the future is a wrong clock; either run may be old."""
     same = windows()
     assert compared(tmp_path, same, same, now="2026-11-27T13:30:00Z").verdict == "PASS"
     found = compared(tmp_path, same, same, now="2026-11-27T13:31:00Z")
