@@ -141,31 +141,34 @@ def compare(
 
     Raises IterationError for a folder without iterations or with one that cannot be read; OSError.
     """
-    seen = {name: {one.iteration: one for one in read_iterations(Path(name))} for name in (str(a), str(b))}
-    first, second = (seen[str(name)] for name in (a, b))
-    numbers = sorted(first.keys() & second.keys())
-    apart = [number for number in numbers if _times_differ(first[number], second[number])]
-    pairs = [(first[number], second[number]) for number in numbers if number not in apart]
+    runs = [list(read_iterations(Path(name))) for name in (a, b)]
+    pairs, apart = _paired(*runs)
     kpis = [
         _windows(symbol, kpi, [(_value(x, symbol, kpi), _value(y, symbol, kpi)) for x, y in pairs], limits)
-        for symbol in _symbols([*first.values(), *second.values()])
+        for symbol in _symbols([*runs[0], *runs[1]])
         for kpi in KPIS
     ]
-    doubts = [
-        *_too_few(len(pairs), limits),
-        *_apart(len(apart)),
-        *(doubt for name in seen for doubt in _too_old(name, seen[name].values(), limits, utc_now(environ))),
-    ]
-    reasons = [f"{one.symbol} {one.kpi}: {one.reason}" for one in kpis if one.verdict != "PASS"] + doubts
+    now = utc_now(environ)
+    doubts = [*_too_few(len(pairs), limits), *_apart(apart)]
+    for name, run in zip((a, b), runs, strict=True):
+        doubts += _too_old(str(name), run, limits, now)
     return Comparison(
         verdict=_worst([*(one.verdict for one in kpis), *("WARN" for _ in doubts)]),
-        reasons=tuple(reasons),
+        reasons=(*(f"{one.symbol} {one.kpi}: {one.reason}" for one in kpis if one.reason), *doubts),
         a=str(a),
         b=str(b),
         windows=len(pairs),
         limits=limits,
         kpis=tuple(kpis),
     )
+
+
+def _paired(a: Iterable[Iteration], b: Iterable[Iteration]) -> tuple[list[tuple[Iteration, Iteration]], int]:
+    """Windows of one number and time; and how many share a number only."""
+    second = {one.iteration: one for one in b}
+    shared = [(one, second[one.iteration]) for one in a if one.iteration in second]
+    pairs = [pair for pair in shared if not _times_differ(*pair)]
+    return pairs, len(shared) - len(pairs)
 
 
 def _worst(verdicts: Sequence[str]) -> Verdict:
