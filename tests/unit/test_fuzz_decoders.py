@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from mmbot.config import BacktestConfig, ConfigError, load
 from mmbot.venues.binance import wire as binance
+from mmbot.venues.bybit import orders_wire as orders
 from mmbot.venues.bybit import wire as bybit
+from mmbot.venues.port import CancelOrder
 from mmbot.venues.records import WireError
 from mmbot.venues.sse import wire as sse
 
@@ -50,6 +52,34 @@ def sse_lines() -> list[bytes]:
     return [next(line for line in lines if kind in line) for kind in (b"MsgType=192", b"MsgType=191", b"MsgType=111")]
 
 
+def private(pattern: str) -> list[bytes]:
+    """Documented private frames of Bybit by name."""
+    found = [path.read_bytes() for path in (GOLDEN / "bybit-private").glob(pattern) if "expected" not in path.name]
+    assert found, pattern
+    return found
+
+
+def told(raw: bytes, _: Path) -> Sequence[Any]:
+    """What a private frame says."""
+    found = orders.decode_private(raw, {})
+    return [found] if isinstance(found, orders.Reply) else found
+
+
+def answered(raw: bytes, _: Path) -> Sequence[Any]:
+    """What an answer of the trade socket says about three requests."""
+    said = orders.decode_trade(raw)
+    if isinstance(said, orders.Reply):
+        return [said]
+    asked = [CancelOrder(client_id=f"mm-{n}", category="linear", symbol="BTCUSDT") for n in range(3)]
+    return [said, *orders.answer_facts(asked, said.answer)]
+
+
+def page(topic: bytes) -> list[bytes]:
+    """Documented private frames of a topic, as the page that HTTP would give."""
+    rows = [msgspec.json.decode(raw)["data"] for raw in private("*.json") if b'"topic":"' + topic in raw]
+    return [msgspec.json.encode({"list": listed, "nextPageCursor": "a%3D"}) for listed in rows]
+
+
 def loaded(text: bytes, folder: Path) -> list[BacktestConfig]:
     """A configuration read from a file."""
     path = folder / "run.toml"
@@ -61,6 +91,16 @@ TARGETS = {
     "binance wire": Target(frames("binance-*.json"), lambda raw, _: binance.decode(raw, "BTCUSDT"), WireError),
     "bybit wire": Target(frames("bybit-*-[!i]*.json"), lambda raw, _: bybit.decode(raw), WireError),
     "bybit terms": Target(frames("bybit-*-info.json"), lambda raw, _: bybit.decode_terms(raw), WireError),
+    "bybit private": Target([*private("order-*.json"), *private("e*.json"), *private("p*.json")], told, WireError),
+    "bybit wallet and replies": Target([*private("w*.json"), *private("reply-*.json")], told, WireError),
+    "bybit trade socket": Target(private("trade-*.json"), answered, WireError),
+    "bybit answers": Target(frames("bybit-*-info.json"), lambda raw, _: [orders.decode_answer(raw)], WireError),
+    "bybit orders": Target(page(b"order"), lambda raw, _: orders.decode_orders(raw, "linear")[0], WireError),
+    "bybit executions": Target(
+        page(b"execution"), lambda raw, _: orders.decode_executions(raw, "linear", {})[0], WireError
+    ),
+    "bybit positions": Target(page(b"position"), lambda raw, _: orders.decode_positions(raw, "linear")[0], WireError),
+    "bybit coins": Target(page(b"wallet"), lambda raw, _: orders.decode_wallet(raw, 0), WireError),
     "sse lines": Target(sse_lines(), lambda raw, _: [sse.decode(raw, date(2023, 2, 7))], WireError),
     "config loader": Target([path.read_bytes() for path in (ROOT / "configs").glob("*.toml")], loaded, ConfigError),
 }

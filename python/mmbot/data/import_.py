@@ -23,6 +23,7 @@ from mmbot.data.instruments import FeeProfile
 from mmbot.data.tape import NO_ASK, NO_BID, records
 from mmbot.venues.binance import wire as binance_wire
 from mmbot.venues.bybit import wire as bybit_wire
+from mmbot.venues.port import InstrumentTerms
 from mmbot.venues.records import BookUpdate, PublicTrade, Record, Skipped, Ticker, WireError
 
 EARLY_NS_MAX = 1_000_000_000
@@ -298,7 +299,7 @@ class _BybitRecording:
 
     def __init__(self) -> None:
         self.categories: dict[str, str] = {}
-        self.terms: dict[Market, bybit_wire.Terms] = {}
+        self.terms: dict[Market, InstrumentTerms] = {}
 
     def decode(self, line: Line) -> Decoded:
         """One `{"t", "conn", "ts", "data"}` line."""

@@ -1,7 +1,7 @@
 """The port of every venue: what we ask of it, what it tells us, and who listens.
 
     requests   PlaceOrder AmendOrder CancelOrder          →  OrderEntry.send, which answers nothing
-    facts      Acked Refused Unanswered                   →  OrderSink.on_facts, exactly one for each request
+    facts      Acked Refused Unanswered                   →  OrderSink.on_facts, one for each request
                OrderSeen ExecutionSeen PositionSeen WalletSeen       as often and in whatever order the venue likes
     records    BookUpdate PublicTrade Ticker … BookLost   →  PublicSink.on_records
 
@@ -35,6 +35,7 @@ __all__ = [
     "Heard",
     "InstrumentTerms",
     "LinkEvent",
+    "LinkState",
     "OrderEntry",
     "OrderRequest",
     "OrderSeen",
@@ -49,6 +50,7 @@ __all__ = [
     "RequestKind",
     "Side",
     "Subscription",
+    "TermsChanged",
     "Unanswered",
     "VenueError",
     "WalletSeen",
@@ -59,6 +61,7 @@ Clock: TypeAlias = Callable[[], int]
 
 Side: TypeAlias = Literal["buy", "sell"]
 RequestKind: TypeAlias = Literal["place", "amend", "cancel"]
+LinkState: TypeAlias = Literal["up", "down", "stale"]
 OrderStatus: TypeAlias = Literal["live", "partial", "filled", "canceled", "rejected"]
 
 Reason: TypeAlias = Literal[
@@ -73,6 +76,7 @@ Reason: TypeAlias = Literal[
     "balance",  # too little margin or too few coins
     "limit",  # too many orders, too large a position
     "no_market",  # not tradable now
+    "busy",  # another request for the order is under way: ask again soon
     "self_trade",  # would have met an order of ours
     "duplicate",  # the client id exists: ask the venue about it
     "rate_limited",  # dropped by the venue's, or by our own, rate limit
@@ -164,7 +168,11 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Nobody knows whether the request had, or will have, an effect. Its exposure stays until the venue is asked."""
+    """Nobody knows whether the request had, or will have, an effect. Its exposure stays until the venue is asked.
+
+    It may be followed by the answer after all, when that comes late; and an order that was acknowledged but never shows
+    becomes unanswered again.
+    """
 
     client_id: str
     request: RequestKind
@@ -236,33 +244,6 @@ class WalletSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ts_venue: int
 
 
-Fact: TypeAlias = Acked | Refused | Unanswered | OrderSeen | ExecutionSeen | PositionSeen | WalletSeen
-
-
-class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A link's state moved. "up" is ready for use (subscribed, reconciled); "stale" is open but silent for too long."""
-
-    link: Literal["public", "private", "trade"]
-    state: Literal["up", "down", "stale"]
-    why: str
-    conn: str = ""
-
-
-Heard: TypeAlias = Record | BookLost
-"""What a public feed tells: records whose chain was checked, and the end of a book that can no longer be trusted."""
-
-
-class Subscription(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What to hear of one instrument. `depth` is one that the venue has, 0 no book; `touch` adds its best prices."""
-
-    category: str
-    symbol: str
-    depth: int = 50
-    trades: bool = True
-    ticker: bool = True
-    touch: bool = False
-
-
 class InstrumentTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's rules of one instrument, decimal strings; None where it says nothing.
 
@@ -282,6 +263,40 @@ class InstrumentTerms(msgspec.Struct, frozen=True, kw_only=True):
     max_qty: str | None
     min_notional: str | None
     funding_interval_s: int | None
+
+
+class TermsChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """The venue changed an instrument's rules. What was priced on the old grid may be refused."""
+
+    before: InstrumentTerms
+    after: InstrumentTerms
+
+
+Fact: TypeAlias = Acked | Refused | Unanswered | OrderSeen | ExecutionSeen | PositionSeen | WalletSeen | TermsChanged
+
+
+class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A link's state moved. "up" is ready for use (subscribed, reconciled); "stale" is open but silent for too long."""
+
+    link: Literal["public", "private", "trade"]
+    state: LinkState
+    why: str
+    conn: str = ""
+
+
+Heard: TypeAlias = Record | BookLost
+"""What a public feed tells: records whose chain was checked, and the end of a book that can no longer be trusted."""
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What to hear of one instrument. `depth` is one that the venue has, 0 no book; `touch` adds its best prices."""
+
+    category: str
+    symbol: str
+    depth: int = 50
+    trades: bool = True
+    ticker: bool = True
+    touch: bool = False
 
 
 class FeeRates(msgspec.Struct, frozen=True, kw_only=True):
@@ -323,7 +338,7 @@ class PublicSink(Protocol):
         """The bytes of one frame of connection `conn`, before anything was understood."""
 
     def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
-        """What a frame means; the frame with this `ts_recv` was told just before."""
+        """What a frame means; it was told just before with this `ts_recv`. A BookLost may come without a frame."""
 
     def on_link(self, event: LinkEvent) -> None:
         """A connection came up, went down or fell silent."""

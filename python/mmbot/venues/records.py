@@ -20,6 +20,8 @@ class BookUpdate(msgspec.Struct, frozen=True, kw_only=True):
     A delta follows the update `previous_id` directly and ends with `last_id`; a snapshot is the book after `last_id`.
     Quantity zero deletes a level. `ts_venue` is None where the venue does not say (Binance spot snapshots).
     `in_stream` is False for a snapshot fetched apart from the updates: those heard before it may be newer than it.
+    `depth` is the number of levels the stream keeps, `sequence` the venue's own order of books of different depths; 0
+    where the venue has no such thing.
     """
 
     symbol: str
@@ -30,10 +32,15 @@ class BookUpdate(msgspec.Struct, frozen=True, kw_only=True):
     bids: Levels
     asks: Levels
     in_stream: bool = True
+    depth: int = 0
+    sequence: int = 0
 
 
 class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """Someone's public execution."""
+    """Someone's public execution.
+
+    `off_book`: it took nothing that the public book showed, as a block trade or one against hidden liquidity does.
+    """
 
     symbol: str
     ts_venue: int
@@ -41,6 +48,7 @@ class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
     qty: str
     aggressor: Literal["buy", "sell"]
     trade_id: str
+    off_book: bool = False
 
 
 class Ticker(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,12 +8,13 @@ import pytest
 
 from mmbot.venues.binance import wire as binance
 from mmbot.venues.bybit import wire as bybit
+from mmbot.venues.port import InstrumentTerms
 from mmbot.venues.records import BookUpdate, Record, WireError
 
 FRAMES = Path(__file__).parents[2] / "golden" / "frames"
 NAMES = sorted(path.stem for path in FRAMES.glob("*.json") if not path.name.endswith(".expected.json"))
 
-Decoder = Callable[[bytes], list[Record] | list[bybit.Terms]]
+Decoder = Callable[[bytes], list[Record] | list[InstrumentTerms]]
 
 
 def decoder(name: str) -> Decoder:

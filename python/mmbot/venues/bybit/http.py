@@ -1,0 +1,293 @@
+"""Bybit v5 over HTTP: signed requests over one pooled session, and what may be asked again.
+
+    read        again after a pause, a few times: no answer, 5xx, 429, a busy venue, its rate limit
+    order       once. Silence is NoAnswer, and nobody here ever sends a create a second time
+    403         the venue wants silence from this address: nothing leaves for ten minutes
+
+A signature covers the exact bytes that leave, so query and body are made here and handed on untouched.
+Source: Bybit v5 documents, "Integration guidance", "Rate limit rules", GET /v5/market/time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from random import Random
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from mmbot.venues.bybit.budget import RateBudget
+from mmbot.venues.bybit.clock import NO_OFFSET, ClockOffset, estimate
+from mmbot.venues.bybit.codes import verdict
+from mmbot.venues.bybit.endpoints import Endpoint
+from mmbot.venues.bybit.orders_wire import Answer, decode_answer, sign
+from mmbot.venues.bybit.wire import NS_PER_MS
+from mmbot.venues.port import Clock, Credentials, VenueError
+from mmbot.venues.records import WireError
+
+__all__ = ["BAN_S", "Banned", "BybitHttp", "HttpTiming", "NoAnswer", "Params"]
+
+log = logging.getLogger(__name__)
+
+Params = Sequence[tuple[str, str]]
+BAN_S = 600.0
+"""How long the venue wants silence after HTTP 403 for too many requests."""
+_ANSWER_BYTES_MAX = 32 << 20
+_CLOCK_SAMPLES = 5
+_SECOND = 1_000_000_000
+
+
+class NoAnswer(VenueError):  # noqa: N818 (says what the world did)
+    """A request left and its outcome is not known."""
+
+
+class Banned(VenueError):  # noqa: N818 (says what the world did)
+    """The venue wants silence from this address for a while: nothing was sent."""
+
+
+class HttpTiming(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to wait, and how often to ask again."""
+
+    read_s: float = 5.0
+    order_s: float = 2.0
+    read_tries: int = 4
+    pause_s: float = 0.25
+    recv_window_ms: int = 2_000
+
+
+class _Time(msgspec.Struct):
+    timeNano: str  # noqa: N815 (the venue's spelling)
+
+
+class BybitHttp:
+    """One account's requests. `start` before, `stop` after; safe to share between tasks of one loop."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials | None,
+        clock: Clock,
+        budget: RateBudget,
+        *,
+        timing: HttpTiming | None = None,
+        random: Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._clock = clock
+        self._timing = timing or HttpTiming()
+        self._random = random or Random()  # noqa: S311 (spreads pauses; guards nothing)
+        self._sleep = sleep
+        self._session: aiohttp.ClientSession | None = None
+        self._banned_until = 0
+        self.budget = budget
+        self.offset: ClockOffset = NO_OFFSET
+        self.on_ban: Callable[[str], None] = log.critical
+
+    # ------------------------------------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Open the pool and learn the venue's clock. Raises VenueError."""
+        context = self._endpoint.context(self._endpoint.http)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context if context is not None else False, limit=16),
+            headers={"Content-Type": "application/json"},
+            auto_decompress=True,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        await self.measure_clock()
+
+    async def stop(self) -> None:
+        """Close the pool. Safe to call twice."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def banned(self) -> bool:
+        """Whether the venue wants silence now."""
+        return self._clock() < self._banned_until
+
+    # ----------------------------------------------------------------------------------------------- clock
+
+    def venue_ns(self) -> int:
+        """The venue's time now, ns since epoch, to within `offset.error`."""
+        return self._clock() + self.offset.offset
+
+    def venue_ms(self) -> int:
+        """The venue's time now in its own unit."""
+        return self.venue_ns() // NS_PER_MS
+
+    async def measure_clock(self) -> ClockOffset:
+        """Ask the venue's time a few times and keep the narrowest answer. Raises VenueError."""
+        samples = []
+        for _ in range(_CLOCK_SAMPLES):
+            asked = self._clock()
+            answer = await self.get("/v5/market/time", (), signed=False)
+            answered = self._clock()
+            try:
+                nanos = msgspec.json.decode(answer.result, type=_Time).timeNano
+                samples.append((asked, int(nanos), answered))
+            except (msgspec.DecodeError, ValueError) as error:
+                raise VenueError(f"GET /v5/market/time: {error}; expected timeNano as decimal text") from error
+        self.offset = estimate(samples)
+        if abs(self.offset.offset) > _SECOND:
+            log.warning(
+                "our clock is %.3f s %s the venue's (±%.1f ms); requests are corrected, but mend it",
+                abs(self.offset.offset) / 1e9,
+                "behind" if self.offset.offset > 0 else "ahead of",
+                self.offset.error / 1e6,
+            )
+        return self.offset
+
+    # ------------------------------------------------------------------------------------------------ reads
+
+    async def get(self, path: str, params: Params, *, signed: bool = True, group: str = "read") -> Answer:
+        """A read, asked again after a pause where that may help.
+
+        Raises:
+            VenueError: The venue refuses, or gives no usable answer even then. `Banned` while it wants silence.
+        """
+        query = "&".join(f"{name}={value if name == 'cursor' else quote(value, safe='')}" for name, value in params)
+        measured = not signed  # measuring the clock is itself a read
+        said = ""
+        for attempt in range(self._timing.read_tries):
+            if attempt:
+                await self._sleep(self._pause(attempt))
+            await self._afford(group)
+            try:
+                answer = await self._exchange(
+                    "GET", path, query, signed=signed, group=group, timeout_s=self._timing.read_s
+                )
+            except NoAnswer as error:
+                said = str(error)
+                log.info("asking again: %s", error)
+                continue
+            if answer.code == 0:
+                return answer
+            said = f"{answer.code} {answer.message}"
+            if answer.code == 10002 and not measured:
+                measured = True
+                await self.measure_clock()
+            elif not _passes(answer.code):
+                raise VenueError(f"GET {path}: the venue refuses: {said}")
+        raise VenueError(f"GET {path}: no usable answer in {self._timing.read_tries} tries; the last was: {said}")
+
+    async def _afford(self, group: str, *, urgent: bool = False) -> None:
+        while wait := self.budget.take(group, self._clock(), urgent=urgent):
+            await self._sleep(wait / _SECOND)
+
+    def _pause(self, attempt: int) -> float:
+        return float(self._timing.pause_s * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
+
+    # ----------------------------------------------------------------------------------------------- orders
+
+    async def send_once(self, path: str, body: bytes, group: str) -> Answer:
+        """A request that may change something, whose budget is paid already.
+
+        Raises:
+            Banned: The venue wants silence, so nothing left.
+            NoAnswer: It left, and the outcome is not known.
+        """
+        return await self._exchange(
+            "POST", path, body.decode(), signed=True, group=group, timeout_s=self._timing.order_s
+        )
+
+    async def cancel(self, body: bytes, group: str) -> Answer:
+        """Cancel one order: what must not be dropped waits for the budget, its reserve included. Raises as above."""
+        await self._afford(group, urgent=True)
+        return await self.send_once("/v5/order/cancel", body, group)
+
+    async def cancel_all(self, body: bytes) -> Answer:
+        """Cancel in bulk. Raises as above."""
+        await self._afford("cancel-all", urgent=True)
+        return await self.send_once("/v5/order/cancel-all", body, "cancel-all")
+
+    async def change(self, path: str, body: bytes) -> Answer:
+        """Change a setting of the account. Raises as above."""
+        await self._afford("account")
+        return await self.send_once(path, body, "account")
+
+    # ---------------------------------------------------------------------------------------------- exchange
+
+    async def _exchange(
+        self, method: str, path: str, text: str, *, signed: bool, group: str, timeout_s: float
+    ) -> Answer:
+        session = self._session
+        if session is None:
+            raise VenueError(f"{method} {path}: not started, or stopped; nothing was sent")
+        left = self._banned_until - self._clock()
+        if left > 0:
+            raise Banned(f"{method} {path}: not sent; the venue wants silence for another {left / 1e9:.0f} s")
+        self._endpoint.verify()
+        url = f"{self._endpoint.http}{path}"
+        if method == "GET" and text:
+            url += f"?{text}"
+        try:
+            async with session.request(
+                method,
+                URL(url, encoded=True),
+                data=text.encode() if method == "POST" else None,
+                headers=self._headers(text) if signed else None,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                allow_redirects=False,
+            ) as response:
+                raw = await _read(response)
+                status, headers = response.status, response.headers
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise NoAnswer(f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
+        self._learn(group, headers)
+        if status == 403:
+            self._banned_until = self._clock() + int(BAN_S * _SECOND)
+            self.on_ban(f"{method} {path}: HTTP 403, the venue wants silence from this address for {BAN_S:.0f} s")
+        if status != 200:
+            return Answer(status, f"HTTP {status} {raw[:200]!r}", b"{}", (), 0)
+        try:
+            answer = decode_answer(raw)
+        except WireError as error:
+            raise NoAnswer(f"{method} {path}: {error}") from error
+        if answer.code == 10006:
+            self.budget.refused(group, self._clock(), self._ours(headers.get("X-Bapi-Limit-Reset-Timestamp")))
+        return answer
+
+    def _headers(self, text: str) -> dict[str, str]:
+        if self._credentials is None:
+            raise VenueError("this request needs a key, and none was given")
+        timestamp, window = str(self.venue_ms()), str(self._timing.recv_window_ms)
+        payload = f"{timestamp}{self._credentials.key}{window}{text}".encode()
+        return {
+            "X-BAPI-API-KEY": self._credentials.key,
+            "X-BAPI-TIMESTAMP": timestamp,
+            "X-BAPI-RECV-WINDOW": window,
+            "X-BAPI-SIGN": sign(self._credentials, payload),
+        }
+
+    def _ours(self, venue_ms: str | None) -> int | None:
+        """A time of the venue in our clock."""
+        if venue_ms is None or not venue_ms.isascii() or not venue_ms.isdigit():
+            return None
+        return int(venue_ms) * NS_PER_MS - self.offset.offset
+
+    def _learn(self, group: str, headers: Mapping[str, str]) -> None:
+        found = {name: headers.get(name) for name in ("X-Bapi-Limit", "X-Bapi-Limit-Status")}
+        limit, remaining = (int(text) if text and text.isdigit() else None for text in found.values())
+        reset = self._ours(headers.get("X-Bapi-Limit-Reset-Timestamp"))
+        self.budget.learn(group, self._clock(), limit, remaining, reset)
+
+
+def _passes(code: int) -> bool:
+    """Whether a read that met this code may succeed a little later."""
+    return verdict(code).kind == "unanswered" or verdict(code).reason == "rate_limited"
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, up to a bound. Raises aiohttp.ClientError."""
+    raw = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        raw += chunk
+        if len(raw) > _ANSWER_BYTES_MAX:
+            raise aiohttp.ClientPayloadError(f"an answer beyond {_ANSWER_BYTES_MAX} bytes")
+    return bytes(raw)
