@@ -560,29 +560,30 @@ class Floor:
     def __new__(cls, *, cancels: str = "behind", show_clients: bool = True) -> Floor: ...
     def public_depth(
         self, kind: str, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]
-    ) -> list[tuple[int, int, int, int]]:
+    ) -> list[tuple[int, int, int, str]]:
         """Sets the public lots of levels, given as (tick, lots); "snapshot" replaces all, "delta" those named.
 
         Less leaves first, then more joins the back of its line. What joins at a price that a client's order reaches
-        trades with it, at the client's price. Returns those fills. Raises ValueError, and changes nothing, for a level
-        outside a book's range.
+        trades with it, at the client's price. Returns the clients' orders that were hit, as (order id, price in ticks,
+        lots, side of the public aggressor). Raises ValueError, and changes nothing, for a level outside a book's range.
         """
-    def public_trade(self, aggressor: str, tick: int, lots: int) -> list[tuple[int, int, int, int]]:
-        """Somebody of the public took `lots` at `tick`. Returns the fills of clients' resting orders.
+    def public_trade(self, aggressor: str, tick: int, lots: int) -> list[tuple[int, int, int, str]]:
+        """Somebody of the public took `lots` at `tick`. Returns the clients' orders that were hit.
 
         Clients at better prices come first, at their prices, and use up the print; public liquidity there is gone. At
         the print's own price the line decides.
         """
-    def apply(self, tape: Tape, index: int) -> list[tuple[int, int, int, int]]:
+    def apply(self, tape: Tape, index: int) -> list[tuple[int, int, int, str]]:
         """The depth message at `index` of a tape, as `public_depth`. A gap changes nothing. Raises TapeFault."""
-    def apply_trade(self, tape: Tape, index: int) -> list[tuple[int, int, int, int]]:
+    def apply_trade(self, tape: Tape, index: int) -> list[tuple[int, int, int, str]]:
         """The trade at `index` of a tape, as `public_trade`. Raises TapeFault."""
     def play(
         self, tape: Tape, depth_next: int, trade_next: int, until_ns: int
-    ) -> tuple[int, int, list[tuple[int, int, int, int, int]]]:
+    ) -> tuple[int, int, list[tuple[int, int, int, str, int, int | None]]]:
         """Everything on a tape from those records on whose venue time is at most `until_ns`, in venue order.
 
-        Returns the next depth message and trade, and fills with the venue time of their cause as fifth entry.
+        Returns the next depth message and trade, and the clients' orders that were hit, each with the venue time of the
+        cause, and the trade that was the cause, by index; None when liquidity came to rest across the order's price.
         """
     def place(
         self,
@@ -610,8 +611,8 @@ class Floor:
         """Takes a client's order out; returns the lots it had left. Raises KeyError for one that does not rest."""
     def ahead(self, order_id: int) -> int:
         """Lots in front of an order at its price. Raises KeyError."""
-    def open_lots(self, order_id: int) -> int | None:
-        """Lots of a resting order; None for one that does not rest."""
+    def order(self, order_id: int) -> tuple[str, int, int] | None:
+        """(side, price in ticks, lots) of a client's resting order; None for one that does not rest."""
     def touch(self) -> tuple[int | None, int | None]:
         """Best displayed bid and ask in ticks."""
     def lots_at(self, side: str, tick: int) -> int:

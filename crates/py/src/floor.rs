@@ -2,9 +2,9 @@
 
 use mmbot_book::{BookError, RestingOrder};
 use mmbot_sim::{
-    Cancels, Cursor, Depth, Fill, Floor, FloorError, LimitOrder, MatchError, Outcome, PlayError, SelfTrade,
+    Cancels, Cursor, Depth, Fill, Floor, FloorError, Hit, LimitOrder, MatchError, Outcome, PlayError, Played, SelfTrade,
 };
-use mmbot_types::{Level, NO_ASK, NO_BID, OrderId, Tif};
+use mmbot_types::{Level, NO_ASK, NO_BID, OrderId, Side, Tif};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 
@@ -13,12 +13,30 @@ use crate::data::{PyTape, TapeFault, side_named};
 /// (maker id, taker id, price in ticks, lots).
 type FillRow = (u64, u64, i32, u32);
 
-const fn row(fill: &Fill) -> FillRow {
-    (fill.maker.0, fill.taker.0, fill.tick, fill.lots)
-}
+/// (maker id, price in ticks, lots, aggressor).
+type HitRow = (u64, i32, u32, &'static str);
+
+/// The same, venue time and trade.
+type PlayedRow = (u64, i32, u32, &'static str, i64, Option<usize>);
 
 fn rows(fills: &[Fill]) -> Vec<FillRow> {
-    fills.iter().map(row).collect()
+    fills.iter().map(|fill| (fill.maker.0, fill.taker.0, fill.tick, fill.lots)).collect()
+}
+
+const fn named(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "buy",
+        Side::Sell => "sell",
+    }
+}
+
+const fn hit_row(Hit { fill, aggressor }: &Hit) -> HitRow {
+    (fill.maker.0, fill.tick, fill.lots, named(*aggressor))
+}
+
+const fn played_row(Played { hit, ts_venue, trade }: &Played) -> PlayedRow {
+    let (maker, tick, lots, aggressor) = hit_row(hit);
+    (maker, tick, lots, aggressor, *ts_venue, *trade)
 }
 
 fn one_of<T: Copy>(field: &str, text: &str, known: &[(&str, T)]) -> PyResult<T> {
@@ -129,19 +147,19 @@ fn wrong(error: FloorError) -> PyErr {
 #[pyclass(name = "Floor", module = "mmbot._core")]
 struct PyFloor {
     floor: Floor,
-    fills: Vec<Fill>,
+    hits: Vec<Hit>,
 }
 
 impl PyFloor {
-    /// Runs one public event and hands out its fills.
+    /// Runs one public event and hands out what it hit.
     fn heard<E>(
         &mut self,
-        happen: impl FnOnce(&mut Floor, &mut Vec<Fill>) -> Result<(), E>,
+        happen: impl FnOnce(&mut Floor, &mut Vec<Hit>) -> Result<(), E>,
         map: impl Fn(E) -> PyErr,
-    ) -> PyResult<Vec<FillRow>> {
-        self.fills.clear();
-        happen(&mut self.floor, &mut self.fills).map_err(map)?;
-        Ok(rows(&self.fills))
+    ) -> PyResult<Vec<HitRow>> {
+        self.hits.clear();
+        happen(&mut self.floor, &mut self.hits).map_err(map)?;
+        Ok(self.hits.iter().map(hit_row).collect())
     }
 }
 
@@ -151,33 +169,33 @@ impl PyFloor {
     #[pyo3(signature = (*, cancels = "behind", show_clients = true))]
     fn new(cancels: &str, show_clients: bool) -> PyResult<Self> {
         let known = [("behind", Cancels::Behind), ("proportional", Cancels::Proportional)];
-        Ok(Self { floor: Floor::new(one_of("cancels", cancels, &known)?, show_clients), fills: Vec::new() })
+        Ok(Self { floor: Floor::new(one_of("cancels", cancels, &known)?, show_clients), hits: Vec::new() })
     }
 
-    fn public_depth(&mut self, kind: &str, bids: Vec<(i32, u32)>, asks: Vec<(i32, u32)>) -> PyResult<Vec<FillRow>> {
+    fn public_depth(&mut self, kind: &str, bids: Vec<(i32, u32)>, asks: Vec<(i32, u32)>) -> PyResult<Vec<HitRow>> {
         let snapshot = one_of("kind", kind, &[("delta", false), ("snapshot", true)])?;
         let (bids, asks) = (levels(bids), levels(asks));
         let wrong = |error: BookError| PyValueError::new_err(error.to_string());
-        self.heard(|floor, fills| floor.public_depth(snapshot, &bids, &asks, fills), wrong)
+        self.heard(|floor, hits| floor.public_depth(snapshot, &bids, &asks, hits), wrong)
     }
 
-    fn public_trade(&mut self, aggressor: &str, tick: i32, lots: u32) -> PyResult<Vec<FillRow>> {
+    fn public_trade(&mut self, aggressor: &str, tick: i32, lots: u32) -> PyResult<Vec<HitRow>> {
         let side = side_named("aggressor", aggressor)?;
         self.heard(
-            |floor, fills| {
-                floor.public_trade(side, tick, lots, fills);
+            |floor, hits| {
+                floor.public_trade(side, tick, lots, hits);
                 Ok(())
             },
             fault,
         )
     }
 
-    fn apply(&mut self, tape: &PyTape, index: usize) -> PyResult<Vec<FillRow>> {
-        self.heard(|floor, fills| floor.apply(&tape.inner, index, fills), fault)
+    fn apply(&mut self, tape: &PyTape, index: usize) -> PyResult<Vec<HitRow>> {
+        self.heard(|floor, hits| floor.apply(&tape.inner, index, hits), fault)
     }
 
-    fn apply_trade(&mut self, tape: &PyTape, index: usize) -> PyResult<Vec<FillRow>> {
-        self.heard(|floor, fills| floor.apply_trade(&tape.inner, index, fills), fault)
+    fn apply_trade(&mut self, tape: &PyTape, index: usize) -> PyResult<Vec<HitRow>> {
+        self.heard(|floor, hits| floor.apply_trade(&tape.inner, index, hits), fault)
     }
 
     fn play(
@@ -186,12 +204,11 @@ impl PyFloor {
         depth_next: usize,
         trade_next: usize,
         until_ns: i64,
-    ) -> PyResult<(usize, usize, Vec<(u64, u64, i32, u32, i64)>)> {
+    ) -> PyResult<(usize, usize, Vec<PlayedRow>)> {
         let mut made = Vec::new();
         let cursor = Cursor { depth: depth_next, trade: trade_next };
         let cursor = self.floor.play(&tape.inner, cursor, until_ns, &mut made).map_err(fault)?;
-        let fills = made.iter().map(|&(fill, ts)| (fill.maker.0, fill.taker.0, fill.tick, fill.lots, ts)).collect();
-        Ok((cursor.depth, cursor.trade, fills))
+        Ok((cursor.depth, cursor.trade, made.iter().map(played_row).collect()))
     }
 
     #[pyo3(signature = (order_id, side, tick, lots, owner, *, tif = "gtc", post_only = false, stp = "none"))]
@@ -225,8 +242,8 @@ impl PyFloor {
         Ok(self.floor.book().ahead(order.id).unwrap_or_default())
     }
 
-    fn open_lots(&self, order_id: u64) -> Option<u32> {
-        self.floor.client(OrderId(order_id)).ok().map(|order| order.lots)
+    fn order(&self, order_id: u64) -> Option<(&'static str, i32, u32)> {
+        self.floor.client(OrderId(order_id)).ok().map(|order| (named(order.side), order.tick, order.lots))
     }
 
     fn touch(&self) -> (Option<i32>, Option<i32>) {

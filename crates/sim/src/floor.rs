@@ -80,6 +80,26 @@ pub struct Outcome {
     pub stopped: bool,
 }
 
+/// The public met a client's resting order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// The client is its maker, [`PUBLIC`] its taker.
+    pub fill: Fill,
+    /// What the public did.
+    pub aggressor: Side,
+}
+
+/// A hit while a tape played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Played {
+    /// What happened.
+    pub hit: Hit,
+    /// Venue time of its cause.
+    pub ts_venue: i64,
+    /// The trade that caused it, by its index; none when liquidity came to rest across the client's price.
+    pub trade: Option<usize>,
+}
+
 /// Best levels, bids and asks from the touch outward.
 pub type Depth = [Vec<(i32, u64)>; 2];
 
@@ -142,7 +162,7 @@ impl Floor {
 
     // --- the public ---
 
-    /// Sets the public lots of ascending levels; a snapshot also clears all others. Fills are appended to `fills`.
+    /// Sets the public lots of ascending levels; a snapshot also clears all others. Hits are appended to `hits`.
     ///
     /// # Errors
     /// [`BookError::Tick`] and [`BookError::Scattered`]; the book is then as before.
@@ -151,7 +171,7 @@ impl Floor {
         snapshot: bool,
         bids: &[Level],
         asks: &[Level],
-        fills: &mut Vec<Fill>,
+        hits: &mut Vec<Hit>,
     ) -> Result<(), BookError> {
         let sides = [(Side::Buy, bids), (Side::Sell, asks)];
         for (side, levels) in sides {
@@ -170,16 +190,16 @@ impl Floor {
                 }
             }
         }
-        bids.iter().rev().for_each(|&level| self.rise_to(Side::Buy, level, fills));
-        asks.iter().for_each(|&level| self.rise_to(Side::Sell, level, fills));
+        bids.iter().rev().for_each(|&level| self.rise_to(Side::Buy, level, hits));
+        asks.iter().for_each(|&level| self.rise_to(Side::Sell, level, hits));
         Ok(())
     }
 
-    /// Somebody of the public took `lots` at `tick`. Fills are appended to `fills`.
+    /// Somebody of the public took `lots` at `tick`. Hits are appended to `hits`.
     ///
     /// Clients at better prices come first, at their prices, and use up the print; public liquidity there is gone,
     /// since a print shows that the aggressor got past it.
-    pub fn public_trade(&mut self, aggressor: Side, tick: i32, lots: u32, fills: &mut Vec<Fill>) {
+    pub fn public_trade(&mut self, aggressor: Side, tick: i32, lots: u32, hits: &mut Vec<Hit>) {
         self.version += 1;
         let side = aggressor.opposite();
         let mut left = lots;
@@ -192,14 +212,14 @@ impl Floor {
             if is_public(order.id) {
                 self.take_out(order);
             } else {
-                left -= self.hit(order, left, fills);
+                left -= self.hit(order, left, hits);
             }
         }
         self.line = line;
         while left > 0
             && let Some(first) = self.first_at(side, tick)
         {
-            left -= self.hit(first, left, fills);
+            left -= self.hit(first, left, hits);
         }
     }
 
@@ -207,7 +227,7 @@ impl Floor {
     ///
     /// # Errors
     /// As [`Self::public_depth`], and [`TapeError`] for a damaged tape.
-    pub fn apply(&mut self, tape: &Tape, index: usize, fills: &mut Vec<Fill>) -> Result<(), PlayError> {
+    pub fn apply(&mut self, tape: &Tape, index: usize, hits: &mut Vec<Hit>) -> Result<(), PlayError> {
         tape.verify_upto(Section::Depth, index + 1)?;
         let message = tape.depth().get(index).ok_or(PlayError::Beyond { section: Section::Depth, index })?;
         let end = message.first() as usize + message.n_bid as usize + message.n_ask as usize;
@@ -215,7 +235,7 @@ impl Floor {
         let (bids, asks) = tape.levels_of(message);
         match message.kind() {
             MessageKind::Gap => Ok(()),
-            kind => Ok(self.public_depth(kind == MessageKind::Snapshot, bids, asks, fills)?),
+            kind => Ok(self.public_depth(kind == MessageKind::Snapshot, bids, asks, hits)?),
         }
     }
 
@@ -223,15 +243,15 @@ impl Floor {
     ///
     /// # Errors
     /// [`TapeError`] for a damaged tape.
-    pub fn apply_trade(&mut self, tape: &Tape, index: usize, fills: &mut Vec<Fill>) -> Result<(), PlayError> {
+    pub fn apply_trade(&mut self, tape: &Tape, index: usize, hits: &mut Vec<Hit>) -> Result<(), PlayError> {
         tape.verify_upto(Section::Trades, index + 1)?;
         let trade = tape.trades().get(index).ok_or(PlayError::Beyond { section: Section::Trades, index })?;
-        self.public_trade(trade.aggressor(), trade.tick, trade.lots, fills);
+        self.public_trade(trade.aggressor(), trade.tick, trade.lots, hits);
         Ok(())
     }
 
     /// Everything from `cursor` on whose venue time is at most `until_ns`, in venue order. Returns where it stopped;
-    /// fills are appended with the venue time of their cause.
+    /// hits are appended with their causes.
     ///
     /// # Errors
     /// As [`Self::apply`]; what came before the fault has happened.
@@ -240,7 +260,7 @@ impl Floor {
         tape: &Tape,
         mut cursor: Cursor,
         until_ns: i64,
-        fills: &mut Vec<(Fill, i64)>,
+        hits: &mut Vec<Played>,
     ) -> Result<Cursor, PlayError> {
         let mut made = Vec::new();
         loop {
@@ -251,6 +271,7 @@ impl Floor {
             let is_trade_next = trade.is_some_and(|t| depth.is_none() || t.venue_rank() as usize <= cursor.depth);
             let next = if is_trade_next { trade.map(|t| t.ts_venue) } else { depth };
             let Some(ts) = next.filter(|&ts| ts <= until_ns) else { return Ok(cursor) };
+            let trade = is_trade_next.then_some(cursor.trade);
             if is_trade_next {
                 self.apply_trade(tape, cursor.trade, &mut made)?;
                 cursor.trade += 1;
@@ -258,7 +279,7 @@ impl Floor {
                 self.apply(tape, cursor.depth, &mut made)?;
                 cursor.depth += 1;
             }
-            fills.extend(made.drain(..).map(|fill| (fill, ts)));
+            hits.extend(made.drain(..).map(|hit| Played { hit, ts_venue: ts, trade }));
         }
     }
 
@@ -452,7 +473,7 @@ impl Floor {
     }
 
     /// A public aggressor meets a resting order. Returns the lots that traded.
-    fn hit(&mut self, order: RestingOrder, wanted: u32, fills: &mut Vec<Fill>) -> u32 {
+    fn hit(&mut self, order: RestingOrder, wanted: u32, hits: &mut Vec<Hit>) -> u32 {
         let lots = wanted.min(order.lots);
         if lots == 0 {
             return 0;
@@ -461,7 +482,8 @@ impl Floor {
         if !is_public(order.id) {
             self.count(order.side, order.tick, u64::from(lots), false);
             self.clients_resting -= usize::from(left == 0);
-            fills.push(Fill { maker: order.id, taker: PUBLIC, tick: order.tick, lots });
+            let fill = Fill { maker: order.id, taker: PUBLIC, tick: order.tick, lots };
+            hits.push(Hit { fill, aggressor: order.side.opposite() });
         }
         lots
     }
@@ -502,7 +524,7 @@ impl Floor {
     }
 
     /// Brings the public lots of a price up to what a message says; what a client reaches trades first.
-    fn rise_to(&mut self, side: Side, level: Level, fills: &mut Vec<Fill>) {
+    fn rise_to(&mut self, side: Side, level: Level, hits: &mut Vec<Hit>) {
         let Level { tick, lots } = level;
         let now = self.public_lots(side, tick);
         let Some(mut more) = u64::from(lots).checked_sub(now).filter(|&more| more > 0).map(|more| more as u32) else {
@@ -514,7 +536,7 @@ impl Floor {
             if is_public(first.id) {
                 self.take_out(first); // stale: a recording does not cross itself
             } else {
-                more -= self.hit(first, more, fills);
+                more -= self.hit(first, more, hits);
             }
         }
         if more == 0 {

@@ -17,7 +17,7 @@ mod venue;
 mod watch;
 
 pub use fees::FeeMeter;
-pub use floor::{Cancels, Cursor, Depth, Floor, FloorError, Outcome, PUBLIC, PlayError};
+pub use floor::{Cancels, Cursor, Depth, Floor, FloorError, Hit, Outcome, PUBLIC, PlayError, Played};
 pub use latency::{LatencyError, LatencyModel};
 pub use matching::{Execution, Fill, LimitOrder, MatchError, MatchingBook, SelfTrade};
 pub use public::{LocalBook, PublicView, Records, apply};

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)] // a test may stop at once
 
 use mmbot_book::{BookError, RestingOrder};
-use mmbot_sim::{Cancels, Fill, Floor, FloorError, LimitOrder, MatchError, Outcome, SelfTrade};
+use mmbot_sim::{Cancels, Fill, Floor, FloorError, Hit, LimitOrder, MatchError, Outcome, SelfTrade};
 use mmbot_types::{Level, OrderId, Side, Tif, Touch};
 use proptest::prelude::*;
 
@@ -27,17 +27,18 @@ fn opened(cancels: Cancels) -> Floor {
 }
 
 fn depth(floor: &mut Floor, snapshot: bool, bids: &[Level], asks: &[Level]) -> Vec<Fill> {
-    let mut fills = Vec::new();
-    floor.public_depth(snapshot, bids, asks, &mut fills).unwrap();
+    let mut hits = Vec::new();
+    floor.public_depth(snapshot, bids, asks, &mut hits).unwrap();
     floor.check_invariants();
-    fills
+    hits.into_iter().map(|hit: Hit| hit.fill).collect()
 }
 
 fn trade(floor: &mut Floor, aggressor: Side, tick: i32, lots: u32) -> Vec<Fill> {
-    let mut fills = Vec::new();
-    floor.public_trade(aggressor, tick, lots, &mut fills);
+    let mut hits = Vec::new();
+    floor.public_trade(aggressor, tick, lots, &mut hits);
     floor.check_invariants();
-    fills
+    assert!(hits.iter().all(|hit: &Hit| hit.aggressor == aggressor));
+    hits.into_iter().map(|hit| hit.fill).collect()
 }
 
 fn place(floor: &mut Floor, request: LimitOrder) -> Outcome {
