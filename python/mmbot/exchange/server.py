@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from mmbot.exchange.hall import Hall
 from mmbot.exchange.public_rest import PublicRest
@@ -26,8 +27,6 @@ __all__ = ["Part", "Server"]
 
 BODY_BYTES_MAX = 1_048_576
 _SHUTDOWN_S = 2.0
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Part(Protocol):
@@ -97,7 +96,7 @@ class Server:
         return f"ws://{self._host}:{self._port}"
 
 
-def _caught_up(hall: Hall) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _caught_up(hall: Hall) -> Middleware:
     @web.middleware
     async def caught_up(request: web.Request, handler: Handler) -> web.StreamResponse:
         hall.catch_up()
