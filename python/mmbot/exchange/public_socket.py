@@ -176,19 +176,26 @@ class PublicSockets:
 
     def _judge(self, client: _Client, topics: list[str]) -> tuple[str | None, list[str]]:
         """What is wrong with a subscription, and which of its topics begin nevertheless."""
+        too_many = self._too_many(client, topics)
+        if too_many is not None:
+            return too_many, []
+        knows, switches = self._hall.publisher.knows, self._switches
+        bad = next((topic for topic in topics if not knows(client.category, topic)), None)
+        fresh = [topic for topic in topics if topic not in client.topics and knows(client.category, topic)]
+        if bad is not None:
+            return f"error:handler not found,topic:{bad}", [] if switches.one_bad_topic_silences else fresh
+        repeated = next((topic for topic in topics if topic in client.topics), None)
+        if repeated is not None and switches.refuse_repeated_topic:
+            return f"error:already subscribed,topic:{repeated}", fresh
+        return None, list(dict.fromkeys(topics))
+
+    def _too_many(self, client: _Client, topics: list[str]) -> str | None:
         switches = self._switches
         if client.category == "spot" and len(topics) > switches.spot_args_max:
-            return f"error:args size exceeds {switches.spot_args_max}", []
+            return f"error:args size exceeds {switches.spot_args_max}"
         if sum(map(len, [*client.topics, *topics])) > switches.args_chars_max:
-            return f"error:args exceed {switches.args_chars_max} characters", []
-        bad = [topic for topic in topics if not self._hall.publisher.knows(client.category, topic)]
-        repeated = [topic for topic in topics if topic in client.topics]
-        good = [topic for topic in topics if topic not in bad and topic not in repeated]
-        if bad:
-            return f"error:handler not found,topic:{bad[0]}", [] if switches.one_bad_topic_silences else good
-        if repeated and switches.refuse_repeated_topic:
-            return f"error:already subscribed,topic:{repeated[0]}", good
-        return None, list(dict.fromkeys([*good, *repeated]))
+            return f"error:args exceed {switches.args_chars_max} characters"
+        return None
 
     def _unsubscribe(self, client: _Client, request: dict[str, Any], topics: list[str]) -> dict[str, Any] | None:
         for topic in topics:
