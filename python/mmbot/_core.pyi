@@ -421,10 +421,21 @@ class Replay:
         `progress` hears the share done (0 to 1) about a hundred times. Raises TapeFault for a damaged tape,
         RuntimeError for a broken promise of the engine, and whatever a strategy raises.
         """
+    def run_until(
+        self, until_ns: int, strategies: Sequence[Callable[[Any], Any]], windows: Sequence[Any], last: bool = False
+    ) -> None:
+        """As `run`, but only to `until_ns`, on tapes that may still be written: the shadow mode.
+
+        Call it again and again: however a run is cut, it ends as `run` does on the finished tapes, bit for bit. The
+        last message known waits for one after it; with `last` nothing more comes, and the run goes to the end of the
+        tapes whatever `until_ns`. Raises as `run`, and ValueError for a tape that is not settled up to there: see
+        `LiveTape.settle`.
+        """
     def run_join_touch(self, makers: Sequence[tuple[int, int, int]]) -> None:
         """As `run` with the native JoinTouch (lots, cap, offset in ticks) per seat: a wake without Python."""
     @property
-    def now(self) -> int: ...
+    def now(self) -> int:
+        """Time reached, ns since epoch; 0 before the first message."""
     def wakes(self, seat: int) -> int:
         """How often that strategy was asked."""
     def depth(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]: ...

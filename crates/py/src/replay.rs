@@ -14,6 +14,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
+use smallvec::SmallVec;
 
 use crate::data::{PyInstrument, PyTape, TapeFault};
 use crate::specs::queue_model;
@@ -416,6 +417,59 @@ impl PyReplay {
         Ok(())
     }
 
+    /// From wake to wake, to the end or up to a time; after each `told` hears the time.
+    fn drive(
+        &self,
+        py: Python<'_>,
+        strategies: &[Bound<'_, PyAny>],
+        windows: &[Bound<'_, PyAny>],
+        until: Option<Nanos>,
+        mut told: impl FnMut(Nanos) -> PyResult<()>,
+    ) -> PyResult<()> {
+        if strategies.len() != self.seats || windows.len() != self.instruments {
+            return Err(value_error(format!(
+                "{} strategies and {} windows for {} seats and {} instruments",
+                strategies.len(),
+                windows.len(),
+                self.seats,
+                self.instruments
+            )));
+        }
+        let Some(first) = windows.first() else { return Ok(()) };
+        let arguments = PyTuple::new(py, [first])?;
+        let mut shown: Vec<Option<Shown>> = vec![None; self.instruments];
+        let mut wakes = 0u32;
+        while let Some((now, seats)) = self.next_wake(until)? {
+            let clock = now.0.into_pyobject(py)?;
+            for window in windows {
+                window.setattr(intern!(py, "now"), &clock)?;
+            }
+            for seat in seats {
+                self.speaking.set(seat);
+                for (index, window) in windows.iter().enumerate() {
+                    self.show(py, window, index, seat, &mut shown[index])?;
+                }
+                let said = strategies[seat as usize].call1(&arguments)?;
+                self.hear(seat, &said)?;
+            }
+            wakes = wakes.wrapping_add(1);
+            if wakes.is_multiple_of(4_096) {
+                py.check_signals()?;
+            }
+            told(now)?;
+        }
+        Ok(())
+    }
+
+    fn next_wake(&self, until: Option<Nanos>) -> PyResult<Option<(Nanos, SmallVec<[u16; 8]>)>> {
+        let mut core = self.core.borrow_mut();
+        let woken = match until {
+            Some(until) => core.next_wake_by(until),
+            None => core.next_wake(),
+        };
+        Ok(woken.map_err(replay_error)?.map(|woken| (woken.now, woken.seats.clone())))
+    }
+
     /// Takes what a strategy said: all of it, or on an error none.
     fn hear(&self, seat: u16, said: &Bound<'_, PyAny>) -> PyResult<()> {
         if said.is_none() {
@@ -512,47 +566,27 @@ impl PyReplay {
         windows: Vec<Bound<'_, PyAny>>,
         progress: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        if strategies.len() != self.seats || windows.len() != self.instruments {
-            return Err(value_error(format!(
-                "{} strategies and {} windows for {} seats and {} instruments",
-                strategies.len(),
-                windows.len(),
-                self.seats,
-                self.instruments
-            )));
-        }
-        let Some(first) = windows.first() else { return Ok(()) };
-        let arguments = PyTuple::new(py, [first])?;
-        let mut shown: Vec<Option<Shown>> = vec![None; self.instruments];
         let (start, end) = (self.core.borrow().now().0, self.core.borrow().end().0);
-        let (step, mut told, mut wakes) = (((end - start) / 100).max(1), start, 0u32);
-        loop {
-            let (now, seats) = match self.core.borrow_mut().next_wake().map_err(replay_error)? {
-                Some(woken) => (woken.now, woken.seats.clone()),
-                None => break,
-            };
-            let clock = now.0.into_pyobject(py)?;
-            for window in &windows {
-                window.setattr(intern!(py, "now"), &clock)?;
-            }
-            for seat in seats {
-                self.speaking.set(seat);
-                for (index, window) in windows.iter().enumerate() {
-                    self.show(py, window, index, seat, &mut shown[index])?;
-                }
-                let said = strategies[seat as usize].call1(&arguments)?;
-                self.hear(seat, &said)?;
-            }
-            wakes = wakes.wrapping_add(1);
-            if wakes % 4_096 == 0 {
-                py.check_signals()?;
-            }
-            if let Some(progress) = progress.as_ref().filter(|_| now.0 - told >= step) {
-                told = now.0;
-                progress.call1(((now.0 - start) as f64 / (end - start).max(1) as f64,))?;
-            }
-        }
-        Ok(())
+        let (step, mut told) = (((end - start) / 100).max(1), start);
+        self.drive(py, &strategies, &windows, None, |now| {
+            let Some(progress) = progress.as_ref().filter(|_| now.0 - told >= step) else { return Ok(()) };
+            told = now.0;
+            progress.call1(((now.0 - start) as f64 / (end - start).max(1) as f64,)).map(drop)
+        })
+    }
+
+    /// See the stub.
+    #[pyo3(signature = (until_ns, strategies, windows, last = false))]
+    fn run_until(
+        &self,
+        py: Python<'_>,
+        until_ns: i64,
+        strategies: Vec<Bound<'_, PyAny>>,
+        windows: Vec<Bound<'_, PyAny>>,
+        last: bool,
+    ) -> PyResult<()> {
+        let until = (!last).then_some(Nanos(until_ns));
+        self.drive(py, &strategies, &windows, until, |_| Ok(()))
     }
 
     /// See the stub.

@@ -62,6 +62,8 @@ impl Feed {
     /// The start of a tape.
     #[must_use]
     pub fn new(tape: Arc<Tape>, latency: FeedLatency) -> Self {
+        // A tape that is being written needs no check: it is our own.
+        let good_until = if tape.is_growing() { i64::MAX } else { i64::MIN };
         Self {
             tape,
             latency,
@@ -72,7 +74,7 @@ impl Feed {
             tally: Tally::default(),
             good_depth: 0,
             good_trades: 0,
-            good_until: i64::MIN,
+            good_until,
         }
     }
 

@@ -121,7 +121,12 @@ pub struct Replay {
     venue: Venue,
     sittings: Vec<Sitting>,
     now: Nanos,
+    /// Of the messages that there are.
     end: Nanos,
+    /// The first message's time is known.
+    begun: bool,
+    /// A tape is being written.
+    growing: bool,
     sample: Option<Nanos>,
     next_sample: Nanos,
     done: bool,
@@ -149,8 +154,14 @@ fn check_queue(listing: &Listing) -> Result<(), ReplayError> {
     Ok(listing.tape.verify_upto(Section::Orders, usize::MAX)?)
 }
 
+fn not_settled(tape: &Tape, until: Option<Nanos>) -> ReplayError {
+    let Instrument { venue, symbol, .. } = tape.instrument();
+    let upto = until.map_or("its end".into(), |until| format!("{until} ns"));
+    ReplayError::Plan(format!("the tape of {venue} {symbol} is not settled up to {upto}: settle it, or seal it, first"))
+}
+
 impl Replay {
-    /// A replay at the start of its tapes.
+    /// A replay at the start of its tapes. One that is being written may be empty still.
     ///
     /// # Errors
     /// [`ReplayError::Plan`] for a plan without instruments, strategies or messages, or with a law that its tape is no
@@ -169,45 +180,97 @@ impl Replay {
         let instruments: Vec<_> = listings.iter().map(|listing| listing.instrument.clone()).collect();
         let feeds: Vec<Feed> =
             listings.iter().map(|listing| Feed::new(Arc::clone(&listing.tape), listing.feed.clone())).collect();
-        let start = feeds.iter().filter_map(Feed::start).min();
-        let end = feeds.iter().filter_map(Feed::end).max();
-        let (Some(start), Some(end)) = (start, end) else {
+        let growing = listings.iter().any(|listing| listing.tape.is_growing());
+        if !growing && feeds.iter().all(|feed| feed.start().is_none()) {
             return Err(ReplayError::Plan("the tapes hold no messages".into()));
-        };
+        }
         let accounts = seats.len();
         let queues: Vec<QueueModel> = listings.iter().map(|listing| listing.laws.queue).collect();
         let listed = |Listing { tape, instrument, laws, .. }| VenueListing { tape, instrument, laws };
         let sit = |seat: Seat| Sitting {
             engine: Engine::new(instruments.iter().cloned().zip(seat.desks).collect()),
             wake: seat.wake,
-            next_timer: seat.wake.every.map(|every| start + every),
+            next_timer: None,
             recorder: seat.record.then(Recorder::default),
             estimates: vec![Estimates::default(); queues.len()],
             filled: false,
             wakes: 0,
         };
-        Ok(Self {
+        let mut replay = Self {
             market: Market::new(&specs)?,
             venue: Venue::new(listings.into_iter().map(listed).collect(), accounts),
             feeds,
             sittings: seats.into_iter().map(sit).collect(),
             queues,
-            now: start,
-            end,
+            now: Nanos::ZERO,
+            end: Nanos::ZERO,
+            begun: false,
+            growing,
             sample,
-            next_sample: sample.map_or(Nanos(i64::MAX), |every| start + every),
+            next_sample: Nanos(i64::MAX),
             done: false,
-            woken: Woken { now: start, seats: SmallVec::new() },
-        })
+            woken: Woken { now: Nanos::ZERO, seats: SmallVec::new() },
+        };
+        if !growing {
+            replay.begin(Nanos(i64::MAX));
+        }
+        Ok(replay)
     }
 
-    /// Moves to the next wake and says who speaks; none at the end of the tapes.
+    /// Looks how far the tapes go, and starts the clocks at the first message if that is heard by `limit`. True once
+    /// they run.
+    fn begin(&mut self, limit: Nanos) -> bool {
+        self.end = self.feeds.iter().filter_map(Feed::end).max().unwrap_or(self.end);
+        if self.begun {
+            return true;
+        }
+        let Some(start) = self.feeds.iter().filter_map(Feed::start).min().filter(|start| *start <= limit) else {
+            return false;
+        };
+        (self.now, self.woken.now, self.begun) = (start, start, true);
+        self.next_sample = self.sample.map_or(self.next_sample, |every| start + every);
+        for sitting in &mut self.sittings {
+            sitting.next_timer = sitting.wake.every.map(|every| start + every);
+        }
+        true
+    }
+
+    /// Moves to the next wake and says who speaks; none at the end of the tapes. None of them grows any more.
     ///
     /// # Errors
-    /// [`ReplayError`] for a damaged or inconsistent tape, or a broken promise of the engine.
+    /// [`ReplayError`] for a damaged or inconsistent tape, or a broken promise of the engine; [`ReplayError::Plan`] for
+    /// a tape that was written meanwhile and is not settled to its end.
     pub fn next_wake(&mut self) -> Result<Option<&Woken>, ReplayError> {
-        while !self.done {
-            let target = self.next_stop().min(self.end);
+        if self.growing {
+            let unsettled = |feed: &&Feed| feed.tape().placed_trades().len() < feed.tape().trades().len();
+            if let Some(feed) = self.feeds.iter().find(unsettled) {
+                return Err(not_settled(feed.tape(), None));
+            }
+            self.done |= !self.begin(Nanos(i64::MAX));
+        }
+        self.wake_by(self.end, true)
+    }
+
+    /// As [`Self::next_wake`] on tapes that are being written: to the next wake at `until` or before, if there is one.
+    /// All tapes are settled up to `until`, so nothing can come that should have been heard, or should have happened at
+    /// the venue: what follows is what follows on the finished tapes, bit for bit. For the same reason the last
+    /// message that there is stays unheard: a run ends with its last message, and only [`Self::next_wake`] ends it.
+    ///
+    /// # Errors
+    /// As [`Self::next_wake`]; [`ReplayError::Plan`] for a tape that is not settled up to `until`.
+    pub fn next_wake_by(&mut self, until: Nanos) -> Result<Option<&Woken>, ReplayError> {
+        if let Some(feed) = self.feeds.iter().find(|feed| feed.tape().settled() < until.0) {
+            return Err(not_settled(feed.tape(), Some(until)));
+        }
+        let begun = self.begin(until);
+        let limit = until.min(self.end - Nanos(1));
+        if begun { self.wake_by(limit, false) } else { Ok(None) }
+    }
+
+    /// To the next wake at `limit` or before; with `last` the run ends there.
+    fn wake_by(&mut self, limit: Nanos, last: bool) -> Result<Option<&Woken>, ReplayError> {
+        while !self.done && (last || self.now < limit) {
+            let target = self.next_stop().min(limit);
             let touched = self.sittings.iter().any(|sitting| sitting.wake.touch);
             let before: SmallVec<[Touch; 4]> =
                 if touched { self.market.iter().map(mmbot_engine::Heard::touch).collect() } else { SmallVec::new() };
@@ -215,7 +278,7 @@ impl Replay {
             let traded = self.advance(target)?;
             let heard = traded || depth_before != self.feeds.iter().map(Feed::cursor).sum::<usize>();
             let moved = touched && self.market.iter().zip(&before).any(|(heard, before)| heard.touch() != *before);
-            self.done = self.now >= self.end;
+            self.done = last && self.now >= limit;
             self.take_sample();
             if self.wake_up(heard, traded, moved) {
                 return Ok(Some(&self.woken));
@@ -397,13 +460,13 @@ impl Replay {
         }
     }
 
-    /// Time reached.
+    /// Time reached; zero before the first message.
     #[must_use]
     pub fn now(&self) -> Nanos {
         self.now
     }
 
-    /// Time of the last message.
+    /// Time of the last message, when it was last looked for.
     #[must_use]
     pub fn end(&self) -> Nanos {
         self.end
