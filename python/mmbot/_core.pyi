@@ -7,6 +7,7 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 __version__: str
 SOURCE_HASH: str
@@ -405,9 +406,37 @@ def quotes(bid: int | None, ask: int | None, lots: int, instrument: int = 0) -> 
 def ladder(bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]], instrument: int = 0) -> Intent:
     """Several (price in ticks, lots) per side. Raises ValueError unless positive and every bid is below every ask."""
 
+@disjoint_base
+class Run:
+    """What a run can be asked, under way and afterwards. Seats and instruments are named by their index."""
+
+    @property
+    def now(self) -> int:
+        """Time reached, ns since epoch; 0 before the first message or input."""
+    def wakes(self, seat: int) -> int:
+        """How often that strategy was asked."""
+    def depth(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]: ...
+    def touch_lots(self, instrument: int) -> tuple[int, int]:
+        """Lots displayed at the best bid and at the best ask; 0 for an empty side."""
+    def lots_at(self, instrument: int, side: str, tick: int) -> int: ...
+    def signal(self, instrument: int, index: int) -> float: ...
+    def last_trade(self, instrument: int) -> tuple[int, int, int]: ...
+    def orders(self, instrument: int) -> list[tuple[int, str, int, int, str, float]]: ...
+    def new_fills(self) -> list[tuple[int, int, str, int, int, bool, float]]: ...
+    def fills(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
+    def order_log(self, seat: int) -> dict[str, Any]: ...
+    def samples(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
+    def books(self, seat: int, instrument: int) -> dict[str, Any]:
+        """Position in lots, cash, fees, funding and turnover in units of 10^-12, fill counts, last touch in ticks."""
+    def denials(self, seat: int) -> list[tuple[str, int]]: ...
+    def orders_named(self, seat: int) -> int: ...
+    def commands_hash(self, seat: int) -> int: ...
+    def state_hash(self, seat: int) -> int: ...
+    def check_invariants(self) -> None: ...
+
 @final
-class Replay:
-    """A run over tapes: `run` once, then read what it left behind. Seats and instruments are named by their index."""
+class Replay(Run):
+    """A run over tapes: `run` once, then read what it left behind."""
 
     def __new__(cls, listings: Sequence[Listing], seats: Sequence[Seat], *, sample_ns: int | None = None) -> Replay: ...
     def run(
@@ -433,29 +462,187 @@ class Replay:
         """
     def run_join_touch(self, makers: Sequence[tuple[int, int, int]]) -> None:
         """As `run` with the native JoinTouch (lots, cap, offset in ticks) per seat: a wake without Python."""
+
+# --- live: crates/py/src/live.rs ---
+
+class JournalFault(ValueError):  # noqa: N818 (a fault of the world)
+    """A file that is no journal, or a damaged one. The message names the first bad entry; those before it are good."""
+
+class JournalDead(OSError):  # noqa: N818 (a state, not a mistake)
+    """The disk refused once, and nothing more is written: send no more orders, cancel, start a new run elsewhere."""
+
+class JournalDiffers(RuntimeError):  # noqa: N818 (a finding)
+    """A replay did something else than the journal says. The message says where, what was recorded and what was done.
+
+    `difference` is (number of the entry, its time in ns, what was recorded, what the replay did), both in words.
+    """
+
+    difference: tuple[int, int, str, str]
+
+class Quarantine(ValueError):  # noqa: N818 (a place, not a mistake)
+    """A fact that the books cannot take: about an order that was never sent or is long gone, or with impossible numbers.
+
+    Nothing changed. Keep the raw message, count it, and go on; what it told must come from reconciliation.
+    """
+
+@final
+class Journal:
+    """The append-only record of a run, one writer. `check` makes one that compares instead of writing.
+
+    Every method but `head`, `entries` and `dead` raises JournalDead once the disk has refused.
+    """
+
+    @staticmethod
+    def create(path: str | os.PathLike[str], now: int, start: str) -> Journal:
+        """A new file whose first entry, `start` (JSON that says what the run is), is durable on return.
+
+        Raises OSError if the file exists or cannot be made.
+        """
+    @staticmethod
+    def check(path: str | os.PathLike[str]) -> Journal:
+        """For `Live.replay`: each entry that the engine appends is compared with the next one recorded.
+
+        Raises OSError or JournalFault.
+        """
+    def note(self, now: int, topic: str, text: str) -> None:
+        """Append something to know (JSON): a link event, the operator, a raw fact. A replay passes it over."""
+    def end(self, now: int, text: str) -> None:
+        """Append the end of the run (JSON), and make everything durable."""
+    def flush(self) -> None:
+        """Hand what was appended to the system, by one write: it survives the process, not the machine."""
+    def sync(self) -> None:
+        """Flush, and return when it is durable: one fdatasync, without the interpreter's lock, while others append.
+
+        It is never tried again after a failure: the journal is dead then.
+        """
+    def compared(self) -> list[tuple[str, int]]:
+        """Kinds of entries compared so far, and how many of each; nothing that an engine writes may be left.
+
+        Raises JournalDiffers or JournalFault.
+        """
     @property
-    def now(self) -> int:
-        """Time reached, ns since epoch; 0 before the first message."""
-    def wakes(self, seat: int) -> int:
-        """How often that strategy was asked."""
-    def depth(self, instrument: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]: ...
-    def touch_lots(self, instrument: int) -> tuple[int, int]:
-        """Lots displayed at the best bid and at the best ask; 0 for an empty side."""
-    def lots_at(self, instrument: int, side: str, tick: int) -> int: ...
-    def signal(self, instrument: int, index: int) -> float: ...
-    def last_trade(self, instrument: int) -> tuple[int, int, int]: ...
-    def orders(self, instrument: int) -> list[tuple[int, str, int, int, str, float]]: ...
-    def new_fills(self) -> list[tuple[int, int, str, int, int, bool, float]]: ...
-    def fills(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
-    def order_log(self, seat: int) -> dict[str, Any]: ...
-    def samples(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
-    def books(self, seat: int, instrument: int) -> dict[str, Any]:
-        """Position in lots, cash, fees, funding and turnover in units of 10^-12, fill counts, last touch in ticks."""
-    def denials(self, seat: int) -> list[tuple[str, int]]: ...
-    def orders_named(self, seat: int) -> int: ...
-    def commands_hash(self, seat: int) -> int: ...
-    def state_hash(self, seat: int) -> int: ...
-    def check_invariants(self) -> None: ...
+    def entries(self) -> int:
+        """Entries appended, or compared, so far."""
+    @property
+    def head(self) -> str:
+        """The hash of the whole chain so far, as hex: who keeps it can tell whether the journal was touched."""
+    @property
+    def dead(self) -> str | None:
+        """Why nothing more is written, once that is so."""
+
+@final
+class JournalReader:
+    """Iterates over (number, time in ns, kind, fields) of a journal, each entry checked. Raises OSError, JournalFault.
+
+    Kinds: run_start, event, wake, intent, command, denied, cancel_asked, halt, note, state_hash, run_end.
+    """
+
+    def __new__(cls, path: str | os.PathLike[str]) -> JournalReader: ...
+    def __iter__(self) -> JournalReader: ...
+    def __next__(self) -> tuple[int, int, str, dict[str, Any]]: ...
+    @property
+    def torn(self) -> tuple[int, int] | None:
+        """Known at the end: (offset, bytes) of a last entry that was cut off while it was written; None if whole."""
+    @property
+    def head(self) -> str:
+        """The hash of the chain up to the last entry read."""
+
+@final
+class Live(Run):
+    """The engine of one strategy (seat 0) on live feeds, with a real venue at the other end. It owns no clock.
+
+    Every input takes `now` first, strictly later than the one before, and hears what lies on the tapes with ts_recv up
+    to then; the tapes may grow, but only with messages later than the last input. `queues`: law and exponent by which
+    the place in line is estimated. What each input led to is in the journal, buffered, when the call returns.
+
+    A fact may come late, twice, or in any order. Prices in ticks, quantities in lots, money in 10^-12, times in ns.
+    Every input raises TapeFault for a market that cannot be read, JournalDead, RuntimeError for a time that does not
+    rise, and a fact raises Quarantine if the books cannot take it.
+    """
+
+    def __new__(
+        cls,
+        tapes: Sequence[Tape],
+        seat: Seat,
+        *,
+        instruments: Sequence[Instrument],
+        signals: Sequence[SignalSpec] = ...,
+        queues: Sequence[tuple[str, float | None]],
+        journal: Journal | None = None,
+        sample_ns: int | None = None,
+    ) -> Live:
+        """Nothing heard, nothing sent. Raises ValueError for parts that do not fit together."""
+    def step(self, now: int, decide: Callable[[Any], Any], windows: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Hear, and if the wake rule holds, show the windows, ask `decide(windows[0])` and return what to send:
+
+        ("place", order_id, instrument, side, tick, lots, tif, post_only, reduce_only),
+        ("amend", order_id, instrument, tick, lots) or ("cancel", order_id, instrument).
+
+        Flush the journal before any of it leaves. After `halt` nobody is asked. Raises what the strategy raises.
+        """
+    def next_timer(self) -> int | None:
+        """When the strategy's timer is due; None before the first message, without a timer, or after a halt."""
+    def acked(self, now: int, order_id: int, ts_venue: int) -> None:
+        """The venue answered the request for a new order; the order may never rest."""
+    def unknown(self, now: int, order_id: int) -> None:
+        """No answer came to what is in flight for the order. It stays exposure.
+
+        A new order counts as live. An amend counts by the worse of both terms until the venue tells them, and it or a
+        cancel is asked again when the strategy next speaks, if it is still wanted (at once: `cancel`).
+        """
+    def accepted(self, now: int, order_id: int, ts_venue: int) -> None:
+        """The order rests."""
+    def executed(self, now: int, order_id: int, cum: int, ts_venue: int) -> None:
+        """The venue's word on how much was executed in all; what is not booked yet counts as exposure."""
+    def rejected(self, now: int, order_id: int, reason: str, ts_venue: int) -> None:
+        """The venue refused the order. `reason`: one of those in `order_log`, or the venue's own words."""
+    def canceled(self, now: int, order_id: int, cum: int, ts_venue: int) -> None:
+        """The order left the book; `cum` of it had been executed."""
+    def amended(self, now: int, order_id: int, tick: int, lots: int, ts_venue: int) -> None:
+        """The venue's word on the order's price and total quantity."""
+    def refused(self, now: int, order_id: int, reason: str, ts_venue: int) -> None:
+        """A cancel or amend was refused; of an amend and a cancel after it, the amend is meant."""
+    def filled(
+        self,
+        now: int,
+        order_id: int,
+        execution: str,
+        tick: int,
+        lots: int,
+        maker: bool,
+        fee_units: int,
+        ts_venue: int,
+    ) -> bool:
+        """Our execution, by the venue's own id; False if it was booked before: nothing changed.
+
+        `fee_units`: paid; negative is a rebate.
+        """
+    def funded(self, now: int, instrument: int, amount_units: int, ts_venue: int) -> None:
+        """Funding received (negative: paid), once per settlement time."""
+    def halt(self, now: int) -> list[tuple[Any, ...]]:
+        """From now on no new orders; return cancels for everything open. Say it again to ask again.
+
+        A dead journal does not keep them back.
+        """
+    def cancel(self, now: int, order_id: int) -> list[tuple[Any, ...]]:
+        """Ask for one order to leave, again if need be; nothing for one that is done or unknown."""
+    def finish(self, now: int) -> None:
+        """The end: a last sample, and the state hash for the journal."""
+    def replay(
+        self,
+        path: str | os.PathLike[str],
+        decide: Callable[[Any], Any],
+        windows: Sequence[Any],
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Do again what a journal tells, input by input. With `Journal.check` as journal, every entry is compared.
+
+        `progress` hears the number of an entry now and then. Raises JournalDiffers at the first difference, and
+        JournalFault.
+        """
+    @property
+    def halted(self) -> bool:
+        """No new orders any more."""
 
 # --- matching ---
 

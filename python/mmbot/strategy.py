@@ -28,7 +28,7 @@ from mmbot._core import Intent, SignalSpec, ladder, quotes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmbot._core import Instrument, Replay
+    from mmbot._core import Instrument, Run
 
 __all__ = ["Fill", "Intent", "Level", "SignalSpec", "Strategy", "View", "Wake", "WorkingOrder", "ladder", "quotes"]
 
@@ -114,7 +114,7 @@ class View:
     instrument: Instrument
     """Terms: tick, lot, contract, fees."""
 
-    def __init__(self, core: Replay, index: int, instrument: Instrument, peers: list[View]) -> None:
+    def __init__(self, core: Run, index: int, instrument: Instrument, peers: list[View]) -> None:
         """Made by the engine."""
         self._core = core
         self._index = index

@@ -33,6 +33,8 @@ pub enum Input<'a> {
         /// Local touch.
         touch: Touch,
     },
+    /// Somebody above the strategy wants an order out: a halt, or a cancel that went unanswered.
+    Cancel(OrderId),
 }
 
 /// What one strategy may do with one instrument, and how.
@@ -78,6 +80,7 @@ pub struct Engine {
     settled: Vec<Order>,
     gone: VecDeque<(OrderId, InstrumentId, Side)>,
     denials: [u64; Denial::ALL.len()],
+    denied: SmallVec<[(Denial, Command); 2]>,
     events_seen: Xxh3,
     commands_sent: Xxh3,
 }
@@ -99,6 +102,7 @@ impl Engine {
             settled: Vec::new(),
             gone: VecDeque::new(),
             denials: [0; Denial::ALL.len()],
+            denied: SmallVec::new(),
             events_seen: Xxh3::new(),
             commands_sent: Xxh3::new(),
         }
@@ -107,45 +111,32 @@ impl Engine {
     /// Takes one input in and says what to ask of the venue, in order.
     ///
     /// # Errors
-    /// [`EngineError`] when an input contradicts what the engine knows; the state is then not to be traded on.
+    /// [`EngineError`] when an input contradicts what the engine knows. But for the clock, nothing has changed then.
     pub fn step(&mut self, now: Nanos, input: Input<'_>) -> Result<&[Command], EngineError> {
         if now < self.clock {
             return Err(EngineError::TimeRanBack { now, clock: self.clock });
         }
         self.clock = now;
         self.commands.clear();
+        self.denied.clear();
         match input {
             Input::Event(event) => self.observe(event)?,
             Input::Intent { instrument, intent, touch } => self.want(instrument, intent, touch),
+            Input::Cancel(id) => {
+                self.stands.fill(None);
+                if self.orders.get(id).is_some_and(|order| !order.life.is_terminal()) {
+                    self.send(Command::Cancel { id }); // cancels always pass
+                }
+            }
         }
         Ok(&self.commands)
     }
 
     fn observe(&mut self, event: &Event) -> Result<(), EngineError> {
+        let booked = self.book(event)?;
         (self.clock, event).hash(&mut self.events_seen);
         self.stands.fill(None);
-        let id = match *event {
-            Event::FundingPaid { instrument, amount, ts_venue } => {
-                self.ledger.book_funding(instrument, ts_venue, amount)?;
-                return Ok(());
-            }
-            Event::OrderAccepted { id, .. }
-            | Event::OrderRejected { id, .. }
-            | Event::OrderCanceled { id, .. }
-            | Event::OrderAmended { id, .. }
-            | Event::RequestRefused { id, .. }
-            | Event::Filled { id, .. } => id,
-        };
-        if id.0 > self.last_id {
-            return Err(EngineError::UnknownOrder(id));
-        }
-        if let Event::Filled { execution, price, qty, maker, fee, ts_venue, .. } = *event {
-            let (instrument, side) = self.terms_of(id).ok_or(EngineError::UnknownOrder(id))?;
-            let fill = Fill { instrument, execution, side, price, qty, maker, fee, ts: ts_venue };
-            if self.ledger.book_fill(&fill)? == Booked::Repeat {
-                return Ok(());
-            }
-        }
+        let Some(id) = event.order().filter(|_| booked == Booked::Posted) else { return Ok(()) };
         // A settled order may still be talked about: a cancel that met its fill, a fill after the cancel.
         if let Some(order) = self.orders.get_mut(id) {
             order.observe(event);
@@ -160,8 +151,27 @@ impl Engine {
         Ok(())
     }
 
+    /// What can be refused goes first, so that a refused fact changes nothing: the order must be one of ours, and the
+    /// ledger must take what moves money.
+    fn book(&mut self, event: &Event) -> Result<Booked, EngineError> {
+        if let Some(id) = event.order().filter(|id| id.0 == 0 || id.0 > self.last_id) {
+            return Err(EngineError::UnknownOrder(id));
+        }
+        Ok(match *event {
+            Event::FundingPaid { instrument, amount, ts_venue } => {
+                self.ledger.book_funding(instrument, ts_venue, amount)?
+            }
+            Event::Filled { id, execution, price, qty, maker, fee, ts_venue, .. } => {
+                let (instrument, side) = self.terms_of(id).ok_or(EngineError::UnknownOrder(id))?;
+                self.ledger.book_fill(&Fill { instrument, execution, side, price, qty, maker, fee, ts: ts_venue })?
+            }
+            _ => Booked::Posted,
+        })
+    }
+
     /// What an order was for, settled ones included while they are remembered.
-    fn terms_of(&self, id: OrderId) -> Option<(InstrumentId, Side)> {
+    #[must_use]
+    pub fn terms_of(&self, id: OrderId) -> Option<(InstrumentId, Side)> {
         let open = self.orders.get(id).map(|order| (order.request.instrument, order.request.side));
         open.or_else(|| {
             self.gone.iter().rev().find(|(gone, ..)| *gone == id).map(|&(_, instrument, side)| (instrument, side))
@@ -185,6 +195,7 @@ impl Engine {
                 Ok(approved) => self.send(approved.into_inner()),
                 Err(denial) => {
                     self.denials[denial as usize] += 1;
+                    self.denied.push((denial, command));
                     // Not where it is wanted, and it may not move there: it leaves. Cancels always pass.
                     if let Wanted::Amend(id, ..) = wish {
                         self.send(Command::Cancel { id });
@@ -245,6 +256,12 @@ impl Engine {
     #[must_use]
     pub fn denials(&self) -> &[u64; Denial::ALL.len()] {
         &self.denials
+    }
+
+    /// What the last step refused, and why.
+    #[must_use]
+    pub fn denied(&self) -> &[(Denial, Command)] {
+        &self.denied
     }
 
     /// Orders that were settled since this was last asked.

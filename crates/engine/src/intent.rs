@@ -74,6 +74,9 @@ impl Wanted {
 }
 
 fn good_enough(order: &Order, quote: &Quote, rules: &DifferRules) -> bool {
+    if order.is_uncertain() {
+        return false; // it may stand where it is wanted, or not: say so again
+    }
     let (price, qty) = order.asked();
     let near = (price.0 - quote.price.0).abs() <= rules.keep_within;
     let leaves = qty - order.done();

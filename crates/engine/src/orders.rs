@@ -6,7 +6,9 @@
 //! - `booked` (from executions) and `venue_cum` (what the venue says was executed) meet before the order is settled.
 //!
 //! `leaves` is computed, never trusted. Not handled here: proving that an unanswered order is dead (reconciliation
-//! does).
+//! does); of two unanswered amends one after the other, the first counts only until the second is answered.
+
+use std::hash::{Hash, Hasher};
 
 use mmbot_types::{Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks};
 
@@ -40,25 +42,27 @@ pub enum Life {
 }
 
 impl Life {
-    /// Higher wins. Terminals outrank all else; among them an execution outranks a cancel, a cancel a refusal.
+    /// Higher wins. Terminals outrank all else; among them an execution outranks a cancel, a cancel a refusal. Silence
+    /// outranks an answer that only promised to look: of the two, in either order, the order stays unknown.
     #[rustfmt::skip]
     #[must_use]
     pub const fn rank(self) -> u8 {
         match self {
             Self::Intent => 0,
             Self::Sent => 1,
-            Self::Acked | Self::Unknown => 2,
-            Self::Live => 3,
-            Self::Partial => 4,
-            Self::NeverPlaced => 5, Self::Denied => 6, Self::Rejected => 7,
-            Self::Expired => 8, Self::Canceled => 9, Self::Filled => 10,
+            Self::Acked => 2,
+            Self::Unknown => 3,
+            Self::Live => 4,
+            Self::Partial => 5,
+            Self::NeverPlaced => 6, Self::Denied => 7, Self::Rejected => 8,
+            Self::Expired => 9, Self::Canceled => 10, Self::Filled => 11,
         }
     }
 
     /// No more of it can trade.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        self.rank() >= 5
+        self.rank() >= Self::NeverPlaced.rank()
     }
 }
 
@@ -76,6 +80,14 @@ pub enum Op {
         /// New total quantity.
         qty: Lots,
     },
+}
+
+/// The latest venue time among the facts about an order. It follows from them, and they are hashed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Latest(Nanos);
+
+impl Hash for Latest {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// One order as we know it.
@@ -97,11 +109,11 @@ pub struct Order {
     pub ts_decided: Nanos,
     /// When the venue took it.
     pub ts_accepted: Option<Nanos>,
-    /// When its last terminal fact happened at the venue.
+    /// When the last thing happened to it at the venue; none while it may still live.
     pub ts_done: Option<Nanos>,
     /// Why it was refused.
     pub reason: Option<RejectReason>,
-    /// Amends confirmed.
+    /// Amends sent.
     pub amends: u32,
     /// Cancels sent.
     pub cancels: u32,
@@ -109,6 +121,7 @@ pub struct Order {
     amending: Option<Lots>,
     /// When the terms above were last confirmed: of two amends told out of order the later one holds.
     ts_amended: Nanos,
+    latest: Latest,
 }
 
 impl Order {
@@ -130,6 +143,7 @@ impl Order {
             cancels: 0,
             amending: None,
             ts_amended: Nanos::ZERO,
+            latest: Latest::default(),
         }
     }
 
@@ -160,10 +174,20 @@ impl Order {
         }
     }
 
+    /// An amend went unanswered: the order stands at its old terms or at the new ones, and whatever is wanted of it has
+    /// to be said again.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        self.amending.is_some() && self.op == Op::Idle
+    }
+
     /// Notes a request about this order that is on its way.
     pub fn ask(&mut self, op: Op) {
         match op {
-            Op::Amend { qty, .. } => self.amending = Some(qty),
+            Op::Amend { qty, .. } => {
+                self.amends += 1;
+                self.amending = self.amending.max(Some(qty));
+            }
             Op::Cancel => self.cancels += 1,
             Op::Idle => {}
         }
@@ -192,7 +216,7 @@ impl Order {
         self.life.is_terminal() && self.booked == self.venue_cum
     }
 
-    fn join(&mut self, seen: Life, cum: Lots, ts_venue: Nanos) {
+    fn join(&mut self, seen: Life, cum: Lots) {
         self.venue_cum = self.venue_cum.max(cum).max(self.booked);
         if seen.rank() > self.life.rank() {
             self.life = seen;
@@ -201,48 +225,75 @@ impl Order {
             self.life = Life::Filled; // executed whole, whatever else was said of it
         }
         if self.life.is_terminal() {
-            (self.op, self.amending) = (Op::Idle, None);
-            self.ts_done = self.ts_done.max(Some(ts_venue));
+            self.op = Op::Idle;
+            self.ts_done = Some(self.latest.0);
         }
     }
 
     /// Takes in one fact. Facts about other orders are a caller's mistake.
     pub fn observe(&mut self, event: &Event) {
+        if let Some(ts_venue) = event.ts_venue() {
+            self.latest.0 = self.latest.0.max(ts_venue);
+        }
         match *event {
+            Event::OrderAcked { .. } => self.join(Life::Acked, Lots::ZERO),
+            Event::OrderUnknown { .. } => {
+                // What is in flight may have arrived or not: a cancel or amend may be asked again, an amend goes on
+                // counting by the worse of both terms.
+                self.op = Op::Idle;
+                self.join(Life::Unknown, Lots::ZERO);
+            }
             Event::OrderAccepted { ts_venue, .. } => {
-                self.ts_accepted = self.ts_accepted.or(Some(ts_venue));
-                self.join(Life::Live, Lots::ZERO, ts_venue);
+                self.ts_accepted = Some(self.ts_accepted.map_or(ts_venue, |known| known.min(ts_venue)));
+                self.join(Life::Live, Lots::ZERO);
             }
-            Event::OrderRejected { reason, ts_venue, .. } => {
+            Event::OrderExecuted { cum, .. } => {
+                self.join(if cum > Lots::ZERO { Life::Partial } else { Life::Live }, cum);
+            }
+            Event::OrderRejected { reason, .. } => {
                 self.reason = Some(reason);
-                self.join(Life::Rejected, Lots::ZERO, ts_venue);
+                self.join(Life::Rejected, Lots::ZERO);
             }
-            Event::OrderCanceled { cum, ts_venue, .. } => self.join(Life::Canceled, cum, ts_venue),
+            Event::OrderCanceled { cum, .. } => self.join(Life::Canceled, cum),
             Event::OrderAmended { price, qty, ts_venue, .. } => {
-                if ts_venue >= self.ts_amended {
-                    (self.request.price, self.request.qty, self.ts_amended) = (price, qty, ts_venue);
-                }
-                self.amends += 1;
-                self.amending = None;
-                if matches!(self.op, Op::Amend { .. }) {
-                    self.op = Op::Idle;
-                }
-                self.join(Life::Live, Lots::ZERO, ts_venue);
+                self.amended(price, qty, ts_venue);
+                self.join(Life::Live, Lots::ZERO);
             }
-            Event::RequestRefused { reason, ts_venue, .. } => {
+            Event::RequestRefused { reason, .. } => {
                 // The order may be gone (its own terminal fact will say so) or stand unchanged.
                 // It does not say which request it answers: of an amend and a cancel after it, it is the amend.
-                self.reason = Some(reason);
+                if self.life != Life::Rejected {
+                    self.reason = Some(reason);
+                }
                 if self.amending.take().is_none() || self.op != Op::Cancel {
                     self.op = Op::Idle;
                 }
-                self.join(self.life, Lots::ZERO, ts_venue);
+                self.join(self.life, Lots::ZERO);
             }
-            Event::Filled { qty, ts_venue, .. } => {
+            Event::Filled { qty, .. } => {
                 self.booked += qty;
-                self.join(Life::Partial, self.booked, ts_venue);
+                self.join(Life::Partial, self.booked);
             }
             Event::FundingPaid { .. } => {}
+        }
+    }
+
+    /// The venue tells the order's terms. Of two such facts the later one holds; at one time the larger, which is the
+    /// worse. While an amend is in flight only its own terms answer it.
+    fn amended(&mut self, price: Ticks, qty: Lots, ts_venue: Nanos) {
+        let news = (ts_venue, qty, price) > (self.ts_amended, self.request.qty, self.request.price);
+        if news {
+            (self.request.price, self.request.qty, self.ts_amended) = (price, qty, ts_venue);
+        }
+        let answers = match self.op {
+            Op::Amend { price: asked, qty: lots } => (asked, lots) == (price, qty),
+            Op::Idle | Op::Cancel => news,
+        };
+        if answers {
+            self.amending = None;
+            if self.op != Op::Cancel {
+                self.op = Op::Idle;
+            }
         }
     }
 

@@ -4,9 +4,12 @@
 
 mod data;
 mod floor;
+mod intent;
 mod ledger;
+mod live;
 mod matching;
 mod replay;
+mod run;
 mod signals;
 mod specs;
 
@@ -18,9 +21,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SOURCE_HASH", env!("MMBOT_SOURCE_HASH"))?;
     data::register(module)?;
     floor::register(module)?;
+    intent::register(module)?;
     ledger::register(module)?;
     matching::register(module)?;
+    run::register(module)?;
     replay::register(module)?;
+    live::register(module)?;
     signals::register(module)?;
     specs::register(module)
 }

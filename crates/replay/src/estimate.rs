@@ -27,7 +27,7 @@ pub struct Estimates {
 }
 
 /// How much of a tape we have heard.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
     /// Depth messages.
     pub depth: usize,

@@ -116,6 +116,37 @@ impl Feed {
         }
     }
 
+    /// Checks the contents that are heard by `until` on the recorded clock, before they are read. For a tape that may
+    /// still grow: what comes later is checked when it is there.
+    ///
+    /// # Errors
+    /// [`ReplayError::Tape`] for damage.
+    #[inline]
+    pub fn verify_heard(&mut self, until: Nanos) -> Result<(), ReplayError> {
+        let (depth, trades) = (self.tape.depth(), self.tape.trades());
+        let due = |good: usize, len: usize, last: &dyn Fn(usize) -> i64| {
+            good < len && (good == 0 || last(good - 1) <= until.0)
+        };
+        while due(self.good_depth, depth.len(), &|i| depth[i].ts_recv) {
+            self.good_depth = (self.good_depth + CHECKED_AT_ONCE).min(depth.len());
+            self.tape.verify_upto(Section::Depth, self.good_depth)?;
+            let last = &depth[self.good_depth - 1];
+            self.tape.verify_upto(Section::Levels, last.first() as usize + (last.n_bid + last.n_ask) as usize)?;
+        }
+        while due(self.good_trades, trades.len(), &|i| trades[i].ts_recv) {
+            self.good_trades = (self.good_trades + CHECKED_AT_ONCE).min(trades.len());
+            self.tape.verify_upto(Section::Trades, self.good_trades)?;
+        }
+        Ok(())
+    }
+
+    /// The touch just before venue time `ts_venue`, by the messages heard so far.
+    #[must_use]
+    pub fn touch_heard_before(&self, ts_venue: Nanos) -> Touch {
+        let heard = &self.tape.depth()[..self.depth];
+        self.tape.touch_before(heard.partition_point(|message| message.ts_venue < ts_venue.0))
+    }
+
     /// The tape.
     #[must_use]
     pub fn tape(&self) -> &Arc<Tape> {

@@ -1,4 +1,5 @@
-//! The batch driver: recorded tapes, a simulated venue and engines, moved together from wake to wake.
+//! The drivers of the engine. In a batch: recorded tapes, a simulated venue and engines, moved together from wake to
+//! wake.
 //!
 //! ```text
 //! while let Some(wake) = replay.next_wake()? {       // venue to T, then what we have heard to T, then answers
@@ -6,16 +7,20 @@
 //! }
 //! ```
 //! One pass serves any number of configurations: the public book is the same for all, each has its own orders and
-//! ledger.
+//! ledger. Live: one engine on tapes that still grow, and facts from a venue ([`Live`]).
 
 mod estimate;
 mod feed;
 mod join_touch;
+mod live;
 mod record;
 mod replay;
+mod seat;
 
 pub use estimate::{Estimates, Heard};
 pub use feed::{Feed, FeedLatency, Tally};
 pub use join_touch::JoinTouch;
+pub use live::{Execution, Live, LiveError, LiveListing};
 pub use record::{FillRecord, OrderRecord, Recorder, Sample};
-pub use replay::{Listing, Plan, Replay, ReplayError, Seat, WakeRule, Woken};
+pub use replay::{Listing, Plan, Replay, ReplayError, Woken};
+pub use seat::{Seat, WakeRule};

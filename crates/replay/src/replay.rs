@@ -4,17 +4,17 @@
 use std::sync::Arc;
 
 use mmbot_book::BookError;
-use mmbot_engine::{Desk, Engine, EngineError, Input, Intent, Market};
+use mmbot_engine::{Engine, EngineError, Input, Intent, Market};
 use mmbot_signals::{SignalError, SignalSpec};
-use mmbot_sim::{Laws, LocalBook, QueueModel, Records, Venue, VenueListing};
+use mmbot_sim::{Laws, LocalBook, QueueModel, Venue, VenueListing};
 use mmbot_tape::{Section, Tape, TapeError};
-use mmbot_types::{Event, Instrument, InstrumentId, Nanos, OrderId, Side, Touch};
+use mmbot_types::{Instrument, InstrumentId, Nanos, OrderId, Touch};
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use crate::estimate::Estimates;
 use crate::feed::{Feed, FeedLatency};
-use crate::record::{FillRecord, Recorder, Sample};
+use crate::record::Recorder;
+use crate::seat::{News, Seat, Sitting};
 
 /// Why a replay stops before its end.
 #[derive(Debug, Error)]
@@ -46,21 +46,6 @@ pub enum ReplayError {
     Plan(String),
 }
 
-/// When a strategy speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WakeRule {
-    /// Every so often, counted from the first message.
-    pub every: Option<Nanos>,
-    /// When the best bid or ask price moved.
-    pub touch: bool,
-    /// When one of its orders was filled.
-    pub fill: bool,
-    /// When somebody traded.
-    pub trade: bool,
-    /// At every message.
-    pub message: bool,
-}
-
 /// One instrument of a run.
 pub struct Listing {
     /// Its tape.
@@ -73,16 +58,6 @@ pub struct Listing {
     pub feed: FeedLatency,
     /// Measures asked for.
     pub signals: Vec<SignalSpec>,
-}
-
-/// One strategy of a run: where it sits, not what it thinks.
-pub struct Seat {
-    /// Limits and differ rules, one per instrument.
-    pub desks: Vec<Desk>,
-    /// When it speaks.
-    pub wake: WakeRule,
-    /// Keep fills, orders and samples.
-    pub record: bool,
 }
 
 /// All that a run is.
@@ -101,16 +76,6 @@ pub struct Woken {
     pub now: Nanos,
     /// Indices of the strategies.
     pub seats: SmallVec<[u16; 8]>,
-}
-
-struct Sitting {
-    engine: Engine,
-    wake: WakeRule,
-    next_timer: Option<Nanos>,
-    recorder: Option<Recorder>,
-    estimates: Vec<Estimates>,
-    filled: bool,
-    wakes: u64,
 }
 
 /// A replay under way.
@@ -187,20 +152,11 @@ impl Replay {
         let accounts = seats.len();
         let queues: Vec<QueueModel> = listings.iter().map(|listing| listing.laws.queue).collect();
         let listed = |Listing { tape, instrument, laws, .. }| VenueListing { tape, instrument, laws };
-        let sit = |seat: Seat| Sitting {
-            engine: Engine::new(instruments.iter().cloned().zip(seat.desks).collect()),
-            wake: seat.wake,
-            next_timer: None,
-            recorder: seat.record.then(Recorder::default),
-            estimates: vec![Estimates::default(); queues.len()],
-            filled: false,
-            wakes: 0,
-        };
         let mut replay = Self {
             market: Market::new(&specs)?,
             venue: Venue::new(listings.into_iter().map(listed).collect(), accounts),
             feeds,
-            sittings: seats.into_iter().map(sit).collect(),
+            sittings: seats.into_iter().map(|seat| Sitting::new(seat, &instruments)).collect(),
             queues,
             now: Nanos::ZERO,
             end: Nanos::ZERO,
@@ -230,7 +186,7 @@ impl Replay {
         (self.now, self.woken.now, self.begun) = (start, start, true);
         self.next_sample = self.sample.map_or(self.next_sample, |every| start + every);
         for sitting in &mut self.sittings {
-            sitting.next_timer = sitting.wake.every.map(|every| start + every);
+            sitting.start(start);
         }
         true
     }
@@ -280,7 +236,7 @@ impl Replay {
             let moved = touched && self.market.iter().zip(&before).any(|(heard, before)| heard.touch() != *before);
             self.done = last && self.now >= limit;
             self.take_sample();
-            if self.wake_up(heard, traded, moved) {
+            if self.wake_up(News { message: heard, trade: traded, touch: moved }) {
                 return Ok(Some(&self.woken));
             }
         }
@@ -383,35 +339,18 @@ impl Replay {
             if let Some(recorder) = &mut sitting.recorder {
                 joined.into_iter().for_each(|(id, ahead)| recorder.joined(id, ahead));
             }
-            if let Event::Filled { .. } = response.event {
-                sitting.filled = true;
-                if let Some(recorder) = &mut sitting.recorder {
-                    recorder.fills.extend(fill_record(&sitting.engine, recorder, &response.event, response.at));
-                }
-            }
-            sitting.engine.step(response.at.max(sitting.engine.clock()), Input::Event(&response.event))?;
-            sitting.forget_place(&response.event);
+            sitting.observe(response.at, &response.event)?;
         }
-        match &mut sitting.recorder {
-            Some(recorder) => sitting.engine.take_settled().for_each(|order| recorder.settle(order)),
-            None => drop(sitting.engine.take_settled()),
-        }
+        sitting.settle();
         Ok(())
     }
 
-    fn wake_up(&mut self, heard: bool, traded: bool, moved: bool) -> bool {
+    fn wake_up(&mut self, news: News) -> bool {
         self.woken.now = self.now;
         self.woken.seats.clear();
         for (seat, sitting) in self.sittings.iter_mut().enumerate() {
-            let due = sitting.next_timer.is_some_and(|timer| timer <= self.now);
-            if let (true, Some(timer), Some(every)) = (due, sitting.next_timer, sitting.wake.every) {
-                sitting.next_timer = Some(timer + every);
-            }
-            let filled = std::mem::take(&mut sitting.filled) && sitting.wake.fill;
-            let wake = sitting.wake;
-            if due || filled || (wake.touch && moved) || (wake.trade && traded) || (wake.message && heard) {
+            if !sitting.due(self.now, news).is_empty() {
                 self.woken.seats.push(seat as u16);
-                sitting.wakes += 1;
             }
         }
         !self.woken.seats.is_empty()
@@ -440,23 +379,7 @@ impl Replay {
             self.next_sample += every;
         }
         for sitting in &mut self.sittings {
-            let Some(recorder) = &mut sitting.recorder else { continue };
-            for (index, heard) in self.market.iter().enumerate() {
-                let instrument = InstrumentId(index as u16);
-                let (ledger, orders) = (sitting.engine.ledger(), sitting.engine.orders());
-                let wanted = |side| orders.side(instrument, side).filter(|o| o.is_wanted()).map(|o| o.request.price.0);
-                recorder.samples.push(Sample {
-                    ts: self.now,
-                    instrument,
-                    bid: heard.touch().bid,
-                    ask: heard.touch().ask,
-                    position: ledger.position(instrument),
-                    cash: ledger.cash(instrument),
-                    fees: ledger.fees(instrument),
-                    quote_bid: wanted(Side::Buy).max().unwrap_or(0),
-                    quote_ask: wanted(Side::Sell).min().unwrap_or(0),
-                });
-            }
+            sitting.sample(self.now, &self.market);
         }
     }
 
@@ -505,9 +428,7 @@ impl Replay {
     /// Lots ahead of a resting order, by the venue's law and by what we have heard.
     pub fn ahead(&mut self, seat: u16, instrument: InstrumentId, id: OrderId) -> Option<f64> {
         let index = instrument.0 as usize;
-        let feed = &self.feeds[index];
-        let (records, heard) = (Records::of(feed.tape()), feed.heard());
-        self.sittings[seat as usize].estimates[index].ahead(id, &self.queues[index], &records, heard)
+        self.sittings[seat as usize].ahead(&self.feeds[index], &self.queues[index], index, id)
     }
 
     /// Panics where a promise of any part is broken.
@@ -518,41 +439,4 @@ impl Replay {
             heard.book.check_invariants();
         }
     }
-}
-
-impl Sitting {
-    /// An order that is done stands in no line.
-    fn forget_place(&mut self, event: &Event) {
-        let (Event::OrderCanceled { id, .. } | Event::Filled { id, .. } | Event::OrderRejected { id, .. }) = *event
-        else {
-            return;
-        };
-        if self.engine.orders().get(id).is_none_or(|order| order.life.is_terminal()) {
-            self.estimates.iter_mut().for_each(|places| places.leave(id));
-        }
-    }
-}
-
-fn fill_record(engine: &Engine, recorder: &Recorder, event: &Event, heard: Nanos) -> Option<FillRecord> {
-    let Event::Filled { id, execution, price, qty, maker, fee, touch_bid, touch_ask, ts_venue } = *event else {
-        return None;
-    };
-    let order = engine.orders().get(id)?;
-    let since = order.ts_accepted.unwrap_or(ts_venue);
-    Some(FillRecord {
-        ts_venue,
-        ts_recv: heard,
-        instrument: order.request.instrument,
-        order: id,
-        execution,
-        side: order.request.side,
-        price,
-        qty,
-        maker,
-        fee,
-        touch_bid,
-        touch_ask,
-        age: if maker { ts_venue - since } else { Nanos::ZERO },
-        ahead_at_join: recorder.ahead_at_join(id),
-    })
 }

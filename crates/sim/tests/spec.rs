@@ -128,6 +128,7 @@ fn words(event: &Event) -> (String, Option<Cash>) {
             let role = if maker { "maker" } else { "taker" };
             return (format!("{} filled {}@{} {role}", name(id), qty.0, price.0), Some(fee));
         }
+        other => panic!("the simulated venue never says {other:?}"),
     };
     (text, None)
 }

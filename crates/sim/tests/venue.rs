@@ -226,6 +226,7 @@ fn random_markets_meet_every_answer() {
                 Event::OrderAccepted { .. } => "accepted".into(),
                 Event::OrderAmended { .. } => "amended".into(),
                 Event::FundingPaid { .. } => "funding".into(),
+                other => panic!("the simulated venue never says {other:?}"),
             };
             *met.entry(what).or_default() += 1;
         }

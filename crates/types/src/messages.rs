@@ -124,6 +124,8 @@ pub enum RejectReason {
     Invalid,
     /// The book is not known (no snapshot yet, or a gap): the simulated venue takes no orders.
     NoMarket,
+    /// A reason without a name here, such as a balance or a rate limit; the venue's own words are in the journal.
+    Other,
 }
 
 /// What happened, as the engine hears it. Public market data reaches the engine apart, by reference into the tape.
@@ -204,4 +206,62 @@ pub enum Event {
         /// When the venue did it.
         ts_venue: Nanos,
     },
+    /// The venue answered the request for a new order. It says nothing about the order: it may never rest.
+    OrderAcked {
+        /// Which order.
+        id: OrderId,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+    /// No answer came to what was asked about an order, in the time that one should take: our own conclusion. A new
+    /// order may be live, an amend may have been taken, a cancel may have been lost.
+    OrderUnknown {
+        /// Which order.
+        id: OrderId,
+    },
+    /// The venue's word on how much of an order was executed in all; the executions themselves come apart.
+    OrderExecuted {
+        /// Which order.
+        id: OrderId,
+        /// Executed quantity in all.
+        cum: Lots,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
+}
+
+impl Event {
+    /// When the venue did it; none for what we concluded ourselves.
+    #[must_use]
+    pub const fn ts_venue(&self) -> Option<Nanos> {
+        match *self {
+            Self::OrderAccepted { ts_venue, .. }
+            | Self::OrderRejected { ts_venue, .. }
+            | Self::OrderCanceled { ts_venue, .. }
+            | Self::OrderAmended { ts_venue, .. }
+            | Self::RequestRefused { ts_venue, .. }
+            | Self::Filled { ts_venue, .. }
+            | Self::FundingPaid { ts_venue, .. }
+            | Self::OrderAcked { ts_venue, .. }
+            | Self::OrderExecuted { ts_venue, .. } => Some(ts_venue),
+            Self::OrderUnknown { .. } => None,
+        }
+    }
+
+    /// Which order it is about; none for what concerns the account.
+    #[must_use]
+    pub const fn order(&self) -> Option<OrderId> {
+        match *self {
+            Self::OrderAccepted { id, .. }
+            | Self::OrderRejected { id, .. }
+            | Self::OrderCanceled { id, .. }
+            | Self::OrderAmended { id, .. }
+            | Self::RequestRefused { id, .. }
+            | Self::Filled { id, .. }
+            | Self::OrderAcked { id, .. }
+            | Self::OrderUnknown { id }
+            | Self::OrderExecuted { id, .. } => Some(id),
+            Self::FundingPaid { .. } => None,
+        }
+    }
 }

@@ -35,7 +35,7 @@ EXPONENTS = {"power": 2.0, "power2": 2.0, "power3": 3.0}
 
 
 def facts(
-    config: BacktestConfig, replay: _core.Replay, seat: int, strategy: Strategy, traded: Sequence[Traded]
+    config: BacktestConfig, replay: _core.Run, seat: int, strategy: Strategy, traded: Sequence[Traded]
 ) -> RunFacts:
     """Name one strategy's part of a finished replay."""
     spans = [each.tape.span for each in traded if each.tape.span]

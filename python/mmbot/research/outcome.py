@@ -29,7 +29,7 @@ BOOKS_TOLERANCE, CASH_UNIT = 1e-8, 1e-12
 
 
 def outcome(
-    config: BacktestConfig, replay: _core.Replay, seat: int, strategy: Strategy, traded: Sequence[Traded]
+    config: BacktestConfig, replay: _core.Run, seat: int, strategy: Strategy, traded: Sequence[Traded]
 ) -> Result:
     """Read what one strategy (`seat`) did in a finished replay.
 
@@ -76,7 +76,7 @@ class BooksError(RuntimeError):
 class _Part:
     """One instrument of one strategy's run, as frames."""
 
-    def __init__(self, replay: _core.Replay, seat: int, index: int, traded: Traded) -> None:
+    def __init__(self, replay: _core.Run, seat: int, index: int, traded: Traded) -> None:
         self.traded = traded
         self.books = replay.books(seat, index)
         self.fills = self._fills(_of(replay.fills(seat), index))

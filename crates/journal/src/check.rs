@@ -1,0 +1,102 @@
+//! A replay's entries against the recorded ones, as they come.
+
+use std::fmt;
+
+use mmbot_types::Nanos;
+
+use crate::entry::{Entry, Kind};
+use crate::frame::Chain;
+use crate::reader::{Fault, Reader};
+use crate::writer::JournalError;
+
+/// The first place where a replay left the recorded path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Number of the recorded entry; one past the last where the replay did more than was recorded.
+    pub seq: u64,
+    /// Its time; of the replay's own entry where nothing more was recorded.
+    pub time: Nanos,
+    /// What was recorded, in words.
+    pub expected: String,
+    /// What the replay did.
+    pub found: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, time, expected, found } = self;
+        write!(f, "entry {seq} at {time} ns differs: recorded {expected}; the replay made {found}")
+    }
+}
+
+impl std::error::Error for Difference {}
+
+const NOTHING: &str = "nothing more";
+
+pub(crate) struct Checker {
+    reader: Reader,
+    encoded: Vec<u8>,
+    counts: [u64; Kind::ALL.len()],
+    difference: Option<Box<Difference>>,
+}
+
+impl Checker {
+    pub(crate) fn new(reader: Reader) -> Self {
+        Self { reader, encoded: Vec::new(), counts: [0; Kind::ALL.len()], difference: None }
+    }
+
+    pub(crate) fn chain(&self) -> Chain {
+        self.reader.chain()
+    }
+
+    pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {
+        Kind::ALL.iter().copied().zip(self.counts).filter(|(_, count)| *count > 0).collect()
+    }
+
+    pub(crate) fn append(&mut self, time: Nanos, entry: &Entry<'_>) -> Result<(), JournalError> {
+        if let Some(known) = &self.difference {
+            return Err(JournalError::Differs(known.clone()));
+        }
+        if !entry.kind().is_drivers() {
+            return Ok(());
+        }
+        self.encoded.clear();
+        entry.encode(&mut self.encoded);
+        let next = self.reader.seq();
+        while let Some(record) = self.reader.next_record()? {
+            let expected = Kind::from_number(record.kind).ok_or(Fault::Meaningless { seq: record.seq })?;
+            if !expected.is_drivers() {
+                continue;
+            }
+            if (expected, record.time, record.payload) == (entry.kind(), time, &self.encoded) {
+                self.counts[expected as usize - 1] += 1;
+                return Ok(());
+            }
+            let said = record.entry()?.to_string();
+            let found = if record.time == time { entry.to_string() } else { format!("{entry} at {time} ns") };
+            let difference = Difference { seq: record.seq, time: record.time, expected: said, found };
+            return self.differs(difference);
+        }
+        self.differs(Difference { seq: next, time, expected: NOTHING.into(), found: entry.to_string() })
+    }
+
+    fn differs(&mut self, difference: Difference) -> Result<(), JournalError> {
+        Err(JournalError::Differs(self.difference.insert(Box::new(difference)).clone()))
+    }
+
+    /// Nothing that a driver writes may be left.
+    pub(crate) fn finish(&mut self) -> Result<(), JournalError> {
+        if let Some(known) = &self.difference {
+            return Err(JournalError::Differs(known.clone()));
+        }
+        while let Some(record) = self.reader.next_record()? {
+            let kind = Kind::from_number(record.kind).ok_or(Fault::Meaningless { seq: record.seq })?;
+            if kind.is_drivers() {
+                let expected = record.entry()?.to_string();
+                let difference = Difference { seq: record.seq, time: record.time, expected, found: NOTHING.into() };
+                return self.differs(difference);
+            }
+        }
+        Ok(())
+    }
+}

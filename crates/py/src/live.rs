@@ -1,0 +1,522 @@
+//! The journal and the live engine, as Python sees them.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mmbot_engine::EngineError;
+use mmbot_journal::{Entry, Fault, Journal, JournalError, Reader, Tail};
+use mmbot_replay::{Execution, Live, LiveError, LiveListing};
+use mmbot_types::{Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, RejectReason, Side, Ticks, Tif};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::data::{PyInstrument, PyTape};
+use crate::intent::{PyIntent, replies};
+use crate::replay::{PySeat, replay_error, sample_interval};
+use crate::run::{PyRun, Shown, Stage, reason_name};
+use crate::specs::{PySignalSpec, queue_model};
+
+create_exception!(mmbot._core, JournalFault, PyValueError, "A journal that is none, or is damaged.");
+create_exception!(mmbot._core, JournalDead, PyOSError, "The disk refused once; nothing more is written.");
+create_exception!(mmbot._core, JournalDiffers, PyRuntimeError, "A replay left the recorded path.");
+create_exception!(mmbot._core, Quarantine, PyValueError, "A fact that the books cannot take; nothing changed.");
+
+fn fault(fault: Fault) -> PyErr {
+    match fault {
+        Fault::Io(text) => PyOSError::new_err(text),
+        other => JournalFault::new_err(other.to_string()),
+    }
+}
+
+fn journal_error(error: JournalError) -> PyErr {
+    match error {
+        JournalError::Dead(_) => JournalDead::new_err(error.to_string()),
+        JournalError::Create { .. } => PyOSError::new_err(error.to_string()),
+        JournalError::TooLarge { .. } => PyValueError::new_err(error.to_string()),
+        JournalError::Fault(inner) => fault(inner),
+        JournalError::Differs(difference) => {
+            let told = JournalDiffers::new_err(difference.to_string());
+            Python::attach(|py| {
+                let at = (difference.seq, difference.time.0);
+                let said = (difference.expected, difference.found);
+                match told.value(py).setattr("difference", (at.0, at.1, said.0, said.1)) {
+                    Ok(()) => told,
+                    Err(error) => error,
+                }
+            })
+        }
+    }
+}
+
+fn live_error(error: LiveError) -> PyErr {
+    match error {
+        LiveError::Market(inner) => replay_error(inner),
+        LiveError::Journal(inner) => journal_error(inner),
+        LiveError::Quarantine(EngineError::TimeRanBack { .. }) | LiveError::Engine(_) => {
+            PyRuntimeError::new_err(error.to_string())
+        }
+        LiveError::Quarantine(_) => Quarantine::new_err(error.to_string()),
+        LiveError::Clock { .. } | LiveError::Late { .. } => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+/// See the stub.
+#[pyclass(name = "Journal", module = "mmbot._core", frozen)]
+pub struct PyJournal {
+    inner: Journal,
+}
+
+#[pymethods]
+impl PyJournal {
+    #[staticmethod]
+    fn create(path: PathBuf, now: i64, start: &str) -> PyResult<Self> {
+        Ok(Self { inner: Journal::create(path, Nanos(now), start).map_err(journal_error)? })
+    }
+
+    #[staticmethod]
+    fn check(path: PathBuf) -> PyResult<Self> {
+        Ok(Self { inner: Journal::check(Reader::open(path).map_err(fault)?) })
+    }
+
+    fn note(&self, now: i64, topic: &str, text: &str) -> PyResult<()> {
+        self.inner.append(Nanos(now), &Entry::Note { topic, text }).map_err(journal_error)
+    }
+
+    fn end(&self, py: Python<'_>, now: i64, text: &str) -> PyResult<()> {
+        self.inner.append(Nanos(now), &Entry::RunEnd(text)).map_err(journal_error)?;
+        self.sync(py)
+    }
+
+    fn flush(&self) -> PyResult<()> {
+        self.inner.flush().map_err(journal_error)
+    }
+
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.sync()).map_err(journal_error)
+    }
+
+    fn compared(&self) -> PyResult<Vec<(&'static str, u64)>> {
+        let counts = self.inner.compared().map_err(journal_error)?;
+        Ok(counts.into_iter().map(|(kind, count)| (kind.name(), count)).collect())
+    }
+
+    #[getter]
+    fn entries(&self) -> u64 {
+        self.inner.entries()
+    }
+
+    #[getter]
+    fn head(&self) -> String {
+        self.inner.head()
+    }
+
+    #[getter]
+    fn dead(&self) -> Option<String> {
+        self.inner.dead()
+    }
+}
+
+/// See the stub.
+#[pyclass(name = "JournalReader", module = "mmbot._core", unsendable)]
+pub struct PyJournalReader {
+    inner: RefCell<Reader>,
+}
+
+#[pymethods]
+impl PyJournalReader {
+    #[new]
+    fn new(path: PathBuf) -> PyResult<Self> {
+        Ok(Self { inner: RefCell::new(Reader::open(path).map_err(fault)?) })
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, i64, &'static str, Bound<'py, PyDict>)>> {
+        let mut reader = self.inner.borrow_mut();
+        let Some(record) = reader.next_record().map_err(fault)? else { return Ok(None) };
+        let entry = record.entry().map_err(fault)?;
+        Ok(Some((record.seq, record.time.0, entry.kind().name(), fields(py, &entry)?)))
+    }
+
+    #[getter]
+    fn torn(&self) -> Option<(u64, u64)> {
+        match self.inner.borrow().tail()? {
+            Tail::Torn { offset, bytes } => Some((offset, bytes)),
+            Tail::Whole => None,
+        }
+    }
+
+    #[getter]
+    fn head(&self) -> String {
+        self.inner.borrow().head()
+    }
+}
+
+const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Buy => "buy",
+        Side::Sell => "sell",
+    }
+}
+
+const fn tif_name(tif: Tif) -> &'static str {
+    match tif {
+        Tif::Gtc => "gtc",
+        Tif::Ioc => "ioc",
+        Tif::Fok => "fok",
+    }
+}
+
+/// An entry's content under plain names, whole numbers as they are.
+fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    match entry {
+        Entry::RunStart(text) | Entry::RunEnd(text) => out.set_item("text", text)?,
+        Entry::Event { event, words } => {
+            event_fields(&out, event)?;
+            out.set_item("words", words)?;
+        }
+        Entry::Wake { reasons, heard } => {
+            out.set_item("reasons", reasons.names().collect::<Vec<_>>())?;
+            out.set_item("heard", heard.iter().map(|h| (h.depth, h.trades)).collect::<Vec<_>>())?;
+        }
+        Entry::Intent { instrument, intent } => {
+            out.set_item("instrument", instrument.0)?;
+            let quotes = intent.quotes.iter().map(|q| (side_name(q.side), q.price.0, q.qty.0));
+            out.set_item("quotes", quotes.collect::<Vec<_>>())?;
+            let now = intent.immediate.iter().map(|r| (side_name(r.side), r.price.0, r.qty.0, tif_name(r.tif)));
+            out.set_item("immediate", now.collect::<Vec<_>>())?;
+        }
+        Entry::Command(command) => command_fields(&out, command)?,
+        Entry::Denied { denial, command } => {
+            command_fields(&out, command)?;
+            out.set_item("denial", denial.name())?;
+        }
+        Entry::CancelAsked(id) => out.set_item("order_id", id.0)?,
+        Entry::Halt => {}
+        Entry::Note { topic, text } => {
+            out.set_item("topic", topic)?;
+            out.set_item("text", text)?;
+        }
+        Entry::StateHash { state, commands } => {
+            out.set_item("state", format!("{state:016x}"))?;
+            out.set_item("commands", format!("{commands:016x}"))?;
+        }
+    }
+    Ok(out)
+}
+
+fn command_fields(out: &Bound<'_, PyDict>, command: &Command) -> PyResult<()> {
+    match *command {
+        Command::Place { id, request } => {
+            out.set_item("command", "place")?;
+            out.set_item("order_id", id.0)?;
+            out.set_item("instrument", request.instrument.0)?;
+            out.set_item("side", side_name(request.side))?;
+            out.set_item("tick", request.price.0)?;
+            out.set_item("lots", request.qty.0)?;
+            out.set_item("tif", tif_name(request.tif))?;
+            out.set_item("post_only", request.post_only)?;
+            out.set_item("reduce_only", request.reduce_only)
+        }
+        Command::Amend { id, price, qty } => {
+            out.set_item("command", "amend")?;
+            out.set_item("order_id", id.0)?;
+            out.set_item("tick", price.0)?;
+            out.set_item("lots", qty.0)
+        }
+        Command::Cancel { id } => {
+            out.set_item("command", "cancel")?;
+            out.set_item("order_id", id.0)
+        }
+        Command::CancelAll { instrument } => {
+            out.set_item("command", "cancel_all")?;
+            out.set_item("instrument", instrument.0)
+        }
+    }
+}
+
+fn event_fields(out: &Bound<'_, PyDict>, event: &Event) -> PyResult<()> {
+    out.set_item("order_id", event.order().map(|id| id.0))?;
+    out.set_item("ts_venue", event.ts_venue().map(|ts| ts.0))?;
+    let name = match *event {
+        Event::OrderAcked { .. } => "acked",
+        Event::OrderUnknown { .. } => "unknown",
+        Event::OrderAccepted { .. } => "accepted",
+        Event::OrderExecuted { cum, .. } => {
+            out.set_item("cum", cum.0)?;
+            "executed"
+        }
+        Event::OrderRejected { reason, .. } => {
+            out.set_item("reason", reason_name(reason))?;
+            "rejected"
+        }
+        Event::OrderCanceled { cum, .. } => {
+            out.set_item("cum", cum.0)?;
+            "canceled"
+        }
+        Event::OrderAmended { price, qty, .. } => {
+            out.set_item("tick", price.0)?;
+            out.set_item("lots", qty.0)?;
+            "amended"
+        }
+        Event::RequestRefused { reason, .. } => {
+            out.set_item("reason", reason_name(reason))?;
+            "refused"
+        }
+        Event::Filled { execution, price, qty, maker, fee, touch_bid, touch_ask, .. } => {
+            out.set_item("execution", execution)?;
+            out.set_item("tick", price.0)?;
+            out.set_item("lots", qty.0)?;
+            out.set_item("maker", maker)?;
+            out.set_item("fee_units", fee.0)?;
+            out.set_item("touch", (touch_bid, touch_ask))?;
+            "filled"
+        }
+        Event::FundingPaid { instrument, amount, .. } => {
+            out.set_item("instrument", instrument.0)?;
+            out.set_item("amount_units", amount.0)?;
+            "funded"
+        }
+    };
+    out.set_item("event", name)
+}
+
+/// A venue's reason by our name for it; what has none is `Other`, and stands in the journal in the venue's words.
+fn reason_from(text: &str) -> RejectReason {
+    use RejectReason::{Invalid, NoMarket, NotFillable, PostOnlyWouldCross, ReduceOnly, UnknownOrder};
+    let named = [PostOnlyWouldCross, NotFillable, ReduceOnly, UnknownOrder, Invalid, NoMarket];
+    named.into_iter().find(|reason| reason_name(*reason) == text).unwrap_or(RejectReason::Other)
+}
+
+fn told<'py>(py: Python<'py>, commands: &[(InstrumentId, Command)]) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for &(InstrumentId(instrument), command) in commands {
+        match command {
+            Command::Place { id, request } => {
+                let (side, tif) = (side_name(request.side), tif_name(request.tif));
+                let (price, qty) = (request.price.0, request.qty.0);
+                let (post_only, reduce_only) = (request.post_only, request.reduce_only);
+                list.append(("place", id.0, instrument, side, price, qty, tif, post_only, reduce_only))?;
+            }
+            Command::Amend { id, price, qty } => list.append(("amend", id.0, instrument, price.0, qty.0))?,
+            Command::Cancel { id } => list.append(("cancel", id.0, instrument))?,
+            Command::CancelAll { .. } => {} // no strategy can ask for it, so no engine does
+        }
+    }
+    Ok(list)
+}
+
+/// See the stub.
+#[pyclass(name = "Live", module = "mmbot._core", extends = PyRun, unsendable)]
+pub struct PyLive {
+    core: Rc<RefCell<Live>>,
+    shown: RefCell<Vec<Option<Shown>>>,
+    /// Of the window that has been shown last: others know nothing yet.
+    window: Cell<usize>,
+}
+
+impl PyLive {
+    /// Shows the windows and asks, then takes in what was said.
+    fn ask(&self, readers: &PyRun, now: i64, decide: &Bound<'_, PyAny>, windows: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = decide.py();
+        let first = windows.get_item(0)?;
+        let mut shown = self.shown.borrow_mut();
+        if self.window.replace(first.as_ptr() as usize) != first.as_ptr() as usize {
+            shown.fill(None);
+        }
+        let clock = now.into_pyobject(py)?;
+        for (index, shown) in shown.iter_mut().enumerate() {
+            let window = windows.get_item(index)?;
+            window.setattr(intern!(py, "now"), &clock)?;
+            readers.show(&window, index, 0, shown)?;
+        }
+        drop(shown);
+        let said = decide.call1((first,))?;
+        for intent in replies(&said, readers.instruments)? {
+            let PyIntent { instrument, inner } = intent.get();
+            self.core.borrow_mut().decide(*instrument, inner).map_err(live_error)?;
+        }
+        self.core.borrow_mut().rest().map_err(live_error)
+    }
+
+    fn observe(&self, now: i64, event: Event, words: &str) -> PyResult<()> {
+        self.core.borrow_mut().observe(Nanos(now), event, words).map_err(live_error)
+    }
+}
+
+#[pymethods]
+impl PyLive {
+    #[new]
+    #[pyo3(signature = (tapes, seat, *, instruments, signals = Vec::new(), queues, journal = None, sample_ns = None))]
+    fn new(
+        tapes: Vec<PyRef<'_, PyTape>>,
+        seat: &PySeat,
+        instruments: Vec<PyRef<'_, PyInstrument>>,
+        signals: Vec<PyRef<'_, PySignalSpec>>,
+        queues: Vec<(String, Option<f64>)>,
+        journal: Option<&PyJournal>,
+        sample_ns: Option<i64>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        if tapes.len() != instruments.len() || tapes.len() != queues.len() {
+            let (tapes, instruments, queues) = (tapes.len(), instruments.len(), queues.len());
+            let text =
+                format!("{tapes} tapes, {instruments} instruments and {queues} queues; expected as many of each");
+            return Err(PyValueError::new_err(text));
+        }
+        let signals: Vec<_> = signals.iter().map(|spec| spec.inner).collect();
+        let mut listings = Vec::with_capacity(tapes.len());
+        for ((tape, instrument), (queue, exponent)) in tapes.iter().zip(&instruments).zip(&queues) {
+            listings.push(LiveListing {
+                tape: Arc::clone(&tape.inner),
+                instrument: instrument.inner.clone(),
+                queue: queue_model(queue, *exponent)?,
+                signals: signals.clone(),
+            });
+        }
+        let journal = journal.map(|journal| journal.inner.clone());
+        let live = Live::new(listings, seat.taken(), journal, sample_interval(sample_ns)?).map_err(live_error)?;
+        let core = Rc::new(RefCell::new(live));
+        let readers = PyRun::new(Rc::clone(&core) as Rc<RefCell<dyn Stage>>, tapes.len(), 1);
+        let shown = RefCell::new(vec![None; tapes.len()]);
+        Ok(PyClassInitializer::from(readers).add_subclass(Self { core, shown, window: Cell::new(0) }))
+    }
+
+    /// See the stub.
+    fn step<'py>(
+        slf: PyRef<'py, Self>,
+        now: i64,
+        decide: &Bound<'py, PyAny>,
+        windows: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let py = slf.py();
+        if slf.core.borrow_mut().wake(Nanos(now)).map_err(live_error)? {
+            slf.ask(slf.as_super(), now, decide, windows)?;
+        }
+        told(py, slf.core.borrow().commands())
+    }
+
+    /// See the stub.
+    #[pyo3(signature = (path, decide, windows, progress = None))]
+    fn replay<'py>(
+        slf: PyRef<'py, Self>,
+        path: PathBuf,
+        decide: &Bound<'py, PyAny>,
+        windows: &Bound<'py, PyAny>,
+        progress: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let (py, mut reader) = (slf.py(), Reader::open(path).map_err(fault)?);
+        while let Some(record) = reader.next_record().map_err(fault)? {
+            let entry = record.entry().map_err(fault)?;
+            let (seq, time) = (record.seq, record.time);
+            if slf.core.borrow_mut().replay(time, &entry).map_err(live_error)? {
+                slf.ask(slf.as_super(), time.0, decide, windows)?;
+            }
+            if seq % 4_096 == 0 {
+                py.check_signals()?;
+                if let Some(progress) = &progress {
+                    progress.call1((seq,))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next_timer(&self) -> Option<i64> {
+        self.core.borrow().next_timer().map(|timer| timer.0)
+    }
+
+    fn acked(&self, now: i64, order_id: u64, ts_venue: i64) -> PyResult<()> {
+        self.observe(now, Event::OrderAcked { id: OrderId(order_id), ts_venue: Nanos(ts_venue) }, "")
+    }
+
+    fn unknown(&self, now: i64, order_id: u64) -> PyResult<()> {
+        self.observe(now, Event::OrderUnknown { id: OrderId(order_id) }, "")
+    }
+
+    fn accepted(&self, now: i64, order_id: u64, ts_venue: i64) -> PyResult<()> {
+        self.observe(now, Event::OrderAccepted { id: OrderId(order_id), ts_venue: Nanos(ts_venue) }, "")
+    }
+
+    fn executed(&self, now: i64, order_id: u64, cum: i64, ts_venue: i64) -> PyResult<()> {
+        let (id, cum, ts_venue) = (OrderId(order_id), Lots(cum), Nanos(ts_venue));
+        self.observe(now, Event::OrderExecuted { id, cum, ts_venue }, "")
+    }
+
+    fn rejected(&self, now: i64, order_id: u64, reason: &str, ts_venue: i64) -> PyResult<()> {
+        let (id, ts_venue) = (OrderId(order_id), Nanos(ts_venue));
+        self.observe(now, Event::OrderRejected { id, reason: reason_from(reason), ts_venue }, reason)
+    }
+
+    fn canceled(&self, now: i64, order_id: u64, cum: i64, ts_venue: i64) -> PyResult<()> {
+        let (id, cum, ts_venue) = (OrderId(order_id), Lots(cum), Nanos(ts_venue));
+        self.observe(now, Event::OrderCanceled { id, cum, ts_venue }, "")
+    }
+
+    fn amended(&self, now: i64, order_id: u64, tick: i64, lots: i64, ts_venue: i64) -> PyResult<()> {
+        let (id, price, qty, ts_venue) = (OrderId(order_id), Ticks(tick), Lots(lots), Nanos(ts_venue));
+        self.observe(now, Event::OrderAmended { id, price, qty, ts_venue }, "")
+    }
+
+    fn refused(&self, now: i64, order_id: u64, reason: &str, ts_venue: i64) -> PyResult<()> {
+        let (id, ts_venue) = (OrderId(order_id), Nanos(ts_venue));
+        self.observe(now, Event::RequestRefused { id, reason: reason_from(reason), ts_venue }, reason)
+    }
+
+    fn filled(
+        &self,
+        now: i64,
+        order_id: u64,
+        execution: &str,
+        tick: i64,
+        lots: i64,
+        maker: bool,
+        fee_units: i128,
+        ts_venue: i64,
+    ) -> PyResult<bool> {
+        let (price, qty, fee) = (Ticks(tick), Lots(lots), Cash(fee_units));
+        let told = Execution { id: OrderId(order_id), price, qty, maker, fee, ts_venue: Nanos(ts_venue) };
+        self.core.borrow_mut().filled(Nanos(now), execution, told).map_err(live_error)
+    }
+
+    fn funded(&self, now: i64, instrument: u16, amount_units: i128, ts_venue: i64) -> PyResult<()> {
+        let (instrument, amount) = (InstrumentId(instrument), Cash(amount_units));
+        self.observe(now, Event::FundingPaid { instrument, amount, ts_venue: Nanos(ts_venue) }, "")
+    }
+
+    fn halt<'py>(&self, py: Python<'py>, now: i64) -> PyResult<Bound<'py, PyList>> {
+        told(py, self.core.borrow_mut().halt(Nanos(now)).map_err(live_error)?)
+    }
+
+    fn cancel<'py>(&self, py: Python<'py>, now: i64, order_id: u64) -> PyResult<Bound<'py, PyList>> {
+        told(py, self.core.borrow_mut().cancel(Nanos(now), OrderId(order_id)).map_err(live_error)?)
+    }
+
+    fn finish(&self, now: i64) -> PyResult<()> {
+        self.core.borrow_mut().finish(Nanos(now)).map_err(live_error)
+    }
+
+    #[getter]
+    fn halted(&self) -> bool {
+        self.core.borrow().is_halted()
+    }
+}
+
+/// Adds this room's names to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("JournalFault", py.get_type::<JournalFault>())?;
+    module.add("JournalDead", py.get_type::<JournalDead>())?;
+    module.add("JournalDiffers", py.get_type::<JournalDiffers>())?;
+    module.add("Quarantine", py.get_type::<Quarantine>())?;
+    module.add_class::<PyJournal>()?;
+    module.add_class::<PyJournalReader>()?;
+    module.add_class::<PyLive>()
+}

@@ -1,0 +1,562 @@
+//! The live driver: one strategy's engine on feeds that are being heard, with a real venue at the other end.
+//!
+//! ```text
+//! frames ─> tapes ─┐                                         ┌─> journal (wake, intents, commands, denials)
+//! answers ─> facts ┼─> hear the market to now ─> engine ─────┤
+//! timers ──────────┘                                         └─> commands, for the venue
+//! ```
+//! It owns no socket and no clock. Every input carries its time, strictly later than the one before, and first hears
+//! what lies on the tapes by then; so the inputs in the journal and the tapes together are the whole run, and
+//! [`Live::replay`] does it again. Facts may come late, twice or about orders that nobody knows: those that the books
+//! cannot take are refused one by one ([`LiveError::Quarantine`]) and change nothing.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use mmbot_engine::{Engine, EngineError, Input, Intent, Market};
+use mmbot_journal::{Entry, Journal, JournalError, Kind, Reasons};
+use mmbot_signals::SignalSpec;
+use mmbot_sim::{QueueModel, Rested};
+use mmbot_tape::Tape;
+use mmbot_types::{Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, Ticks, Touch};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use crate::feed::{Feed, FeedLatency};
+use crate::record::Recorder;
+use crate::replay::ReplayError;
+use crate::seat::{News, Seat, Sitting};
+
+/// Entries between two state hashes in the journal.
+const HASH_EVERY: u32 = 1_000;
+
+/// Why an input was not taken.
+#[derive(Debug, Error)]
+pub enum LiveError {
+    /// The market cannot be read: a damaged tape, or a plan that makes no sense.
+    #[error(transparent)]
+    Market(#[from] ReplayError),
+    /// The journal takes nothing more, or a replay left the recorded path.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A fact that the books cannot take. Nothing changed; keep the raw message, count it, and go on.
+    #[error("a fact that the books cannot take: {0}")]
+    Quarantine(EngineError),
+    /// The engine refused what its own driver told it.
+    #[error(transparent)]
+    Engine(EngineError),
+    /// Times of inputs must rise.
+    #[error("an input at {now} ns, not after the one before at {before} ns; the caller must give each a later time")]
+    Clock {
+        /// The new input's time.
+        now: Nanos,
+        /// Time of the one before.
+        before: Nanos,
+    },
+    /// A tape was written to behind our back.
+    #[error(
+        "instrument {instrument}: a message with ts_recv {ts_recv} lies on the tape although everything by {heard} ns \
+         had been heard; stamp frames before the next input's time"
+    )]
+    Late {
+        /// Which instrument.
+        instrument: usize,
+        /// When it says that it was received.
+        ts_recv: Nanos,
+        /// Until when we had heard everything.
+        heard: Nanos,
+    },
+}
+
+/// One instrument of a live run.
+pub struct LiveListing {
+    /// Where its news is written; it may still grow.
+    pub tape: Arc<Tape>,
+    /// Its terms and fees.
+    pub instrument: Instrument,
+    /// The law by which our place in line is estimated.
+    pub queue: QueueModel,
+    /// Measures asked for.
+    pub signals: Vec<SignalSpec>,
+}
+
+/// The venue's execution ids, numbered as they come: exact, where a hash of the text might drop a fill.
+#[derive(Default)]
+struct Executions {
+    /// Per venue; never iterated.
+    known: Vec<FxHashMap<Box<str>, u64>>,
+    /// Which of them an instrument's venue is.
+    venue: Vec<usize>,
+    last: u64,
+}
+
+impl Executions {
+    fn new(instruments: &[Instrument]) -> Self {
+        let mut venues: Vec<&str> = Vec::new();
+        let mut number = |venue| {
+            let known = venues.iter().position(|known| *known == venue);
+            known.unwrap_or_else(|| {
+                venues.push(venue);
+                venues.len() - 1
+            })
+        };
+        let venue = instruments.iter().map(|instrument| number(&instrument.venue)).collect();
+        Self { known: vec![FxHashMap::default(); venues.len()], venue, last: 0 }
+    }
+}
+
+/// A live run under way.
+pub struct Live {
+    market: Market,
+    feeds: Vec<Feed>,
+    queues: Vec<QueueModel>,
+    sitting: Sitting,
+    journal: Option<Journal>,
+    unhashed: u32,
+    executions: Executions,
+    now: Nanos,
+    /// Everything by then has been heard.
+    heard: Nanos,
+    started: bool,
+    sample: Option<Nanos>,
+    next_sample: Nanos,
+    /// As of the last time the strategy could speak.
+    touches: SmallVec<[Touch; 4]>,
+    news: News,
+    halted: bool,
+    commands: Vec<(InstrumentId, Command)>,
+}
+
+impl Live {
+    /// An engine at rest before its first input.
+    ///
+    /// # Errors
+    /// [`LiveError::Market`] for a plan without instruments, with limits for another number of them, or with the queue
+    /// law `fifo`, which a feed by level cannot serve; for a measure that cannot be computed.
+    pub fn new(
+        listings: Vec<LiveListing>,
+        seat: Seat,
+        journal: Option<Journal>,
+        sample: Option<Nanos>,
+    ) -> Result<Self, LiveError> {
+        let plan = |text: String| LiveError::Market(ReplayError::Plan(text));
+        if listings.is_empty() || seat.desks.len() != listings.len() {
+            let (got, expected) = (seat.desks.len(), listings.len());
+            return Err(plan(format!(
+                "a strategy with limits for {got} of {expected} instruments; expected all, and some"
+            )));
+        }
+        if let Some(listing) = listings.iter().find(|listing| listing.queue == QueueModel::Fifo) {
+            let symbol = &listing.instrument.symbol;
+            return Err(plan(format!("{symbol}: queue model fifo needs order by order; choose power or risk_averse")));
+        }
+        let specs: Vec<Vec<SignalSpec>> = listings.iter().map(|listing| listing.signals.clone()).collect();
+        let instruments: Vec<Instrument> = listings.iter().map(|listing| listing.instrument.clone()).collect();
+        let feed = |listing: &LiveListing| Feed::new(Arc::clone(&listing.tape), FeedLatency::Recorded(Nanos::ZERO));
+        let market = Market::new(&specs).map_err(ReplayError::from)?;
+        Ok(Self {
+            market,
+            feeds: listings.iter().map(feed).collect(),
+            queues: listings.iter().map(|listing| listing.queue).collect(),
+            sitting: Sitting::new(seat, &instruments),
+            journal,
+            unhashed: 0,
+            executions: Executions::new(&instruments),
+            now: Nanos(i64::MIN),
+            heard: Nanos(i64::MIN),
+            started: false,
+            sample,
+            next_sample: Nanos(i64::MAX),
+            touches: SmallVec::from_elem(Touch::EMPTY, instruments.len()),
+            news: News::default(),
+            halted: false,
+            commands: Vec::new(),
+        })
+    }
+
+    // ---- inputs
+
+    /// Hears the market up to now and says whether the strategy is to be asked; if so, the wake is in the journal, and
+    /// what it says goes to [`Live::decide`]. Never after a halt.
+    ///
+    /// # Errors
+    /// [`LiveError`].
+    #[inline]
+    pub fn wake(&mut self, now: Nanos) -> Result<bool, LiveError> {
+        self.commands.clear();
+        self.hear(now)?;
+        let mut moved = false;
+        for (before, heard) in self.touches.iter_mut().zip(self.market.iter()) {
+            moved |= *before != heard.touch();
+            *before = heard.touch();
+        }
+        let news = News { touch: moved, ..std::mem::take(&mut self.news) };
+        if self.halted {
+            return Ok(false);
+        }
+        let reasons = self.sitting.due(now, news);
+        if !reasons.is_empty() {
+            self.note_wake(reasons)?;
+        }
+        Ok(!reasons.is_empty())
+    }
+
+    fn note_wake(&mut self, reasons: Reasons) -> Result<(), LiveError> {
+        let heard = |feed: &Feed| {
+            let heard = feed.heard();
+            mmbot_journal::Heard { depth: heard.depth as u64, trades: heard.trades as u64 }
+        };
+        let heard = self.feeds.iter().map(heard).collect();
+        self.append(&Entry::Wake { reasons, heard })
+    }
+
+    /// Takes in what the strategy wants for one instrument. What follows from it is in the journal when this returns,
+    /// and waits in [`Live::commands`].
+    ///
+    /// # Errors
+    /// [`LiveError::Journal`] when the journal takes nothing more: the commands must then not be sent.
+    pub fn decide(&mut self, instrument: InstrumentId, intent: &Intent) -> Result<(), LiveError> {
+        self.append(&Entry::Intent { instrument, intent: Cow::Borrowed(intent) })?;
+        let touch = self.market.get(instrument).touch();
+        self.ask(Input::Intent { instrument, intent, touch })
+    }
+
+    /// Moves the engine, and writes down what it asks for and what its limits refused.
+    fn ask(&mut self, input: Input<'_>) -> Result<(), LiveError> {
+        let first = self.commands.len();
+        let engine = &mut self.sitting.engine;
+        let commands: SmallVec<[Command; 8]> = engine.step(self.now, input).map_err(LiveError::Engine)?.into();
+        for command in commands {
+            let instrument = match command {
+                Command::Place { request, .. } => Some(request.instrument),
+                Command::Amend { id, .. } | Command::Cancel { id } => engine.terms_of(id).map(|(of, _)| of),
+                Command::CancelAll { instrument } => Some(instrument),
+            };
+            self.commands.extend(instrument.map(|instrument| (instrument, command)));
+        }
+        let Some(journal) = &self.journal else { return Ok(()) };
+        for (_, command) in &self.commands[first..] {
+            journal.append(self.now, &Entry::Command(*command))?;
+        }
+        for &(denial, command) in self.sitting.engine.denied() {
+            journal.append(self.now, &Entry::Denied { denial, command })?;
+        }
+        self.unhashed += (self.commands.len() - first + self.sitting.engine.denied().len()) as u32;
+        Ok(())
+    }
+
+    /// The strategy has said all that it has to say: the state may be hashed.
+    ///
+    /// # Errors
+    /// [`LiveError::Journal`].
+    #[inline]
+    pub fn rest(&mut self) -> Result<(), LiveError> {
+        if self.unhashed < HASH_EVERY { Ok(()) } else { self.append_hash() }
+    }
+
+    /// Takes in one fact, with the venue's own words for it (the reason of a refusal), empty where it has none. A fill
+    /// goes to [`Live::filled`].
+    ///
+    /// # Errors
+    /// [`LiveError::Quarantine`] for a fact that the books cannot take; the engine is as it was. Else [`LiveError`].
+    pub fn observe(&mut self, now: Nanos, event: Event, words: &str) -> Result<(), LiveError> {
+        self.hear(now)?;
+        self.append(&Entry::Event { event, words })?;
+        self.take(&event)?;
+        self.rest()
+    }
+
+    /// Takes in one execution, named by the venue. False for one that was booked before: nothing changes then.
+    ///
+    /// # Errors
+    /// As [`Live::observe`].
+    pub fn filled(&mut self, now: Nanos, execution: &str, told: Execution) -> Result<bool, LiveError> {
+        self.hear(now)?;
+        let Execution { id, price, qty, maker, fee, ts_venue } = told;
+        let instrument = self.sitting.engine.terms_of(id).map(|(instrument, _)| instrument.0 as usize);
+        let venue = instrument.map(|index| self.executions.venue[index]);
+        let known = venue.and_then(|venue| self.executions.known[venue].get(execution).copied());
+        let touch = instrument.map_or(Touch::EMPTY, |index| self.feeds[index].touch_heard_before(ts_venue));
+        let number = known.unwrap_or(self.executions.last + 1);
+        let (touch_bid, touch_ask) = (touch.bid, touch.ask);
+        let event = Event::Filled { id, execution: number, price, qty, maker, fee, touch_bid, touch_ask, ts_venue };
+        self.append(&Entry::Event { event, words: execution })?;
+        if known.is_none() {
+            self.take(&event)?;
+            if let Some(venue) = venue {
+                self.executions.last = number;
+                self.executions.known[venue].insert(execution.into(), number);
+            }
+        }
+        self.rest()?;
+        Ok(known.is_none())
+    }
+
+    /// From here on no new orders, whatever the strategy would want; everything open is asked to leave. May be said
+    /// again: orders that are still open are asked again.
+    ///
+    /// A journal that takes nothing more does not keep the cancels back; it says itself that it is dead.
+    ///
+    /// # Errors
+    /// [`LiveError::Clock`].
+    pub fn halt(&mut self, now: Nanos) -> Result<&[(InstrumentId, Command)], LiveError> {
+        self.advance(now)?;
+        self.halted = true;
+        let open = self.sitting.engine.orders().iter().filter(|order| !order.life.is_terminal());
+        let open: SmallVec<[OrderId; 8]> = open.map(|order| order.id).collect();
+        self.must_leave(&Entry::Halt, &open)
+    }
+
+    /// Asks for one order to leave, whatever was asked about it before: a cancel may always be repeated. Nothing for an
+    /// order that is done or that nobody knows. The journal holds nothing back, as in [`Live::halt`].
+    ///
+    /// # Errors
+    /// [`LiveError::Clock`].
+    pub fn cancel(&mut self, now: Nanos, id: OrderId) -> Result<&[(InstrumentId, Command)], LiveError> {
+        self.advance(now)?;
+        self.must_leave(&Entry::CancelAsked(id), &[id])
+    }
+
+    fn must_leave(&mut self, entry: &Entry<'_>, orders: &[OrderId]) -> Result<&[(InstrumentId, Command)], LiveError> {
+        self.commands.clear();
+        let mut written = self.append(entry);
+        for id in orders {
+            written = written.and(self.ask(Input::Cancel(*id)));
+        }
+        written = written.and(self.rest());
+        match written {
+            Ok(()) | Err(LiveError::Journal(JournalError::Dead(_))) => Ok(&self.commands),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The end of the run: the last sample, and the state's hash for the journal.
+    ///
+    /// # Errors
+    /// [`LiveError`].
+    pub fn finish(&mut self, now: Nanos) -> Result<(), LiveError> {
+        self.hear(now)?;
+        if self.sample.is_some_and(|every| self.next_sample != now + every) {
+            self.sitting.sample(now, &self.market);
+        }
+        self.append_hash()
+    }
+
+    /// Does again what a journal's entry tells, if it is an input; commands, denials and hashes follow from those. True
+    /// if the strategy is to be asked now, as after [`Live::wake`].
+    ///
+    /// # Errors
+    /// As the input itself, but for facts in quarantine, which were refused in the recorded run too.
+    pub fn replay(&mut self, now: Nanos, entry: &Entry<'_>) -> Result<bool, LiveError> {
+        let done = match *entry {
+            Entry::Wake { .. } => return self.wake(now),
+            Entry::Event { event: Event::Filled { id, price, qty, maker, fee, ts_venue, .. }, words } => {
+                self.filled(now, words, Execution { id, price, qty, maker, fee, ts_venue }).map(|_| ())
+            }
+            Entry::Event { event, words } => self.observe(now, event, words),
+            Entry::CancelAsked(id) => self.cancel(now, id).map(|_| ()),
+            Entry::Halt => self.halt(now).map(|_| ()),
+            // At a time of its own a hash is the one that the end of the run asked for.
+            Entry::StateHash { .. } if now > self.now => self.finish(now),
+            _ => Ok(()),
+        };
+        match done {
+            Ok(()) | Err(LiveError::Quarantine(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    // ---- how an input moves the run
+
+    fn advance(&mut self, now: Nanos) -> Result<(), LiveError> {
+        if now <= self.now {
+            return Err(LiveError::Clock { now, before: self.now });
+        }
+        self.now = now;
+        Ok(())
+    }
+
+    fn append(&mut self, entry: &Entry<'_>) -> Result<(), LiveError> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        journal.append(self.now, entry)?;
+        self.unhashed += 1;
+        Ok(())
+    }
+
+    fn append_hash(&mut self) -> Result<(), LiveError> {
+        let engine = &self.sitting.engine;
+        let entry = Entry::StateHash { state: engine.state_hash(), commands: engine.commands_hash() };
+        self.append(&entry)?;
+        self.unhashed = 0;
+        Ok(())
+    }
+
+    /// Moves to `now`: everything on the tapes by then is heard, samples on the way are taken.
+    #[inline]
+    fn hear(&mut self, now: Nanos) -> Result<(), LiveError> {
+        self.advance(now)?;
+        for (instrument, feed) in self.feeds.iter().enumerate() {
+            let next = [feed.next_depth(), feed.next_trade()].into_iter().flatten().min();
+            if let Some(ts_recv) = next.filter(|ts| *ts <= self.heard) {
+                return Err(LiveError::Late { instrument, ts_recv, heard: self.heard });
+            }
+        }
+        if !self.started {
+            let first = self.feeds.iter().filter_map(Feed::start).min();
+            if let Some(first) = first.filter(|first| *first <= now) {
+                self.started = true;
+                self.sitting.start(first);
+                self.next_sample = self.sample.map_or(self.next_sample, |every| first + every);
+            }
+        }
+        while let (true, Some(every)) = (self.next_sample <= now, self.sample) {
+            self.hear_market(self.next_sample)?;
+            self.sitting.sample(self.next_sample, &self.market);
+            self.next_sample += every;
+        }
+        self.hear_market(now)
+    }
+
+    #[inline]
+    fn hear_market(&mut self, until: Nanos) -> Result<(), LiveError> {
+        for (index, feed) in self.feeds.iter_mut().enumerate() {
+            feed.verify_heard(until)?;
+            let before = feed.heard();
+            self.news.trade |= feed.hear(self.market.get_mut(InstrumentId(index as u16)), until)?;
+            self.news.message |= feed.heard() != before;
+        }
+        self.heard = until;
+        Ok(())
+    }
+
+    /// The engine takes a fact in; a refusal is the fact's fault.
+    fn take(&mut self, event: &Event) -> Result<(), LiveError> {
+        let place = |engine: &Engine| {
+            let order = engine.orders().get(event.order()?)?;
+            Some((order.ts_accepted.is_some(), order.request))
+        };
+        let before = place(&self.sitting.engine);
+        self.sitting.observe(self.now, event).map_err(LiveError::Quarantine)?;
+        if let (Some((was_known, was)), Some((is_known, is)), Some(id)) =
+            (before, place(&self.sitting.engine), event.order())
+        {
+            // Accepted for the first time, or moved: it stands at the back of what our book shows at its price.
+            if (is_known && !was_known) || was.price != is.price || is.qty > was.qty {
+                self.join_queue(id, is.instrument);
+            }
+        }
+        self.sitting.settle();
+        Ok(())
+    }
+
+    /// Not handled: where the venue shows our own order in its public book before we hear that it was accepted, it
+    /// counts as somebody else's ahead of us.
+    fn join_queue(&mut self, id: OrderId, instrument: InstrumentId) {
+        let index = instrument.0 as usize;
+        let Some(order) = self.sitting.engine.orders().get(id).filter(|order| !order.life.is_terminal()) else {
+            return;
+        };
+        let Ok(tick) = i32::try_from(order.request.price.0) else { return };
+        let (at, side) = (self.now, order.request.side);
+        let book = &self.market.get(instrument).book;
+        if let Some(recorder) = &mut self.sitting.recorder {
+            recorder.joined(id, book.lots(side, tick));
+        }
+        let rested = Rested { at, account: 0, id, instrument, side, tick };
+        self.sitting.estimates[index].join(&rested, &self.queues[index], book, self.feeds[index].heard());
+    }
+
+    // ---- what it knows
+
+    /// Commands that the last input led to, in order.
+    #[must_use]
+    pub fn commands(&self) -> &[(InstrumentId, Command)] {
+        &self.commands
+    }
+
+    /// When a timer of the strategy is due; none before the first message, without a timer, or after a halt.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Nanos> {
+        self.sitting.next_timer.filter(|_| !self.halted)
+    }
+
+    /// Time of the last input; zero before the first.
+    #[must_use]
+    pub fn now(&self) -> Nanos {
+        self.now.max(Nanos::ZERO)
+    }
+
+    /// No new orders any more.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// Times the strategy was woken.
+    #[must_use]
+    pub fn wakes(&self) -> u64 {
+        self.sitting.wakes
+    }
+
+    /// What we have heard of the market.
+    #[must_use]
+    pub fn market(&self) -> &Market {
+        &self.market
+    }
+
+    /// The position in one tape.
+    #[must_use]
+    pub fn feed(&self, instrument: InstrumentId) -> &Feed {
+        &self.feeds[instrument.0 as usize]
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.sitting.engine
+    }
+
+    /// The record of the run, if one is kept.
+    #[must_use]
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.sitting.recorder.as_ref()
+    }
+
+    /// Lots ahead of a resting order, by the queue law and by what we have heard.
+    pub fn ahead(&mut self, instrument: InstrumentId, id: OrderId) -> Option<f64> {
+        let index = instrument.0 as usize;
+        self.sitting.ahead(&self.feeds[index], &self.queues[index], index, id)
+    }
+
+    /// What a checking journal has compared, by kind; see [`Journal::compared`].
+    ///
+    /// # Errors
+    /// [`LiveError::Journal`].
+    pub fn compared(&self) -> Result<Vec<(Kind, u64)>, LiveError> {
+        Ok(self.journal.as_ref().map_or(Ok(Vec::new()), Journal::compared)?)
+    }
+
+    /// Panics where a promise of any part is broken.
+    pub fn check_invariants(&self) {
+        self.sitting.engine.check_invariants();
+        self.market.iter().for_each(|heard| heard.book.check_invariants());
+    }
+}
+
+/// What a venue says of one of our executions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// Of which order.
+    pub id: OrderId,
+    /// Executed price.
+    pub price: Ticks,
+    /// Executed quantity.
+    pub qty: Lots,
+    /// We were resting.
+    pub maker: bool,
+    /// Fee paid; negative is a rebate received.
+    pub fee: Cash,
+    /// When the venue did it.
+    pub ts_venue: Nanos,
+}
