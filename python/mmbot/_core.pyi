@@ -480,7 +480,7 @@ class JournalDiffers(RuntimeError):  # noqa: N818 (a finding)
     difference: tuple[int, int, str, str]
 
 class Quarantine(ValueError):  # noqa: N818 (a place, not a mistake)
-    """A fact that the books cannot take: about an order that was never sent or is long gone, or with impossible numbers.
+    """A fact that the books cannot take: about an order never sent or long gone, or with impossible numbers.
 
     Nothing changed. Keep the raw message, count it, and go on; what it told must come from reconciliation.
     """
