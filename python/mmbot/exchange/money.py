@@ -84,11 +84,20 @@ class Grid:
         return half_even(ticks * lots * self._up, self._down) if self._down != 1 else ticks * lots * self._up
 
     def average(self, value: int, lots: int) -> str:
-        """Average price of `lots` that cost `value`, with up to ten decimals."""
-        if self.inverse:
-            price = half_even(lots * self.lot_units * UNIT, value) if value else 0
-        else:
-            price = half_even(value * UNIT, lots * self.lot_units)
+        """Average price of `lots` that cost `value`, with up to ten decimals.
+
+        The value of an inverse contract is rounded itself, so its price is the shortest that has this value.
+        """
+        size = lots * self.lot_units
+        if not self.inverse:
+            return text(half_even(value * UNIT, size * 100) * 100)
+        if not value:
+            return "0"
+        price = half_even(size * UNIT, value)
+        for coarse in (10**n for n in range(12, 1, -1)):
+            shorter = half_even(price, coarse) * coarse
+            if shorter and half_even(size * UNIT, shorter) == value:
+                return text(shorter)
         return text(half_even(price, 100) * 100)
 
     def size(self, lots: int) -> int:

@@ -57,9 +57,10 @@ class Position:
         self.entry_value += value - closed.exit_value - closed.entry_value
         self.realised += closed.profit
         if before == 0 or before * self.lots < 0:
-            self.opened_ms, self.realised_now = now_ms, 0
+            self.opened_ms, self.realised_now = now_ms, -fee
+        else:
+            self.realised_now += closed.profit - fee
         self.charges += fee
-        self.realised_now += closed.profit - fee
         self.updated_ms = now_ms
         return closed
 
