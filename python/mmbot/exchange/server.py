@@ -35,6 +35,9 @@ class Part(Protocol):
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """Its route table, read once before the start."""
 
+    async def start(self) -> None:
+        """Begins what runs by itself. Called once the port is bound."""
+
     async def stop(self) -> None:
         """Ends its connections. Called before the port closes."""
 
@@ -67,6 +70,8 @@ class Server:
         self._runner = runner
         self._port = runner.addresses[0][1]
         self._beat = asyncio.create_task(self.hall.run(), name="exchange beat")
+        for part in self._parts:
+            await part.start()
 
     async def stop(self) -> None:
         """Closes every connection in form, then the port."""

@@ -91,7 +91,14 @@ class Room:
         return answer(self.gateway.rest(self.call("POST", path, body=msgspec.json.encode(body), key=key)))
 
     def call(
-        self, method: str, path: str, *, query: str = "", body: bytes = b"", key: str = "ann", address: str = "127.0.0.1"
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        body: bytes = b"",
+        key: str = "ann",
+        address: str = "127.0.0.1",
     ) -> Call:
         """A signed request."""
         payload = query.encode() if method == "GET" else body
