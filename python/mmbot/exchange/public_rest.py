@@ -215,8 +215,8 @@ class PublicRest:
             "a": texts.rows(asks[:limit]),
             "ts": now_ms,
             "u": book.u,
-            "seq": market.seq,
-            "cts": min(market.event_ns // 1_000_000, now_ms),
+            "seq": book.seq,
+            "cts": min(book.event_ms, now_ms),
         }
 
     def _recent_trades(self, query: Query) -> Result:

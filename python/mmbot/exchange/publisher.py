@@ -69,7 +69,9 @@ class BookStream:
         self._changed_ms = 0
         self._version = -1
         self._spot_order = market.rules.is_spot or depth == 1
-        market.floor.changes(depth)
+        self.seq, self.event_ms = 0, 0
+        """The market's own, and when something last happened there, as of the last `u`."""
+        self._take()
 
     def snapshot(self, now_ms: int) -> bytes:
         """The book as of the last `u`."""
@@ -77,8 +79,7 @@ class BookStream:
 
     def restart(self, now_ms: int, u: int) -> bytes:
         """Starts over with the book as it is now."""
-        self._market.floor.changes(self.depth)
-        self._version = self._market.floor.version
+        self._take()
         self.u = u
         self._changed_ms = now_ms
         return self.snapshot(now_ms)
@@ -88,16 +89,20 @@ class BookStream:
         if now_ms < self._due_ms:
             return None
         self._due_ms = now_ms - now_ms % self._interval_ms + self._interval_ms
-        floor = self._market.floor
-        if floor.version != self._version:
-            self._version = floor.version
-            bids, asks = floor.changes(self.depth)
+        if self._market.floor.version != self._version:
+            bids, asks = self._take()
             if bids or asks:
                 return self._changed(bids, asks, now_ms, heard=heard)
         if self.depth == 1 and now_ms - self._changed_ms >= self._market.switches.repeat_ms_1:
             self._changed_ms = now_ms
             return self.snapshot(now_ms) if heard else None
         return None
+
+    def _take(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """What changed since the last time, with the moment that the published book is of from now on."""
+        market = self._market
+        self._version, self.seq, self.event_ms = market.floor.version, market.seq, market.event_ns // 1_000_000
+        return market.floor.changes(self.depth)
 
     def _changed(
         self, bids: list[tuple[int, int]], asks: list[tuple[int, int]], now_ms: int, *, heard: bool
@@ -113,12 +118,12 @@ class BookStream:
 
     def _frame(self, kind: str, bids: list[tuple[int, int]], asks: list[tuple[int, int]], now_ms: int) -> bytes:
         market, texts = self._market, self._texts
-        cts = min(market.event_ns // 1_000_000, now_ms)
+        cts = min(self.event_ms, now_ms)
         ts = max(now_ms, cts + market.switches.gateway_ms)
         head = f'"ts":{ts},"type":"{kind}"' if self._spot_order else f'"type":"{kind}","ts":{ts}'
         return (
             f'{{"topic":"{self.topic}",{head},"data":{{"s":"{market.symbol}","b":{texts.levels(bids)},'
-            f'"a":{texts.levels(asks)},"u":{self.u},"seq":{market.seq}}},"cts":{cts}}}'
+            f'"a":{texts.levels(asks)},"u":{self.u},"seq":{self.seq}}},"cts":{cts}}}'
         ).encode()
 
 
