@@ -30,7 +30,7 @@ Topic: TypeAlias = str
 class Listener(Protocol):
     """Who subscribes."""
 
-    def send(self, frame: bytes) -> None:
+    def send(self, topic: str, frame: bytes) -> None:
         """Takes a frame and does not wait."""
 
 
@@ -153,7 +153,7 @@ class _Channel:
 
     def publish(self, topic: Topic, frame: bytes) -> None:
         for listener in list(self.listeners.get(topic, ())):
-            listener.send(frame)
+            listener.send(topic, frame)
 
     def heard(self, topic: Topic) -> bool:
         return bool(self.listeners.get(topic))
@@ -181,11 +181,11 @@ class Publisher:
         now_ms = channel.market.now_ms()
         name, *rest = topic.split(".")
         if name == "orderbook":
-            listener.send(channel.books[int(rest[0])].snapshot(now_ms))
+            listener.send(topic, channel.books[int(rest[0])].snapshot(now_ms))
         elif name == "tickers":
             if not channel.heard(topic):
                 channel.ticker_sent = tickers.stream_row(channel.market, channel.texts, now_ms)
-            listener.send(self._ticker_frame(channel, "snapshot", channel.ticker_sent, now_ms))
+            listener.send(topic, self._ticker_frame(channel, "snapshot", channel.ticker_sent, now_ms))
         channel.listeners.setdefault(topic, {})[listener] = None
 
     def leave(self, category: str, topic: Topic, listener: Listener) -> None:
