@@ -18,7 +18,7 @@ from aiohttp import WSMsgType, web
 __all__ = ["Outbox", "Tamper"]
 
 Tamper: TypeAlias = Callable[["Outbox", str, bytes], Iterable[tuple[float, bytes]]]
-"""What is sent instead of a frame of a topic: (delay in seconds, frame) for each, and nothing drops it."""
+"""What is sent instead of a frame: (delay in seconds, frame) for each, and nothing drops it. An ack has no topic."""
 
 _CLOSE_WAIT_S = 1.0
 

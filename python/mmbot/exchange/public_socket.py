@@ -45,7 +45,7 @@ class PublicSockets:
 
     def __init__(self, hall: Hall) -> None:
         self.tamper: Tamper | None = None
-        """Faults: what the frames of connections from now on become on the way; acks are tampered with by their op."""
+        """Faults: what the frames of connections from now on become on the way."""
         self._hall = hall
         self._switches = hall.switches
         self._clients: set[_Client] = set()
@@ -130,7 +130,7 @@ class PublicSockets:
             reply = self._reply(client, message.data)
             if reply is not None:
                 loop = asyncio.get_running_loop()
-                loop.call_later(self._switches.ack_ms / 1000, client.outbox.send, dump(reply), str(reply["op"]))
+                loop.call_later(self._switches.ack_ms / 1000, client.outbox.send, dump(reply))
 
     def _reply(self, client: _Client, text: str) -> dict[str, Any] | None:
         """The answer to a frame; None where it answers by itself."""
@@ -167,7 +167,7 @@ class PublicSockets:
             client.topics[topic] = None
 
         def begin() -> None:
-            client.outbox.send(ack, "subscribe")
+            client.outbox.send(ack)
             for topic in joined:
                 if topic in client.topics and client in self._clients:
                     self._hall.publisher.join(client.category, topic, client)
