@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, compare, dryrun, edge, tapes, walkforward
+from mmbot.cli import backtest, compare, dryrun, edge, run, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -20,6 +20,7 @@ app.add_typer(tapes.app, name="data")
 app.add_typer(edge.app, name="edge")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
+app.command("run")(run.run)
 app.command("dryrun")(dryrun.dryrun)
 app.command("compare")(compare.compare)
 app.command("version")(backtest.version)

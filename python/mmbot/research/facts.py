@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from mmbot.config import Strict
 from mmbot.research.summary import InstrumentFacts, RunFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mmbot.config import BacktestConfig, LatencyConfig, VenueConfig
     from mmbot.research.traded import Traded
@@ -34,10 +35,26 @@ EXPONENTS = {"power": 2.0, "power2": 2.0, "power3": 3.0}
 """Of the power laws, where the configuration says none; the core's own defaults."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """In which mode a run was, and, where no simulated venue filled its orders, what did and what that leaves out."""
+
+    mode: str = "backtest"
+    laws: Mapping[str, str] | None = None
+    limitations: tuple[str, ...] | None = None
+
+
 def facts(
-    config: BacktestConfig, replay: _core.Run, seat: int, strategy: Strategy, traded: Sequence[Traded]
+    config: BacktestConfig,
+    replay: _core.Run,
+    seat: int,
+    strategy: Strategy,
+    traded: Sequence[Traded],
+    *,
+    setting: Setting | None = None,
 ) -> RunFacts:
-    """Name one strategy's part of a finished replay."""
+    """Name one strategy's part of a finished run; without a setting, of a backtest."""
+    setting = setting or Setting()
     spans = [each.tape.span for each in traded if each.tape.span]
     start, end = min(span[0] for span in spans), max(span[1] for span in spans)
     tapes = tuple(f"{each.tape.tape_hash:016x}" for each in traded)
@@ -47,7 +64,7 @@ def facts(
     name = hashlib.sha256("|".join([code, words, asked, *tapes, str(config.seed), state]).encode()).hexdigest()[:12]
     return RunFacts(
         run_id=name,
-        mode="backtest",
+        mode=setting.mode,
         version=mmbot.__version__,
         config_hash=words,
         code_hash=code,
@@ -62,8 +79,9 @@ def facts(
         span_ns=end - start,
         events=sum(each.tape.events for each in traded),
         wakes=replay.wakes(seat),
-        laws=_laws(traded),
-        limitations=LIMITATIONS + (SPOT_LIMITATION,) * any(each.instrument.kind == "spot" for each in traded),
+        laws=_laws(traded) if setting.laws is None else setting.laws,
+        limitations=(LIMITATIONS if setting.limitations is None else setting.limitations)
+        + (SPOT_LIMITATION,) * any(each.instrument.kind == "spot" for each in traded),
         markout_horizon=f"mid_{config.markout}",
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from mmbot.ledger import Attribution, attribution, combine
-from mmbot.research.facts import facts
+from mmbot.research.facts import Setting, facts
 from mmbot.research.frames import Frames
 from mmbot.research.result import EQUITY_SCHEMA, FILLS_SCHEMA, ORDERS_SCHEMA, TOTAL, Result
 from mmbot.research.statistics import HORIZONS
@@ -29,9 +29,15 @@ BOOKS_TOLERANCE, CASH_UNIT = 1e-8, 1e-12
 
 
 def outcome(
-    config: BacktestConfig, replay: _core.Run, seat: int, strategy: Strategy, traded: Sequence[Traded]
+    config: BacktestConfig,
+    replay: _core.Run,
+    seat: int,
+    strategy: Strategy,
+    traded: Sequence[Traded],
+    *,
+    setting: Setting | None = None,
 ) -> Result:
-    """Read what one strategy (`seat`) did in a finished replay.
+    """Read what one strategy (`seat`) did in a finished run.
 
     Raises ValueError for a tape without a single mid, by which nothing can be valued, and BooksError when the ledger's
     equity and the attribution of the fills disagree, which is a mistake of ours.
@@ -40,7 +46,7 @@ def outcome(
     split = {symbol: part.attribution(f"mid_{config.markout}") for symbol, part in parts.items()}
     stacked = _stacked(list(parts.values()))
     return Result(
-        run=facts(config, replay, seat, strategy, traded),
+        run=facts(config, replay, seat, strategy, traded, setting=setting),
         fills=stacked.fills,
         orders=stacked.orders,
         equity=stacked.equity,

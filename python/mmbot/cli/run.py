@@ -1,0 +1,102 @@
+"""`mmbot run`: the configured strategy on a live feed, watched by a person or a machine.
+
+Exit codes: 0 ended as asked, with no order of ours at the venue; 1 could not begin, or ended by itself, or orders may
+be left (one line says which); 2 a mistake in the command line.
+"""
+# ruff: noqa: PLC0415  a command loads what it works with only when it runs
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mmbot.config import BacktestConfig
+    from mmbot.runtime.audience import Watcher
+    from mmbot.runtime.ended import Ended
+
+
+class Stage(StrEnum):
+    """How far a run may go; `mmbot.wiring.Mode` says what that means."""
+
+    SHADOW = "shadow"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+def run(  # noqa: PLR0917 (typer reads options from parameters)
+    config: Annotated[Path, typer.Argument(help="TOML configuration: the one that was backtested, with a [session].")],
+    mode: Annotated[Stage, typer.Option(help="How far it may go.")] = Stage.PAPER,
+    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0.1)] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the run's folder is made; default session.folder.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per event, for machines.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a screen, also on a terminal.")] = False,
+    override_gate: Annotated[
+        str | None, typer.Option(help="Go live without a gate's PASS, on your own word: the configuration's hash.")
+    ] = None,
+) -> None:
+    """Run the strategy on a venue: paper by default, on an exchange of its own if none is named."""
+    import uvloop
+
+    from mmbot.config import BacktestConfig, load
+    from mmbot.wiring import Mode, Trading, wire
+
+    try:
+        read = load(config, BacktestConfig)
+        wiring = wire(Mode(mode.value), read, os.environ, override_gate=override_gate)
+        if not isinstance(wiring, Trading):
+            raise ValueError("--mode shadow is run by `mmbot shadow`, which knows no way to order")
+        watcher = _watcher(json=json, plain=plain)
+        if wiring.mode is Mode.LIVE:
+            _warn(override_gate)
+        ended = uvloop.run(_traded(read, wiring, watcher, duration, out))
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    watcher.ended(ended)
+    if ended.failure is not None:
+        typer.echo(f"error: {ended.failure}", err=True)
+        raise typer.Exit(1)
+
+
+def _warn(override_gate: str | None) -> None:
+    line = "!" * 80
+    typer.secho(
+        f"{line}\nLIVE: real money, at a tenth of the limits, without a gate's PASS, on the word "
+        f"--override-gate {override_gate}\n{line}",
+        fg="red",
+        bold=True,
+        err=True,
+    )
+
+
+def _watcher(*, json: bool, plain: bool) -> Watcher:
+    from mmbot.runtime import audience
+
+    if json:
+        return audience.Machine(sys.stdout)
+    if plain or not sys.stdout.isatty():
+        return audience.Log(sys.stdout)
+    return audience.Screen()
+
+
+async def _traded(
+    config: BacktestConfig, wiring: object, watcher: Watcher, duration: float | None, out: Path | None
+) -> Ended:
+    import asyncio
+    import signal
+
+    from mmbot.ops.trade import trade
+    from mmbot.wiring import Trading
+
+    assert isinstance(wiring, Trading)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return await trade(config, wiring, watcher, stop=stop, duration_s=duration, parent=out)

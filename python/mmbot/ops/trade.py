@@ -1,0 +1,295 @@
+"""One run on a venue, from its folder to its report.
+
+folder ─ exchange (if embedded) ─ session, attested ─ instruments ─ tapes, journal, engine ─ trade ─ leave ─ report
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mmbot
+from mmbot import _core
+from mmbot.config import ConfigError
+from mmbot.execution.client_ids import ClientIds
+from mmbot.research.desks import configured, desk, seat
+from mmbot.research.facts import Setting, code_hash, strategy_words
+from mmbot.research.traded import Traded
+from mmbot.runtime.board import Board
+from mmbot.runtime.bridge import Listed
+from mmbot.runtime.clock import RunClock
+from mmbot.runtime.embedded import EmbeddedExchange
+from mmbot.runtime.ended import Ended
+from mmbot.runtime.folder import RunFolder
+from mmbot.runtime.market import Recorded
+from mmbot.runtime.relay import Relay
+from mmbot.runtime.runner import RunFailedError, Runner
+from mmbot.strategy import View
+from mmbot.venues.port import Subscription, VenueError
+from mmbot.wiring import Trading, market_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mmbot.config import BacktestConfig
+    from mmbot.research.result import Result
+    from mmbot.runtime.audience import Watcher
+    from mmbot.strategy import Strategy
+    from mmbot.venues.port import Attestation, OrderEntry
+
+__all__ = ["trade"]
+
+LIMITATIONS = (
+    "Queue position is estimated from level sizes; what the venue really had before us it does not say.",
+    "One run of one market: nothing here says how the next day differs.",
+)
+ENVIRONMENT_LETTERS = {"simulator": "s", "demo": "d", "testnet": "t", "mainnet": "l"}
+RATE_UNITS = 10**8
+
+
+async def trade(
+    config: BacktestConfig,
+    wiring: Trading,
+    watcher: Watcher,
+    *,
+    stop: asyncio.Event,
+    duration_s: float | None = None,
+    parent: Path | None = None,
+) -> Ended:
+    """Trade until `stop` is set or the duration is over; leave the venue without an order of ours; write the report.
+
+    parent: where the run's folder is made, instead of the configured place. Raises ConfigError, VenueError or OSError
+    where the run cannot begin; what ends a run that has begun is in `Ended.failure`.
+    """
+    strategy = configured(config)
+    markets = [market_of(each) for each in config.instruments]
+    clock = RunClock()
+    folder = RunFolder.create(parent or Path(wiring.session.folder), wiring.mode, clock.peek() // 10**9)
+    async with AsyncExitStack() as stack:
+        url, credentials = None, wiring.credentials
+        if wiring.embedded:
+            exchange = await _embedded(config, wiring, folder)
+            stack.push_async_callback(exchange.stop)
+            url, credentials = exchange.url, exchange.credentials
+        if credentials is None:
+            raise ConfigError("the run has no credentials")  # wiring gives them to every run that is not embedded
+        endpoint, relay = wiring.endpoint(url), Relay()
+        orders = wiring.orders(endpoint, credentials, relay, markets)
+        await orders.start()
+        stack.push_async_callback(orders.stop)
+        attestation = await _attested(orders, watcher)
+        clock.correct(attestation.clock_offset)
+        listed = [await _listed(orders, category, symbol) for category, symbol in markets]
+        run = _Run(config, wiring, folder=folder, clock=clock, strategy=strategy, listed=listed, watcher=watcher)
+        relay.attach(run.runner)
+        subscriptions = [
+            Subscription(category=category, symbol=symbol, depth=wiring.session.depth) for category, symbol in markets
+        ]
+        feed = wiring.feed(endpoint, subscriptions, relay, clock)
+        stopper = asyncio.create_task(_stopped(run.runner, stop, duration_s))
+        failure: Exception | None = None
+        try:
+            watcher.watch(run.board)
+            await run.runner.run(feed, orders)
+        except (RunFailedError, VenueError) as error:
+            failure = error
+        finally:
+            stopper.cancel()
+            watcher.leave()
+            run.close()
+    return Ended(folder=folder.path, result=run.result(), failure=failure)
+
+
+class _Run:
+    """The parts of one run that live as long as it does: tapes, journal, engine, and what they are written to."""
+
+    def __init__(
+        self,
+        config: BacktestConfig,
+        wiring: Trading,
+        *,
+        folder: RunFolder,
+        clock: RunClock,
+        strategy: Strategy,
+        listed: Sequence[Listed],
+        watcher: Watcher,
+    ) -> None:
+        self._config, self._wiring, self._folder = config, wiring, folder
+        self._clock, self._strategy, self._listed = clock, strategy, listed
+        self._tapes = {
+            (each.category, each.symbol): _core.LiveTape(folder.live_tape(each.category, each.symbol), each.instrument)
+            for each in listed
+        }
+        desks = [
+            desk(config_of, each.instrument, each.symbol, wiring.share)
+            for config_of, each in zip(config.instruments, listed, strict=True)
+        ]
+        self.ids = ClientIds(
+            env=ENVIRONMENT_LETTERS[wiring.session.environment], epoch_s=folder.epoch_s, strategy=_letters(strategy)
+        )
+        self.journal = _core.Journal.create(folder.journal, clock(), self._start())
+        core = _core.Live(
+            [tape.tape for tape in self._tapes.values()],
+            seat(strategy, desks),
+            instruments=[each.instrument for each in listed],
+            signals=list(strategy.signals),
+            queues=[(each.venue.queue, each.venue.queue_n) for each in config.instruments],
+            journal=self.journal,
+            sample_ns=round(config.sample_ms * 1e6),
+        )
+        self.core = core
+        windows: list[View] = []
+        windows.extend(View(core, index, each.instrument, windows) for index, each in enumerate(listed))
+        self.runner = Runner(
+            core=core,
+            journal=self.journal,
+            market=Recorded(self._tapes),
+            listed=listed,
+            ids=self.ids,
+            clock=clock,
+            strategy=strategy,
+            windows=windows,
+            sync=wiring.session.sync == "batch",
+            reconcile_s=wiring.session.reconcile_s,
+            settle_s=wiring.session.settle_s,
+            told=watcher.told,
+        )
+        self.board = Board(
+            self.runner,
+            mode=wiring.mode,
+            environment=wiring.session.environment,
+            strategy=type(strategy).__name__,
+            position_max=[_shared(each.limits.position, wiring) for each in config.instruments],
+            started=clock.peek(),
+        )
+
+    def _start(self) -> str:
+        """What the journal begins with: all that is needed to do the run again from it and its tapes."""
+        return json.dumps(
+            {
+                "mode": self._wiring.mode,
+                "environment": self._wiring.session.environment,
+                "version": mmbot.__version__,
+                "epoch_s": self._folder.epoch_s,
+                "client_ids": {"env": self.ids.env, "strategy": self.ids.strategy},
+                "config": self._config.model_dump(mode="json"),
+                "config_hash": self._config.hash(),
+                "code_hash": code_hash(type(self._strategy)),
+                "strategy": strategy_words(self._strategy),
+                "share": str(self._wiring.share),
+                "instruments": [self._words(each) for each in self._listed],
+            }
+        )
+
+    def _words(self, listed: Listed) -> dict[str, object]:
+        instrument = listed.instrument
+        return {
+            "category": listed.category,
+            "venue": instrument.venue,
+            "symbol": instrument.symbol,
+            "kind": instrument.kind,
+            "tick": instrument.tick,
+            "lot": instrument.lot,
+            "contract": instrument.contract,
+            "maker": instrument.maker,
+            "taker": instrument.taker,
+            "tape": str(self._folder.tape(listed.category, listed.symbol).relative_to(self._folder.path)),
+        }
+
+    def close(self) -> None:
+        """End journal and tapes, whatever the run ended by."""
+        if self.journal.dead is None:
+            self.core.finish(self._clock())
+            self.journal.end(self._clock(), json.dumps({"left": self.runner.left, "failure": self._failure()}))
+        for (category, symbol), tape in self._tapes.items():
+            tape.seal(self._folder.tape(category, symbol))
+
+    def _failure(self) -> str | None:
+        return None if self.runner.failure is None else repr(self.runner.failure)
+
+    def result(self) -> Result | None:
+        """The report, as of a backtest; None where no two-sided market was heard, so that nothing can be valued."""
+        from mmbot.research.outcome import outcome  # noqa: PLC0415  Polars is loaded when there is something to frame
+
+        traded = [
+            Traded(config, _core.Tape.open(self._folder.tape(*market)), each.instrument, each.symbol)
+            for config, each, market in zip(self._config.instruments, self._listed, self._tapes, strict=True)
+        ]
+        if any(each.tape.span is None for each in traded) or not len(self.core.samples(0)["ts"]):
+            return None
+        result = outcome(self._config, self.core, 0, self._strategy, traded, setting=self._setting())
+        result.write(self._folder.report)
+        return result
+
+    def _setting(self) -> Setting:
+        session, runner = self._wiring.session, self.runner
+        spreads = runner.latencies.all()
+        laws = {
+            "fills": f"as the venue executed them ({session.environment})",
+            "fees": "as the venue charged them",
+            "journal": "on disk before orders leave" if session.sync == "batch" else "written before orders leave",
+            **{
+                f"{stage} latency": f"p50 {spread.p50 / 1e3:.1f} µs, p99 {spread.p99 / 1e3:.1f} µs"
+                for stage, spread in spreads.items()
+            },
+        }
+        return Setting(mode=self._wiring.mode, laws=laws, limitations=LIMITATIONS)
+
+
+def _letters(strategy: Strategy) -> str:
+    """Three characters that tell the strategy from others on the account."""
+    name = "".join(letter for letter in type(strategy).__name__.lower() if letter.isascii() and letter.isalnum())
+    return (name + "000")[:3]
+
+
+def _shared(position: str, wiring: Trading) -> str:
+    share = Decimal(wiring.share.numerator) / Decimal(wiring.share.denominator)
+    return format((Decimal(position) * share).normalize(), "f")
+
+
+async def _stopped(runner: Runner, stop: asyncio.Event, duration_s: float | None) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), duration_s)
+    except TimeoutError:
+        runner.ended.set()
+    else:
+        runner.ended.set()
+
+
+async def _embedded(config: BacktestConfig, wiring: Trading, folder: RunFolder) -> EmbeddedExchange:
+    tapes = [each.recording for each in config.instruments]
+    return await EmbeddedExchange.start(wiring.session.exchange, tapes, folder.exchange_log)
+
+
+async def _attested(orders: OrderEntry, watcher: Watcher) -> Attestation:
+    """Read what key and account are; refuse to trade on one with a fault."""
+    attestation = await orders.attest()
+    watcher.told({"event": "attested", "account": attestation.account, "remarks": list(attestation.remarks)})
+    if attestation.faults:
+        raise VenueError("the account is not fit to trade on: " + "; ".join(attestation.faults))
+    return attestation
+
+
+async def _listed(orders: OrderEntry, category: str, symbol: str) -> Listed:
+    terms = await orders.instrument(category, symbol)
+    if not terms.tradable:
+        raise VenueError(f"{category} {symbol} is not traded now; try again when the venue lists it as trading")
+    rates = await orders.fee_rates(category, symbol)
+    instrument = _core.Instrument(
+        venue=f"bybit-{category}",
+        symbol=symbol,
+        kind=terms.kind,
+        tick=terms.tick,
+        lot=terms.lot,
+        maker=_rate(rates.maker),
+        taker=_rate(rates.taker),
+    )
+    return Listed(category=category, symbol=symbol, instrument=instrument, terms=terms)
+
+
+def _rate(text: str) -> int:
+    return int((Decimal(text) * RATE_UNITS).to_integral_value())

@@ -1,0 +1,73 @@
+"""What a session tells before anybody trades on it is kept, and told in order once somebody does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mmbot.venues.port import Fact, Heard, LinkEvent
+
+__all__ = ["Listener", "Relay"]
+
+HELD_MAX = 10_000
+
+
+class Listener(Protocol):
+    """Listens to the market and to the account."""
+
+    def on_frame(self, conn: str, raw: bytes, ts_recv: int) -> None:
+        """Bytes of a frame."""
+
+    def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
+        """What a frame means."""
+
+    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
+        """Facts of our account."""
+
+    def on_link(self, event: LinkEvent) -> None:
+        """A link's state."""
+
+
+class Relay:
+    """Stands in for a listener that does not exist yet: a session needs one before its instruments are known."""
+
+    def __init__(self) -> None:
+        self._listener: Listener | None = None
+        self._held: list[Callable[[Listener], None]] = []
+
+    def attach(self, listener: Listener) -> None:
+        """Tell `listener` what was held, and everything from now on."""
+        self._listener = listener
+        held, self._held = self._held, []
+        for tell in held:
+            tell(listener)
+
+    def _tell(self, tell: Callable[[Listener], None]) -> None:
+        if self._listener is not None:
+            tell(self._listener)
+        elif len(self._held) < HELD_MAX:
+            self._held.append(tell)
+        else:
+            raise RuntimeError(f"more than {HELD_MAX} messages before anybody listens: the run does not start")
+
+    def on_frame(self, conn: str, raw: bytes, ts_recv: int) -> None:
+        """Pass a frame on; one that nobody listens to is not kept."""
+        if self._listener is not None:
+            self._listener.on_frame(conn, raw, ts_recv)
+
+    def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
+        """Pass records on."""
+        if self._listener is not None:
+            self._listener.on_records(category, records, ts_recv)
+        else:
+            self._tell(lambda listener: listener.on_records(category, records, ts_recv))
+
+    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
+        """Pass facts on."""
+        self._tell(lambda listener: listener.on_facts(facts, ts_recv))
+
+    def on_link(self, event: LinkEvent) -> None:
+        """Pass a link's state on."""
+        self._tell(lambda listener: listener.on_link(event))

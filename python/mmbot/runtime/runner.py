@@ -1,0 +1,447 @@
+"""The loop of a run: hear, decide, write down, send.
+
+    frame ─▶ tape ─▶ engine.step ─▶ journal ─▶ socket          all in one turn of the loop, nothing awaited
+    fact  ─▶ engine          ─▶ journal ─▶ socket
+    timer ─▶ engine.step     ─▶ journal ─▶ socket
+
+The loop quotes only while it can see and be heard: a lost book, a silent link or an order that the venue will not speak
+of takes the quotes out first (`pauses`), and they come back when the reason is gone and the books agree. It never
+assumes an answer: what is unanswered stays exposure in the engine, and `_chase` asks the venue about it until it says.
+The end of a run is the same whatever ended it: no new orders, cancels, asking until the venue knows no order of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter, deque
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from mmbot.runtime.bridge import Bridge
+from mmbot.runtime.latency import Latencies
+from mmbot.runtime.reconciling import Reconciler, clean_account
+from mmbot.runtime.status import FillShown
+from mmbot.runtime.worth import value
+from mmbot.venues.port import ExecutionSeen, LinkEvent, TermsChanged, VenueError
+from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from mmbot import _core
+    from mmbot.execution.client_ids import ClientIds
+    from mmbot.runtime.bridge import Doubt, Listed
+    from mmbot.runtime.clock import RunClock
+    from mmbot.runtime.market import Recorded
+    from mmbot.strategy import Strategy, View
+    from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, PublicFeed
+
+__all__ = ["RunFailedError", "Runner"]
+
+CHASE_S, CHASE_MOST_S = 0.25, 2.0
+"""How often the venue is asked about an order in doubt: first, and at most."""
+CONFIRM_NS = 2_000_000_000
+"""An order that was taken in and not shown for so long is in doubt."""
+BOOK_S = 20.0
+"""How long a start waits for the first whole book of every instrument."""
+FILLS_KEPT = 50
+NEVER = 2**63
+VENUE_TIME_NS = 1_000_000
+"""Step of the venue's times."""
+
+
+class RunFailedError(Exception):
+    """The run ended by itself. The message says why; orders were cancelled as at any end."""
+
+
+class Runner:
+    """One strategy on one account: listens to the market and to the account, and speaks for the strategy.
+
+    sync: False leaves the journal to the system's own time; the orders then leave before it is on the disk.
+    """
+
+    def __init__(
+        self,
+        *,
+        core: _core.Live,
+        journal: _core.Journal,
+        market: Recorded,
+        listed: Sequence[Listed],
+        ids: ClientIds,
+        clock: RunClock,
+        strategy: Strategy,
+        windows: Sequence[View],
+        sync: bool,
+        reconcile_s: float,
+        settle_s: float,
+        told: Callable[[dict[str, object]], None],
+    ) -> None:
+        self.core, self.journal, self.market, self.listed = core, journal, market, listed
+        self.clock, self.latencies = clock, Latencies()
+        self.links: dict[str, str] = {}
+        self.fills: deque[FillShown] = deque(maxlen=FILLS_KEPT)
+        self.counters: Counter[str] = Counter()
+        self.captured = [0.0] * len(listed)
+        """For each instrument, what the fills earned against the mid they met, before fees; settlement currency."""
+        self.left = False
+        """The venue has no order of ours, and said so."""
+        self.pauses: dict[str, str] = {"start": "waiting for the first book"}
+        self.stopping = False
+        self.failure: BaseException | None = None
+        self.ended = asyncio.Event()
+        """Set when the run has to end: somebody asked, or it failed."""
+        self.bridge = Bridge(core, listed, ids, answered=self._answered, stray=self._stray)
+        self._decide, self._windows = strategy.decide, windows
+        self._sync, self._settle_s = sync, settle_s
+        self._told = told
+        self._orders: OrderEntry | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._framed = 0
+        self._began = NEVER
+        self._flat = asyncio.Event()
+        self._reconciler = Reconciler(self.bridge, core, listed, every_s=reconcile_s)
+
+    # ---- what the market says (PublicSink)
+
+    def on_frame(self, conn: str, raw: bytes, ts_recv: int) -> None:
+        """Note when a frame came: the start of what is measured."""
+        self._framed = time.perf_counter_ns()
+
+    def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
+        """Put what the market said on the tape, and let the strategy look."""
+        decoded = time.perf_counter_ns()
+        self.latencies.add("decode", decoded - self._framed)
+        try:
+            for record in records:
+                self._record(category, record, ts_recv)
+            self.clock.at_least(self.market.last_recv)
+            self._step(self.clock(), decoded)
+        except Exception as error:  # noqa: BLE001  the feed's loop must live on to hear the cancels through
+            self.fail(error)
+
+    def _record(self, category: str, record: Heard, ts_recv: int) -> None:
+        match record:
+            case BookUpdate() | PublicTrade() | Ticker():
+                if not self.market.take(category, record, ts_recv):
+                    self.counters["unusable"] += 1
+                    self._pause(f"book {record.symbol}", "a message off the instrument's grid")
+                elif isinstance(record, BookUpdate) and record.kind == "snapshot":
+                    self._resume(f"book {record.symbol}")
+                    if self.market.complete:
+                        self._resume("start")
+            case BookLost():
+                self.counters["books lost"] += 1
+                self.market.lose(category, record.symbol, ts_recv)
+                self._pause(f"book {record.symbol}", "book lost, waiting for a whole one")
+            case _:
+                return
+
+    # ---- what the venue says of us (OrderSink)
+
+    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
+        """Let the engine hear, and the strategy look."""
+        try:
+            self._hear(facts)
+            self._step(self.clock())
+        except Exception as error:  # noqa: BLE001  as above
+            self.fail(error)
+
+    def _hear(self, facts: Sequence[Fact]) -> None:
+        facts = [fact for fact in facts if not self._is_history(fact)]
+        self.bridge.hear(facts, self.clock)
+        for fact in facts:
+            if isinstance(fact, ExecutionSeen) and fact.kind == "trade":
+                self._show_fill(fact)
+        if not self.bridge.open():
+            self._flat.set()
+
+    def _is_history(self, fact: Fact) -> bool:
+        """Tell executions from before the run: the position that it began with, which is none, holds them."""
+        history = isinstance(fact, ExecutionSeen) and fact.ts_venue < self._began
+        self.counters["before the run"] += history
+        return history
+
+    def _show_fill(self, fact: ExecutionSeen) -> None:
+        fill = FillShown(
+            ts_venue=fact.ts_venue,
+            symbol=fact.symbol,
+            side=fact.side,
+            price=fact.price,
+            qty=fact.qty,
+            maker=fact.maker,
+            fee=fact.fee,
+            fee_currency=fact.fee_currency,
+        )
+        if fill not in self.fills:  # told twice by the venue, booked once by the engine
+            self.fills.append(fill)
+            self._capture(fact)
+            self._told({"event": "fill", "execution_id": fact.execution_id, **_plain(fill)})
+
+    def _capture(self, fact: ExecutionSeen) -> None:
+        for index, each in enumerate(self.listed):
+            books = self.core.books(0, index)
+            if (each.category, each.symbol) == (fact.category, fact.symbol) and None not in (
+                books["bid"],
+                books["ask"],
+            ):
+                lots = each.instrument.lots(fact.qty) * (1 if fact.side == "buy" else -1)
+                mid = (books["bid"] + books["ask"]) / 2 * each.instrument.tick_size
+                self.captured[index] += value(each.instrument, lots, mid) - value(
+                    each.instrument, lots, float(fact.price)
+                )
+
+    def on_link(self, event: LinkEvent) -> None:
+        """Quote only while every link is up."""
+        name = f"{event.link} {event.conn}".strip()
+        self.links[name] = event.state
+        if self.left:
+            return  # closed by ourselves, after everything was said
+        self._told({"event": "link", "link": name, "state": event.state, "why": event.why})
+        self._note("link", {"link": name, "state": event.state, "why": event.why})
+        try:
+            if event.state == "up":
+                self._resume(name)
+                if event.link != "public" and self._orders is not None:
+                    self._reconciler.hurry()
+            else:
+                self.counters["links lost"] += 1
+                self._pause(name, f"{name} {event.state}: {event.why}")
+        except Exception as error:  # noqa: BLE001  as above
+            self.fail(error)
+
+    def _note(self, topic: str, words: dict[str, object]) -> None:
+        if self.journal.dead is None:
+            self.journal.note(self.clock(), topic, json.dumps(words))
+
+    # ---- pausing
+
+    def _pause(self, name: str, why: str) -> None:
+        """Take the quotes out and leave them out until `name` is well again."""
+        if self.stopping:
+            return
+        fresh = not self.pauses
+        self.pauses[name] = why
+        if fresh:
+            self._told({"event": "paused", "why": why})
+            for number in self.bridge.open():
+                now = self.clock()
+                self._send(self.core.cancel(now, number), now)
+
+    def _resume(self, name: str) -> None:
+        if self.pauses.pop(name, None) is not None and not self.pauses:
+            self._told({"event": "quoting"})
+
+    # ---- deciding and sending
+
+    def _step(self, now: int, decoded: int | None = None) -> None:
+        if self.pauses or self.stopping or self.failure is not None:
+            return
+        before = time.perf_counter_ns() if decoded is None else decoded
+        commands = self.core.step(now, self._decide, self._windows)
+        decided = time.perf_counter_ns()
+        self.latencies.add("decide", decided - before)
+        if commands:
+            sent = self._send(commands, now)
+            if decoded is not None:
+                self.latencies.add("wire_to_wire", sent - self._framed)
+        self._arm()
+
+    def _send(self, commands: Sequence[tuple[object, ...]], now: int) -> int:
+        """Write down, then send; returns when the bytes were handed to the socket."""
+        if not commands or self._orders is None:
+            return time.perf_counter_ns()
+        requests = self.bridge.requests(commands, now)
+        worded = time.perf_counter_ns()
+        if self._sync:
+            self.journal.sync()
+        else:
+            self.journal.flush()
+        written = time.perf_counter_ns()
+        self._orders.send(requests)
+        sent = time.perf_counter_ns()
+        self.latencies.add("journal", written - worded)
+        self.latencies.add("send", sent - written)
+        self.counters["requests"] += len(requests)
+        return sent
+
+    def _arm(self) -> None:
+        """Set the alarm for the strategy's next timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        due = self.core.next_timer()
+        if due is not None:
+            delay = max(due - self.clock.peek(), 0) / 1e9
+            self._timer = asyncio.get_running_loop().call_later(delay, self._alarm)
+
+    def _alarm(self) -> None:
+        try:
+            self._step(self.clock())
+        except Exception as error:  # noqa: BLE001  as above
+            self.fail(error)
+
+    # ---- trouble
+
+    def fail(self, error: BaseException) -> None:
+        """End the run because of an error: of the strategy, the journal, the engine or the venue."""
+        if self.failure is None:
+            self.failure = error
+            self.ended.set()
+
+    def _answered(self, request: Doubt, ns: int) -> None:
+        self.latencies.add("answer", ns)
+
+    def _stray(self, fact: Fact, why: str) -> None:
+        self.counters["stray facts"] += 1
+        self._note("stray", {"why": why, "fact": repr(fact)})
+        self._told({"event": "stray", "why": why, "fact": repr(fact)})
+        if isinstance(fact, ExecutionSeen):
+            self._pause("stray execution", f"{fact.symbol}: {why}; reconcile by hand, then start again")
+        if isinstance(fact, TermsChanged) and _grid(fact.before) != _grid(fact.after):
+            self.fail(
+                VenueError(f"{why}: tick and lot were {_grid(fact.before)}, are {_grid(fact.after)}; start again")
+            )
+
+    # ---- the whole of a run
+
+    async def run(self, feed: PublicFeed, orders: OrderEntry) -> None:
+        """Trade on a session that was started, until `ended`, and leave the venue without an order of ours.
+
+        Raises VenueError where the account is not fit to begin with or orders of ours stay there, RunFailedError from
+        what made the run end by itself.
+        """
+        self._orders = orders
+        for remark in await clean_account(orders, self.listed):
+            self._told({"event": "cleaned", "what": remark})
+        self._began = self.clock.peek() // VENUE_TIME_NS * VENUE_TIME_NS
+        self._reconciler.begin(self._began)
+        alarm = asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
+        tasks = [asyncio.create_task(self._guarded(each)) for each in (self._chase, self._compare)]
+        try:
+            await feed.start()
+            await self.ended.wait()
+        finally:
+            alarm.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                await self._leave(orders)
+            finally:
+                await feed.stop()
+        if self.failure is not None:
+            raise RunFailedError(f"{type(self.failure).__name__}: {self.failure}") from self.failure
+
+    def _check_started(self) -> None:
+        if "start" in self.pauses:
+            missing = ", ".join(self.market.missing())
+            self.fail(VenueError(f"no whole book of {missing} within {BOOK_S:g} s; is it traded there now?"))
+
+    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """End the run if one of its tasks does: nobody would ask for what is in doubt any more."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001  whatever it was, the orders have to leave
+            self.fail(error)
+
+    async def _chase(self) -> None:
+        """Ask the venue about orders in doubt, and cancel again what should be gone, until nothing is in doubt."""
+        waits: dict[int, tuple[float, float]] = {}
+        while True:
+            await asyncio.sleep(CHASE_S)
+            for number in self.bridge.unconfirmed(self.clock.peek() - CONFIRM_NS):
+                self.bridge.doubts.setdefault(number, "place")
+            now = time.monotonic()
+            for number, doubt in list(self.bridge.doubts.items()):
+                due, wait = waits.get(number, (now, CHASE_S))
+                if due <= now:
+                    waits[number] = (now + wait, min(2 * wait, CHASE_MOST_S))
+                    await self._ask(number, doubt)
+            waits = {number: wait for number, wait in waits.items() if number in self.bridge.doubts}
+            self._expose_doubts()
+
+    async def _ask(self, number: int, doubt: Doubt) -> None:
+        orders = self._session()
+        try:
+            seen = await orders.find(*self.bridge.place_of(number))
+        except VenueError as error:
+            self._told({"event": "unanswered", "order": number, "why": str(error)})
+            return
+        if seen is not None:
+            self.on_facts([seen], self.clock())
+            if doubt == "cancel" and seen.status in ("live", "partial"):
+                orders.send([self.bridge.cancel(number)])
+
+    def _expose_doubts(self) -> None:
+        """Say how many orders nobody knows about; new quotes go on beside them, inside the limits that count them."""
+        self.counters["in doubt"] = len(self.bridge.doubts)
+
+    async def _compare(self) -> None:
+        """Compare with the venue, at its time and after each lost link."""
+        while True:
+            await self._reconciler.wait()
+            try:
+                pulled = await self._reconciler.pull(self._session())
+            except VenueError as error:
+                self._told({"event": "reconcile", "error": str(error)})
+                continue
+            self.on_facts(pulled.facts, self.clock())
+            report = self._reconciler.compare(pulled, self.clock.peek())
+            self.counters["breaks"] += len(report.breaks)
+            self._note("reconcile", asdict(report))
+            self._told(
+                {"event": "reconcile", "compared": report.compared, "breaks": [one.said for one in report.breaks]}
+            )
+            if report.breaks:
+                self._pause("reconcile", "; ".join(one.said for one in report.breaks))
+            else:
+                self._resume("reconcile")
+
+    def _session(self) -> OrderEntry:
+        if self._orders is None:
+            raise VenueError("the order session has not been started")
+        return self._orders
+
+    async def _leave(self, orders: OrderEntry) -> None:
+        """No new orders; cancel; ask until the venue knows none of ours; hear the last fills."""
+        self.stopping = True
+        self.pauses.clear()
+        self._told({"event": "stopping"})
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            now = self.clock()
+            self._flat.clear()
+            self._send(self.core.halt(now), now)
+            if self.bridge.open():
+                await asyncio.wait_for(self._flat.wait(), self._settle_s / 2)
+        except TimeoutError:
+            self._told({"event": "stopping", "why": "some cancels are unanswered; cancelling all at the venue"})
+        except Exception as error:  # noqa: BLE001  the venue's own cancel-all needs neither engine nor journal
+            self.fail(error)
+        for each in self.listed:
+            await orders.cancel_all(each.category, each.symbol)
+            left = await orders.open_orders(each.category, each.symbol)
+            late = await orders.executions(each.category, each.symbol, self._reconciler.since)
+            facts: list[Fact] = [*late]
+            for number in self.bridge.open():
+                found = await orders.find(*self.bridge.place_of(number))
+                facts += [found] if found is not None else []
+            facts.append(await orders.position(each.category, each.symbol))
+            self._hear(facts)
+            ours = [one.client_id for one in left if self.bridge.is_ours(one.client_id)]
+            self._told({"event": "left", "symbol": each.symbol, "open_orders": len(ours)})
+            if ours:
+                raise VenueError(
+                    f"{each.symbol}: the venue still has {len(ours)} orders of ours: {ours[:5]}; cancel them there"
+                )
+        self.left = True
+
+
+def _grid(terms: InstrumentTerms) -> tuple[str, str]:
+    return terms.tick, terms.lot
+
+
+def _plain(fill: FillShown) -> dict[str, object]:
+    return {name: getattr(fill, name) for name in FillShown.__dataclass_fields__}

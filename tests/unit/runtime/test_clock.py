@@ -1,0 +1,52 @@
+"""The one clock of a run."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmbot.runtime.clock import RunClock
+
+
+class Hands:
+    """Two clocks that are set by the test."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = 1_000_000, 50
+
+    def clock(self, offset_ns: int = 0) -> RunClock:
+        """Make a run's clock of them."""
+        return RunClock(wall=lambda: self.wall, monotonic=lambda: self.steady, offset_ns=offset_ns)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["input", "message", "correct"]), st.integers(-(10**6), 10**6)), max_size=50))
+def test_every_input_is_later_than_the_one_before(acts):
+    """Whatever the clocks do, and wherever messages lie, times of inputs rise strictly."""
+    hands = Hands()
+    clock = hands.clock()
+    last = -1
+    for act, number in acts:
+        hands.steady += max(number, 0)
+        if act == "message":
+            assert clock.at_least(hands.wall + number) >= last
+        elif act == "correct":
+            clock.correct(number)
+        now = clock()
+        assert now > last
+        assert clock.peek() >= now
+        last = now
+
+
+def test_a_clock_that_is_set_moves_nothing():
+    """The wall clock is read once; an hour set back or forth does not reach the run."""
+    hands = Hands()
+    clock = hands.clock(offset_ns=7)
+    first = clock()
+    hands.wall -= 3_600_000_000_000
+    hands.steady += 100
+    assert (first, clock()) == (1_000_007, 1_000_107)
+
+
+def test_a_message_from_the_venue_s_future_moves_the_clock():
+    """What has been heard has been heard by now, also where the venue's clock is ahead of ours."""
+    clock = Hands().clock()
+    clock.at_least(2_000_000)
+    assert clock() == 2_000_001

@@ -1,0 +1,25 @@
+"""How long each stage takes."""
+
+from mmbot.runtime.latency import KEPT, Latencies
+
+
+def test_quantiles_are_nearest_rank():
+    """Of 1 to 100 the median is 50 and the 99th percentile 99; a stage without a value has none."""
+    latencies = Latencies()
+    for ns in range(100, 0, -1):
+        latencies.add("decide", ns)
+    spread = latencies.spread("decide")
+    assert spread is not None
+    assert (spread.count, spread.p50, spread.p99, spread.max) == (100, 50, 99, 100)
+    assert latencies.spread("journal") is None
+    assert list(latencies.all()) == ["decide"]
+
+
+def test_memory_does_not_grow_and_the_latest_values_count():
+    """After twice as many values as are kept, the quantiles are those of the second half."""
+    latencies = Latencies()
+    for ns in [1] * KEPT + [9] * KEPT:
+        latencies.add("wire_to_wire", ns)
+    spread = latencies.spread("wire_to_wire")
+    assert spread is not None
+    assert (spread.count, spread.p50, spread.max) == (2 * KEPT, 9, 9)

@@ -1,0 +1,285 @@
+"""The loop of a run: what it sends, what it never assumes, and how it leaves."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from trading_desk import Desk, settle
+
+from mmbot.runtime.runner import RunFailedError
+from mmbot.strategy import Strategy, Wake
+from mmbot.venues.port import ExecutionSeen, Unanswered, VenueError
+from mmbot.venues.records import BookLost
+
+BOTH = [("buy", 1_000, 10, "live"), ("sell", 1_002, 10, "live")]
+
+
+def opened(folder: Path, **options) -> Desk:
+    """A desk whose links are up and whose first book was heard."""
+    desk = Desk(folder, **options)
+    asyncio.run(desk.open())
+    desk.book()
+    settle(desk)
+    return desk
+
+
+def test_quotes_go_out_with_the_first_book_and_are_written_down_before(tmp_path: Path):
+    """Two orders are placed under names of this run; the journal has the wake, the intent and both commands."""
+    desk = opened(tmp_path)
+    assert desk.resting() == BOTH
+    kinds = [kind for kind, _ in desk.entries()]
+    assert kinds.count("command") == 2
+    assert kinds.index("wake") < kinds.index("intent") < kinds.index("command")
+
+
+def test_nothing_leaves_before_it_is_in_the_journal(tmp_path: Path):
+    """When the venue is handed a request, the file on disk already tells of it."""
+    desk = Desk(tmp_path)
+    asyncio.run(desk.open())
+    written: list[int] = []
+    send = desk.venue.send
+
+    def spy(requests):
+        from mmbot import _core  # noqa: PLC0415
+
+        commands = [kind for _, _, kind, _ in _core.JournalReader(desk.journal_path) if kind == "command"]
+        written.append(len(commands))
+        send(requests)
+
+    desk.venue.send = spy  # type: ignore[method-assign]
+    desk.book()
+    assert written == [2]
+
+
+def test_a_fill_is_booked_once_however_often_it_is_told(tmp_path: Path):
+    """The position is that of one execution, though the venue tells it three times and before the order."""
+    desk = opened(tmp_path)
+    desk.venue.trade("BTCUSDT", "sell", "100.0", "0.004")
+    fills = [fact for fact in desk.venue.outbox if isinstance(fact, ExecutionSeen)]
+    assert len(fills) == 1
+    desk.runner.on_facts([*fills, *fills], desk.clock())
+    settle(desk)
+    assert desk.position() == 4
+    assert len(desk.told("fill")) == 1
+    assert desk.core.books(0, 0)["fee_units"] < 0
+
+
+def test_a_lost_book_takes_the_quotes_out_and_a_whole_one_brings_them_back(tmp_path: Path):
+    """In the same turn in which the chain breaks, cancels leave; nothing is quoted until the next snapshot."""
+    desk = opened(tmp_path)
+    desk.runner.on_records("linear", [BookLost(symbol="BTCUSDT", why="gap")], desk.clock())
+    settle(desk)
+    assert desk.resting() == []
+    desk.print("100.0", "1", "sell")
+    assert desk.resting() == []
+    desk.book()
+    settle(desk)
+    assert desk.resting() == BOTH
+    assert [event["event"] for event in desk.events if event["event"] in ("paused", "quoting")][-2:] == [
+        "paused",
+        "quoting",
+    ]
+
+
+@pytest.mark.parametrize("link", ["public", "private"])
+def test_a_link_that_is_down_stops_the_quoting(link: str, tmp_path: Path):
+    """Who cannot see the market, or not hear of his fills, has no quotes out."""
+    desk = opened(tmp_path)
+    if link == "public":
+        desk.links("down")
+    else:
+        desk.venue.drop_links()
+    settle(desk)
+    asked = desk.strategy.asked
+    desk.book()
+    assert desk.strategy.asked == asked
+    if link == "public":
+        assert desk.resting() == []
+        desk.links("up")
+    else:
+        assert [state for *_, state in desk.resting()] == ["live", "live"]  # nobody heard the cancels: still exposure
+        desk.venue.restore_links()
+    desk.book()
+    settle(desk)
+    assert desk.strategy.asked > asked
+
+
+def test_an_unanswered_order_stays_exposure_until_the_venue_has_spoken(tmp_path: Path):
+    """A place without an answer counts against the limits; asking finds the order, and then it is as any other."""
+
+    async def story() -> Desk:
+        desk = Desk(tmp_path)
+        desk.venue.lose("place", reached=True)
+        await desk.open()
+        chase = asyncio.create_task(desk.runner._guarded(desk.runner._chase))
+        desk.book()
+        desk.venue.outbox = [fact for fact in desk.venue.outbox if isinstance(fact, Unanswered)]  # the rest is lost
+        settle(desk)
+        assert ("buy", 1_000, 10, "unknown") in desk.resting()
+        assert list(desk.runner.bridge.doubts.values()) == ["place"]
+        async with asyncio.timeout(5):
+            while desk.runner.bridge.doubts:
+                await asyncio.sleep(0)
+        chase.cancel()
+        return desk
+
+    assert ("buy", 1_000, 10, "live") in asyncio.run(story()).resting()
+
+
+def test_an_order_that_nobody_can_find_is_not_declared_dead(tmp_path: Path):
+    """The place did not arrive and the venue knows nothing of it: that is no proof, so it stays exposure."""
+
+    async def story() -> Desk:
+        desk = Desk(tmp_path)
+        desk.venue.lose("place", reached=False)
+        await desk.open()
+        asked = 0
+        find = desk.venue.find
+
+        async def counted(*words: str):
+            nonlocal asked
+            asked += 1
+            return await find(*words)
+
+        desk.venue.find = counted  # type: ignore[method-assign]
+        chase = asyncio.create_task(desk.runner._guarded(desk.runner._chase))
+        desk.book()
+        settle(desk)
+        async with asyncio.timeout(5):
+            while asked < 2:
+                await asyncio.sleep(0)
+        chase.cancel()
+        return desk
+
+    desk = asyncio.run(story())
+    assert ("buy", 1_000, 10, "unknown") in desk.resting()
+
+
+def test_a_position_that_moved_by_something_else_stops_the_quoting(tmp_path: Path):
+    """An execution of an order that is not of this run is told, counted, never dropped, and takes the quotes out."""
+    desk = opened(tmp_path)
+    foreign = ExecutionSeen(
+        client_id="somebody",
+        venue_id="elsewhere",
+        execution_id="x",
+        category="linear",
+        symbol="BTCUSDT",
+        kind="trade",
+        side="buy",
+        price="100.0",
+        qty="1",
+        maker=False,
+        fee="0",
+        fee_currency="USDT",
+        ts_venue=desk.clock.peek(),
+    )
+    desk.runner.on_facts([foreign], desk.clock())
+    settle(desk)
+    assert desk.resting() == []
+    assert desk.runner.counters["stray facts"] == 1
+    assert "stray execution" in desk.runner.pauses
+
+
+class Broken(Strategy):
+    """Raises when it is asked."""
+
+    wake = Wake(message=True)
+
+    def decide(self, view):
+        """Divide by nothing."""
+        return 1 // (view.position * 0)
+
+
+def run_whole(desk: Desk, *, meanwhile) -> None:
+    """Run from start to end, with `meanwhile(desk)` awaited in between."""
+
+    class Feed:
+        async def start(self) -> None:
+            desk.links()
+            desk.book()
+
+        async def stop(self) -> None:
+            desk.links("down")
+
+    async def story() -> None:
+        await desk.venue.start()
+        delivering = asyncio.create_task(deliver())
+        run = asyncio.create_task(desk.runner.run(Feed(), desk.venue))
+        try:
+            await meanwhile(desk)
+            desk.runner.ended.set()
+            async with asyncio.timeout(10):
+                await run
+        finally:
+            delivering.cancel()
+
+    async def deliver() -> None:
+        while True:
+            desk.venue.deliver()
+            await asyncio.sleep(0)
+
+    asyncio.run(story())
+
+
+async def quoted(desk: Desk) -> None:
+    """Wait until both quotes rest."""
+    async with asyncio.timeout(5):
+        while [state for *_, state in desk.resting()] != ["live", "live"]:
+            await asyncio.sleep(0)
+
+
+def test_a_run_leaves_no_order_behind(tmp_path: Path):
+    """At the end the venue has no order of ours, says so, and the last fill was heard."""
+    desk = Desk(tmp_path)
+
+    async def trade(desk: Desk) -> None:
+        await quoted(desk)
+        desk.venue.trade("BTCUSDT", "sell", "100.0", "0.003")
+
+    run_whole(desk, meanwhile=trade)
+    assert desk.runner.left
+    assert desk.told("left") == [{"event": "left", "symbol": "BTCUSDT", "open_orders": 0}]
+    assert asyncio.run(reachable(desk)) == []
+    assert desk.position() == 3
+
+
+async def reachable(desk: Desk):
+    """Ask the venue once more for open orders."""
+    await desk.venue.start()
+    return await desk.venue.open_orders("linear", "BTCUSDT")
+
+
+def test_a_strategy_that_raises_ends_the_run_in_order(tmp_path: Path):
+    """The run ends with the strategy's error, after the venue was left without an order."""
+    desk = Desk(tmp_path, Broken())
+
+    async def wait(desk: Desk) -> None:
+        await desk.runner.ended.wait()
+
+    with pytest.raises(RunFailedError, match="ZeroDivisionError"):
+        run_whole(desk, meanwhile=wait)
+    assert desk.runner.left
+
+
+def test_orders_of_an_earlier_run_are_cancelled_and_foreign_ones_refuse_the_start(tmp_path: Path):
+    """Our own leftovers leave before the first quote; somebody else's orders are nobody's to cancel."""
+    from mmbot.execution.client_ids import ClientIds  # noqa: PLC0415
+    from mmbot.venues.port import PlaceOrder  # noqa: PLC0415
+
+    def planted(desk: Desk, client_id: str) -> Desk:
+        order = PlaceOrder(client_id=client_id, category="linear", symbol="BTCUSDT", side="buy", price="90.0", qty="1")
+        desk.venue.plant(order)
+        return desk
+
+    earlier = ClientIds(env="s", epoch_s=1_600_000_000, strategy="tst").name(7)
+    desk = planted(Desk(tmp_path), earlier)
+    run_whole(desk, meanwhile=quoted)
+    assert [event["what"] for event in desk.told("cleaned")] == ["BTCUSDT: 1 orders of an earlier run were cancelled"]
+    (tmp_path / "other").mkdir()
+    desk = planted(Desk(tmp_path / "other"), "by-hand")
+
+    async def nothing(_: Desk) -> None:
+        return
+
+    with pytest.raises(VenueError, match="not of a run of ours"):
+        run_whole(desk, meanwhile=nothing)
