@@ -96,11 +96,6 @@ class Faults:
         """(number, fault, how often it may still strike)."""
         return [(armed.number, armed.fault, armed.left) for armed in self._armed]
 
-    @property
-    def any_armed(self) -> bool:
-        """Whether anything may strike."""
-        return bool(self._armed)
-
     def strike(self, where: str, uid: int | None) -> Fault | None:
         """Return the fault that strikes here and now, and use it up."""
         if not self._armed:

@@ -25,14 +25,15 @@ from enum import StrEnum
 from mmbot.exchange.market import NS, Market, Side
 from mmbot.exchange.playback import checked_speed
 
-__all__ = ["LEVELS", "STEP_NS", "Generator", "MarketKind", "Regime", "Step"]
+__all__ = ["LEVELS", "STEP_NS", "STRIDE_MAX", "Generator", "MarketKind", "Regime", "Step"]
 
 LEVELS = 250
 """Levels per side."""
 STEP_NS = 50 * NS
 _STEP_S = 0.05
-_STRIDE_MAX = 400
-"""Steps per call: a host that can not keep up falls behind instead of standing still."""
+STRIDE_MAX = 20
+"""Steps per call, a few milliseconds of work: with a beat of 10 ms a generated market runs at most 100 times as fast as
+its clock, and a host that can not keep up falls behind instead of standing still."""
 _ODD = 0x9E37_79B9_7F4A_7C15
 
 
@@ -154,9 +155,9 @@ class Generator:
     def advance(self, market: Market, now_ns: int) -> None:
         """Takes the steps that are due; one that falls behind by more than a stride loses that time."""
         due = int((now_ns - self._start_ns) * self._speed) // STEP_NS
-        if due - self.steps > _STRIDE_MAX:
-            self._start_ns += int((due - self.steps - _STRIDE_MAX) * STEP_NS / self._speed)
-            due = self.steps + _STRIDE_MAX
+        if due - self.steps > STRIDE_MAX:
+            self._start_ns += int((due - self.steps - STRIDE_MAX) * STEP_NS / self._speed)
+            due = self.steps + STRIDE_MAX
         while self.steps < due:
             step = self.step()
             wall = min(self._start_ns + int(self.steps * STEP_NS / self._speed), now_ns)

@@ -17,14 +17,14 @@ from aiohttp import WSMsgType, web
 
 __all__ = ["Outbox", "Tamper"]
 
-Tamper: TypeAlias = Callable[["Outbox", bytes], Iterable[tuple[float, bytes]]]
-"""What is sent instead of a frame: (delay in seconds, frame) for each; nothing drops it. Faults are made with this."""
+Tamper: TypeAlias = Callable[["Outbox", str, bytes], Iterable[tuple[float, bytes]]]
+"""What is sent instead of a frame: (delay in seconds, frame) for each, and nothing drops it. An ack has no topic."""
 
 _CLOSE_WAIT_S = 1.0
 
 
 class Outbox:
-    """The sending side of a WebSocket. `label` says what kind of connection it is, for whoever makes faults."""
+    """The sending side of a WebSocket. `tamper` makes faults of it; None sends everything as it is."""
 
     def __init__(
         self,
@@ -32,11 +32,11 @@ class Outbox:
         transport: asyncio.BaseTransport | None,
         *,
         bytes_max: int,
-        label: str,
         tamper: Tamper | None = None,
     ) -> None:
-        self.label = label
         self.tamper = tamper
+        self.muted = False
+        """Half-open: nothing more is sent, and the connection stays."""
         self.cut = False
         """Whether the client was cut for not reading."""
         self.sent = 0
@@ -49,26 +49,19 @@ class Outbox:
         self._wake = asyncio.Event()
         self._over = False
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, topic: str = "") -> None:
         """Puts a text frame in line. Never waits; after a cut or a close it does nothing."""
         if self.tamper is None:
             self._enqueue(frame)
             return
-        for delay, changed in self.tamper(self, frame):
-            if delay > 0:
-                asyncio.get_running_loop().call_later(delay, self._enqueue, changed)
+        for delay_s, changed in self.tamper(self, topic, frame):
+            if delay_s > 0:
+                asyncio.get_running_loop().call_later(delay_s, self._enqueue, changed)
             else:
                 self._enqueue(changed)
 
-    def send_later(self, delay_s: float, frame: bytes) -> None:
-        """Puts a frame in line after a while; equal delays keep their order."""
-        if delay_s > 0:
-            asyncio.get_running_loop().call_later(delay_s, self.send, frame)
-        else:
-            self.send(frame)
-
     def _enqueue(self, frame: bytes) -> None:
-        if self._over:
+        if self._over or self.muted:
             return
         self._bytes += len(frame)
         if self._bytes > self._bytes_max:

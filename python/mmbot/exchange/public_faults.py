@@ -1,15 +1,13 @@
 """Faults on the public streams: what becomes of a frame on its way to a client."""
 
-import re
 from collections.abc import Iterable
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from mmbot.exchange.faults import Fault, Faults, corrupted, oversized
 from mmbot.exchange.outbox import Outbox
 
 __all__ = ["PublicFaults"]
 
-_TOPIC = re.compile(rb'"topic":"([^"]+)"')
 _NOTHING: tuple[tuple[float, bytes], ...] = ()
 
 
@@ -18,17 +16,11 @@ class PublicFaults:
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._muted: WeakSet[Outbox] = WeakSet()
         self._kept: WeakKeyDictionary[Outbox, list[bytes]] = WeakKeyDictionary()
 
-    def __call__(self, outbox: Outbox, frame: bytes) -> Iterable[tuple[float, bytes]]:
+    def __call__(self, outbox: Outbox, topic: str, frame: bytes) -> Iterable[tuple[float, bytes]]:
         """(delay in seconds, frame) for what is sent instead."""
-        if outbox in self._muted:
-            return _NOTHING
-        fault = None
-        if self._faults.any_armed:
-            found = _TOPIC.search(frame, 0, 200)
-            fault = self._faults.strike(f"public:{found[1].decode() if found else 'ack'}", None)
+        fault = self._faults.strike(f"public:{topic or 'ack'}", None)
         return self._with_kept(outbox, frame) if fault is None else self._struck(outbox, frame, fault)
 
     def _struck(self, outbox: Outbox, frame: bytes, fault: Fault) -> Iterable[tuple[float, bytes]]:
@@ -47,7 +39,7 @@ class PublicFaults:
             case "disconnect":
                 outbox.abort()
             case "mute":
-                self._muted.add(outbox)
+                outbox.muted = True
         return sent
 
     def _with_kept(self, outbox: Outbox, frame: bytes) -> Iterable[tuple[float, bytes]]:

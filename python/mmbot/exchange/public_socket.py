@@ -36,8 +36,8 @@ class _Client:
         self.conn_id = str(uuid4())
         self.topics: dict[str, None] = {}
 
-    def send(self, frame: bytes) -> None:
-        self.outbox.send(frame)
+    def send(self, topic: str, frame: bytes) -> None:
+        self.outbox.send(frame, topic)
 
 
 class PublicSockets:
@@ -45,7 +45,7 @@ class PublicSockets:
 
     def __init__(self, hall: Hall) -> None:
         self.tamper: Tamper | None = None
-        """Faults: what new connections' frames become on the way."""
+        """Faults: what the frames of connections from now on become on the way."""
         self._hall = hall
         self._switches = hall.switches
         self._clients: set[_Client] = set()
@@ -104,7 +104,6 @@ class PublicSockets:
             socket,
             request.transport,
             bytes_max=self._switches.backlog_bytes_max,
-            label=f"public.{category}",
             tamper=self.tamper,
         )
         client = _Client(category, outbox)
@@ -130,7 +129,8 @@ class PublicSockets:
                 return  # closed, failed, or a binary frame, which this protocol does not know
             reply = self._reply(client, message.data)
             if reply is not None:
-                client.outbox.send_later(self._switches.ack_ms / 1000, dump(reply))
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._switches.ack_ms / 1000, client.outbox.send, dump(reply))
 
     def _reply(self, client: _Client, text: str) -> dict[str, Any] | None:
         """The answer to a frame; None where it answers by itself."""

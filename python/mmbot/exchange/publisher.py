@@ -30,7 +30,7 @@ Topic: TypeAlias = str
 class Listener(Protocol):
     """Who subscribes."""
 
-    def send(self, frame: bytes) -> None:
+    def send(self, topic: str, frame: bytes) -> None:
         """Takes a frame and does not wait."""
 
 
@@ -66,7 +66,7 @@ class BookStream:
         self._texts = texts
         self._interval_ms = interval_ms
         self._due_ms = 0
-        self._changed_ms = 0
+        self._changed_ms = market.now_ms()
         self._version = -1
         self._spot_order = market.rules.is_spot or depth == 1
         self.seq, self.event_ms = 0, 0
@@ -153,7 +153,7 @@ class _Channel:
 
     def publish(self, topic: Topic, frame: bytes) -> None:
         for listener in list(self.listeners.get(topic, ())):
-            listener.send(frame)
+            listener.send(topic, frame)
 
     def heard(self, topic: Topic) -> bool:
         return bool(self.listeners.get(topic))
@@ -181,11 +181,11 @@ class Publisher:
         now_ms = channel.market.now_ms()
         name, *rest = topic.split(".")
         if name == "orderbook":
-            listener.send(channel.books[int(rest[0])].snapshot(now_ms))
+            listener.send(topic, channel.books[int(rest[0])].snapshot(now_ms))
         elif name == "tickers":
             if not channel.heard(topic):
                 channel.ticker_sent = tickers.stream_row(channel.market, channel.texts, now_ms)
-            listener.send(self._ticker_frame(channel, "snapshot", channel.ticker_sent, now_ms))
+            listener.send(topic, self._ticker_frame(channel, "snapshot", channel.ticker_sent, now_ms))
         channel.listeners.setdefault(topic, {})[listener] = None
 
     def leave(self, category: str, topic: Topic, listener: Listener) -> None:
@@ -274,7 +274,10 @@ class Publisher:
         waiting.clear()
         for start in range(0, len(rows), _TRADES_PER_MESSAGE):
             part = rows[start : start + _TRADES_PER_MESSAGE]
-            channel.publish(topic, dump({"topic": topic, "type": "snapshot", "ts": now_ms, "data": part}))
+            when = {"type": "snapshot", "ts": now_ms}
+            if channel.market.rules.is_spot:
+                when = {"ts": now_ms, "type": "snapshot"}
+            channel.publish(topic, dump({"topic": topic, **when, "data": part}))
 
     def _trade_row(self, channel: _Channel, told: Print) -> dict[str, object]:
         market, texts = channel.market, channel.texts
@@ -349,6 +352,8 @@ class Publisher:
             "confirm": confirm,
             "timestamp": now_ms,
         }
+        if channel.market.rules.is_spot:
+            return dump({"type": "snapshot", "topic": topic, "data": [row], "ts": now_ms})
         return dump({"topic": topic, "data": [row], "ts": now_ms, "type": "snapshot"})
 
     def _liquidations(self, channel: _Channel, now_ms: int) -> None:

@@ -69,9 +69,9 @@ class Server:
             raise _unbound(error, self._host, self._port) from error
         self._runner = runner
         self._port = runner.addresses[0][1]
-        self._beat = asyncio.create_task(self.hall.run(), name="exchange beat")
         for part in self._parts:
             await part.start()
+        self._beat = asyncio.create_task(self.hall.run(), name="exchange beat")
 
     async def stop(self) -> None:
         """Closes every connection in form, then the port."""

@@ -5,6 +5,7 @@ It takes orders in and tells them as live, no more: there is no market. What a t
 """
 
 import asyncio
+import contextlib
 import json
 import ssl
 import time
@@ -103,7 +104,7 @@ class ScriptedBybit:
     @property
     def endpoint(self) -> Endpoint:
         """Where it listens."""
-        return Endpoint.of("simulator", f"http://127.0.0.1:{self.port}")
+        return Endpoint.of("simulator", f"http://127.0.0.1:{self.port or 1}")
 
     def now_ms(self) -> int:
         """Its own clock."""
@@ -265,9 +266,13 @@ class ScriptedBybit:
         """Send text on every open socket of a kind."""
         for socket in self.sockets[kind]:
             if not socket.closed and kind not in self.deaf:
-                saying = asyncio.ensure_future(socket.send_str(text))
+                saying = asyncio.ensure_future(self._said(socket, text))
                 self._saying.add(saying)
                 saying.add_done_callback(self._saying.discard)
+
+    async def _said(self, socket: web.WebSocketResponse, text: str) -> None:
+        with contextlib.suppress(ConnectionError):  # the client may hang up on what it hears
+            await socket.send_str(text)
 
     # ---------------------------------------------------------------------------------------------- sockets
 
@@ -361,11 +366,13 @@ class Heardall:
         self._news.set()
 
     async def until(self, condition: Callable[[], Any], seconds: float = 5.0) -> Any:
-        """Wait until something holds of what was told; its value."""
+        """Wait until something holds, of what was told here or of what the venue has seen; its value."""
         async with asyncio.timeout(seconds):
             while not (found := condition()):
                 self._news.clear()
-                await self._news.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.01):
+                        await self._news.wait()
         return found
 
     def of(self, kind: type, client_id: str = "") -> list[Any]:
