@@ -641,6 +641,9 @@ class Live(Run):
         JournalFault.
         """
     @property
+    def quarantined(self) -> int:
+        """Facts that the books did not take so far."""
+    @property
     def halted(self) -> bool:
         """No new orders any more."""
 

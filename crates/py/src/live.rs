@@ -504,6 +504,11 @@ impl PyLive {
     }
 
     #[getter]
+    fn quarantined(&self) -> u64 {
+        self.core.borrow().quarantined()
+    }
+
+    #[getter]
     fn halted(&self) -> bool {
         self.core.borrow().is_halted()
     }

@@ -125,6 +125,7 @@ pub struct Live {
     touches: SmallVec<[Touch; 4]>,
     news: News,
     halted: bool,
+    quarantined: u64,
     commands: Vec<(InstrumentId, Command)>,
 }
 
@@ -171,6 +172,7 @@ impl Live {
             touches: SmallVec::from_elem(Touch::EMPTY, instruments.len()),
             news: News::default(),
             halted: false,
+            quarantined: 0,
             commands: Vec::new(),
         })
     }
@@ -437,7 +439,10 @@ impl Live {
             Some((order.ts_accepted.is_some(), order.request))
         };
         let before = place(&self.sitting.engine);
-        self.sitting.observe(self.now, event).map_err(LiveError::Quarantine)?;
+        if let Err(error) = self.sitting.observe(self.now, event) {
+            self.quarantined += 1;
+            return Err(LiveError::Quarantine(error));
+        }
         if let (Some((was_known, was)), Some((is_known, is)), Some(id)) =
             (before, place(&self.sitting.engine), event.order())
         {
@@ -491,6 +496,12 @@ impl Live {
     #[must_use]
     pub fn is_halted(&self) -> bool {
         self.halted
+    }
+
+    /// Facts that the books did not take.
+    #[must_use]
+    pub fn quarantined(&self) -> u64 {
+        self.quarantined
     }
 
     /// Times the strategy was woken.

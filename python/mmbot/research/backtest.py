@@ -134,7 +134,7 @@ class StrategyError(Exception):
 
 def _decided(error: Exception) -> bool:
     """Tell a strategy's mistake, or nonsense it returned, from one of the engine, which has no Python below us."""
-    if isinstance(error, _core.TapeFault):
+    if isinstance(error, _core.TapeFault | _core.JournalFault):
         return False
     below = error.__traceback__ and error.__traceback__.tb_next
     return below is not None or isinstance(error, TypeError | ValueError)
@@ -144,6 +144,14 @@ def _place(error: Exception) -> str:
     """File and line of the strategy's own frame, the first below the engine; nothing for nonsense it returned."""
     frames = traceback.extract_tb(error.__traceback__)[1:]
     return f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""
+
+
+def strategy_error(error: Exception, strategies: Sequence[Strategy], now: int) -> StrategyError | None:
+    """What a strategy did wrong at `now`, of an error that came out of a run; None if it was not the strategy."""
+    if not _decided(error):
+        return None
+    names = sorted({type(strategy).__name__ for strategy in strategies})
+    return StrategyError(f"{' or '.join(names)}.decide failed at {now} ns{_place(error)}: {error!r}")
 
 
 def backtest(
@@ -222,18 +230,14 @@ class Stage:
         try:
             self.replay.run(self._deciders, self.views, progress)
         except Exception as error:
-            if not _decided(error):
+            failed = strategy_error(error, self.strategies, self.views[0].now)
+            if failed is None:
                 raise
-            raise self._failed(error) from error
+            raise failed from error
 
     @property
     def _deciders(self) -> list[Callable[[View], object]]:
         return [strategy.decide for strategy in self.strategies]
-
-    def _failed(self, error: Exception) -> StrategyError:
-        names = sorted({type(strategy).__name__ for strategy in self.strategies})
-        failed = f"{' or '.join(names)}.decide failed at {self.views[0].now} ns{_place(error)}"
-        return StrategyError(f"{failed}: {error!r}")
 
     def frames(self) -> Frames:
         """What the first strategy did so far."""
