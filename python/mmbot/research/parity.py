@@ -324,27 +324,51 @@ def _paired(
     return tuple(row for _, row in sorted(rows, key=lambda pair: pair[0]))
 
 
+class _Stood(NamedTuple):
+    """An order as its log has it: ns and lots, -1 where there is none."""
+
+    instrument: int
+    side: int
+    price_ticks: int
+    ts_accepted: int
+    ts_done: int
+    ahead_at_join: int
+    cum_lots: int
+
+    def at(self, ts: int) -> bool:
+        """Whether it rested then."""
+        return 0 <= self.ts_accepted <= ts and (self.ts_done < 0 or ts <= self.ts_done)
+
+    def near(self, ts: int) -> bool:
+        """Whether it came or went about then."""
+        return self.ts_accepted >= 0 and min(abs(self.ts_accepted - ts), abs(self.ts_done - ts)) <= WITHIN_NS
+
+    def words(self) -> str:
+        """Why it was not filled as the other one was, as far as can be told."""
+        ahead = self.ahead_at_join
+        place = f"behind {ahead} lots when it joined" if ahead >= 0 else "at an unknown place in line"
+        return place + ("; it was filled at another time or in other parts" if self.cum_lots else "")
+
+
 class _Standing:
     """Which orders stood where and when in one of the two, to say why it has no such fill."""
 
     def __init__(self, run: _core.Run, name: str) -> None:
         self._name = name
         raw = run.order_log(0)
-        names = ("instrument", "side", "price_ticks", "ts_accepted", "ts_done", "ahead_at_join", "cum_lots")
-        self._orders = list(zip(*(raw[name].tolist() for name in names), strict=True))
+        rows = zip(*(raw[field].tolist() for field in _Stood._fields), strict=True)
+        self._orders = [_Stood(*row) for row in rows]
 
     def why(self, fill: Filled) -> str:
         """Say what stood at the fill's price and time."""
-        sign = 1 if fill.side == "buy" else -1
-        mine = [order for order in self._orders if order[:3] == (fill.instrument, sign, fill.tick)]
-        standing = [one for one in mine if 0 <= one[3] <= fill.ts and (one[4] < 0 or one[4] >= fill.ts)]
+        place = (fill.instrument, 1 if fill.side == "buy" else -1, fill.tick)
+        there = [order for order in self._orders if order[:3] == place]
+        standing = [order for order in there if order.at(fill.ts)]
         if standing:
-            ahead, done = standing[-1][5:]
-            behind = f"behind {ahead} lots when it joined" if ahead >= 0 else "at an unknown place"
-            filled = "; it was filled at another time or in other parts" if done else ""
-            return f"{self._name} had an order there, {behind}{filled}"
-        near = [one for one in mine if one[3] >= 0 and min(abs(one[3] - fill.ts), abs(one[4] - fill.ts)) <= WITHIN_NS]
+            return f"{self._name} had an order there, {standing[-1].words()}"
+        near = [order for order in there if order.near(fill.ts)]
         if near:
-            late = near[-1][3] > fill.ts
-            return f"{self._name}'s order there {'came later' if late else 'was gone already'}"
+            return (
+                f"{self._name}'s order there {'came later' if near[-1].ts_accepted > fill.ts else 'was gone already'}"
+            )
         return f"{self._name} had no order there: their decisions had parted"

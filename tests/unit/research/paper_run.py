@@ -147,7 +147,7 @@ class Recorded:
 
 
 def record(folder: Path, *, seconds: float = 60.0, claims: dict[str, Any] = CONFIG) -> Recorded:
-    """Trade a shipped tape for a while, journal and tape in `folder`. `claims`: what the journal says was configured."""
+    """Trade a shipped tape for a while, journal and tape in `folder`. `claims`: what the journal says it was told."""
     read = BacktestConfig.model_validate(CONFIG)
     tape = samples.sample("btcusdt")
     (folder / "tapes").mkdir(parents=True)
