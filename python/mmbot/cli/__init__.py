@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, compare, dryrun, edge, replay, run, tapes, walkforward
+from mmbot.cli import backtest, compare, dryrun, edge, exchange, replay, run, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -24,6 +24,7 @@ app.command("run")(run.run)
 app.command("dryrun")(dryrun.dryrun)
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
+app.command("exchange")(exchange.exchange)
 app.command("version")(backtest.version)
 
 

@@ -128,6 +128,7 @@ class Generator:
             raise ValueError(f"a typical order has at least 1 lot, got {lot_unit}")
         self.kind = MarketKind(kind)
         self.rounds = 0
+        self.told = f"generated {self.kind}"
         self.steps = 0
         self._regime = REGIMES[self.kind]
         self._random = random.Random(seed * _ODD ^ price_ticks)  # noqa: S311  a market, not a secret

@@ -98,7 +98,7 @@ def open_hall(
     listed: list[tuple[Market, TapeSource | Generator]] = []
     for name in tapes:
         tape = open_tape(name)
-        listed.append((Market(rules_of(tape), clock, switches), TapeSource(tape, speed=speed)))
+        listed.append((Market(rules_of(tape), clock, switches), TapeSource(tape, speed=speed, name=str(name))))
     taken = {(market.category, market.symbol) for market, _ in listed}
     for number, made in enumerate(_GENERATED):
         is_taken = (made.rules.category, made.rules.symbol) in taken

@@ -32,6 +32,8 @@ class Source(Protocol):
 
     rounds: int
     """How often it started over."""
+    told: str
+    """What it is, for a person."""
 
     def open(self, market: Market, now_ns: int) -> None:
         """Sets the first book."""
@@ -50,11 +52,12 @@ def checked_speed(speed: float) -> float:
 class TapeSource:
     """A tape, for ever."""
 
-    def __init__(self, tape: Tape, *, speed: float = 1.0) -> None:
+    def __init__(self, tape: Tape, *, speed: float = 1.0, name: str = "") -> None:
         span, depth = tape.span, int(tape.info()["depth"] or 0)  # type: ignore[arg-type]  # a count is a number
         if span is None or not depth:
             raise ValueError(f"{tape!r} holds no book, so it makes no market; record or import one with depth")
         self.rounds = 0
+        self.told = f"recorded {name or tape.instrument.venue}"
         self._tape = tape
         self._speed = checked_speed(speed)
         self._depth_count, self._trade_count = depth, int(tape.info()["trades"] or 0)  # type: ignore[arg-type]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -112,6 +111,5 @@ def _caught_up(hall: Hall) -> Middleware:
 
 def _unbound(error: OSError, host: str, port: int) -> OSError:
     if error.errno == errno.EADDRINUSE:
-        said = f"port {port} of {host} is in use; choose another with --port, or --port 0 for any free one"
-        return OSError(errno.EADDRINUSE, said)
-    return OSError(error.errno or 0, f"can not listen on {host} port {port}: {os.strerror(error.errno or 0)}")
+        return OSError(f"port {port} of {host} is in use; choose another with --port, or --port 0 for any free one")
+    return OSError(f"can not listen on {host} port {port}: {error.strerror}")

@@ -30,6 +30,7 @@ class Still:
     """A source that opens a small book (bids 100: 5, 99: 8; asks 102: 4, 103: 6) and does nothing more."""
 
     rounds = 0
+    told = "still"
 
     def open(self, market: Market, now_ns: int) -> None:
         """Set the book."""
