@@ -22,9 +22,7 @@ from mmbot.exchange import welcome
 def started(*words: str) -> Iterator[tuple[subprocess.Popen[str], welcome.Facts]]:
     """A running exchange and what its one line says; ended at the end, whatever happens."""
     command = [sys.executable, "-m", "mmbot", "exchange", "--json", "--port", "0", *words]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONWARNINGS": ""}
-    ) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             yield server, json.loads(server.stdout.readline())
