@@ -11,8 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DECIDING = ("strategies", "quoting", "risk", "execution")
 OUTSIDE = {"asyncio", "socket", "time", "random"}
-# The packages that the contracts name have to exist.
-NAMED = {"__init__.py": "", "strategies/__init__.py": "", "quoting/__init__.py": ""}
+SHADOW = ("shadow", "shadow_market", "shadow_sources", "shadow_wiring")
+ORDERING = ("bybit/account", "bybit/http", "bybit/private", "bybit/session", "bybit/trade", "fake")
+# The packages and modules that the contracts name have to exist.
+NAMED = {"__init__.py": "", "strategies/__init__.py": "", "quoting/__init__.py": "", "venues/__init__.py": ""}
+NAMED |= dict.fromkeys([*(f"ops/{name}.py" for name in SHADOW), *(f"venues/{name}.py" for name in ORDERING)], "")
 
 
 def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -39,8 +42,22 @@ def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
             {"research/sweep.py": "import mmbot.data.tape", "data/tape.py": "import mmbot.research.sweep"},
             "cycles BROKEN",
         ),
+        ({"ops/shadow.py": "import mmbot.venues.bybit.session"}, "no way to order BROKEN"),
+        (
+            {"ops/shadow_sources.py": "import mmbot.wiring", "wiring.py": "import mmbot.venues.bybit.session"},
+            "no way to order BROKEN",
+        ),
     ],
-    ids=["upward", "between strangers", "without a place", "a clock", "a socket at second hand", "in a circle"],
+    ids=[
+        "upward",
+        "between strangers",
+        "without a place",
+        "a clock",
+        "a socket at second hand",
+        "in a circle",
+        "a shadow that orders",
+        "a shadow that orders at second hand",
+    ],
 )
 def test_a_wrong_import_breaks_a_contract(files: dict[str, str], broken: str, tmp_path: Path):
     """An import against the layers, of a clock or in a circle, and a module without a layer, are all reported."""

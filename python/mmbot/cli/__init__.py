@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, compare, dryrun, edge, exchange, replay, run, tapes, walkforward
+from mmbot.cli import backtest, compare, dryrun, edge, exchange, replay, run, shadow, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(tapes.app, name="data")
 app.add_typer(edge.app, name="edge")
+app.add_typer(shadow.app, name="shadow")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
 app.command("run")(run.run)

@@ -71,7 +71,7 @@ def dry_run(
     stage.run(progress)
     [result] = stage.results()
     names = names_of(config, decider, traded, mode="dryrun", profile=profile)
-    iterations = Iterations(traded, names, duration_s=cut.duration_s, start_ns=result.run.start_ns)
+    iterations = Iterations(traded, names, duration_s=cut.duration_s)
     writer = RunWriter(out, iterations, cut, doubts, environ=environ)
     writer.take(result.frames, result.run.start_ns + result.run.span_ns, last=True)
     return writer.finish(result, traded)

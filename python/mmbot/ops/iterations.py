@@ -171,11 +171,11 @@ class _Watched:
 class Iterations:
     """Cuts a run, once or while it goes on: `complete` gives every iteration once, in order."""
 
-    def __init__(self, traded: Sequence[Traded], names: RunNames, *, duration_s: float, start_ns: int) -> None:
-        """`start_ns`: first receive time of the run. Raises IterationError for a duration that is none."""
+    def __init__(self, traded: Sequence[Traded], names: RunNames, *, duration_s: float) -> None:
+        """Raises IterationError for a duration that is none."""
         if not duration_s > 0:
             raise IterationError(f"an iteration of {duration_s} s has no length; give --duration in seconds")
-        self.names, self.start_ns = names, start_ns
+        self.names = names
         self.duration_ns = round(duration_s * NS_PER_SECOND)
         self.horizon_ns = HORIZONS[names.markout]
         self.done = 0
@@ -184,23 +184,31 @@ class Iterations:
         self._delays = {each.symbol: Delays() for each in traded}
         self._together = Delays()
 
+    @property
+    def start_ns(self) -> int | None:
+        """First receive time on any tape, from which iterations are counted; None before it."""
+        return min((each.traded.tape.span[0] for each in self._watched if each.traded.tape.span), default=None)
+
     def due(self, heard_until: int) -> bool:
         """Whether the next iteration is over and all its markouts are on the tapes, so that it can be measured."""
-        end = self._end(self.done + 1)
+        start = self.start_ns
+        if start is None:
+            return False
+        end = start + (self.done + 1) * self.duration_ns
         return end <= heard_until and all(one.venue_reached() > end + self.horizon_ns for one in self._watched)
 
     def complete(self, frames: Frames, heard_until: int, *, last: bool = False) -> Iterator[Iteration]:
         """Measure every iteration that is due, or, at the end of a run, over. `frames`: the run's, from its start.
 
-        Iterations without a single two-sided market until their end cannot be valued and wait for one.
+        Nothing is measured before the first message.
         """
-        while self._end(self.done + 1) <= heard_until and (last or self.due(heard_until)):
-            start, end = self._end(self.done), self._end(self.done + 1)
+        origin = self.start_ns
+        while origin is not None:
+            start, end = (origin + number * self.duration_ns for number in (self.done, self.done + 1))
+            if not (end <= heard_until and (last or self.due(heard_until))):
+                return
             self.done += 1
             yield self._iteration(self.done, start, end, self.measure(frames, start, end))
-
-    def _end(self, number: int) -> int:
-        return self.start_ns + number * self.duration_ns
 
     def measure(self, frames: Frames, start: int, end: int) -> Summary:
         """The KPIs of what was heard from `start` to before `end`. Delays: call it span after span, without overlap."""

@@ -191,24 +191,24 @@ class RunWriter:
         were asked for; OSError.
         """
         run, cutter = result.run, self.iterations
-        end = run.start_ns + run.span_ns
+        start, end = run.start_ns, run.start_ns + run.span_ns
         if not self.written:
             raise IterationError(
-                f"the market was heard for {(end - cutter.start_ns) / 1e9:.1f} s, which is less than one iteration of "
+                f"the market was heard for {run.span_ns / 1e9:.1f} s, which is less than one iteration of "
                 f"{self.cut.duration_s:g} s; give a shorter --duration, or a longer recording"
             )
         if self.cut.iterations is not None and not self.full:
             self.doubts.warn(f"{self.cut.iterations} iterations were asked for; the market gave {len(self.written)}")
-        last = cutter.start_ns + len(self.written) * cutter.duration_ns
-        whole = Iterations(traded, cutter.names, duration_s=self.cut.duration_s, start_ns=cutter.start_ns)
+        last = start + len(self.written) * cutter.duration_ns
+        whole = Iterations(traded, cutter.names, duration_s=self.cut.duration_s)
         summary = RunSummary(
             run=cutter.names,
             iterations=len(self.written),
             duration_seconds=self.cut.duration_s,
-            start_ns=cutter.start_ns,
+            start_ns=start,
             end_ns=last,
             left_over_seconds=(end - last) / 1e9,
-            summary=whole.measure(result.frames, cutter.start_ns, last),
+            summary=whole.measure(result.frames, start, last),
             run_id=run.run_id,
             seed=run.seed,
             commands_hash=run.commands_hash,

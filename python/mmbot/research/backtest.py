@@ -235,6 +235,16 @@ class Stage:
                 raise
             raise failed from error
 
+    def run_until(self, until_ns: int, *, last: bool = False) -> None:
+        """Play tapes that still grow up to a time, or, with `last`, to the end they have come to. Raises as `run`."""
+        try:
+            self.replay.run_until(until_ns, self._deciders, self.views, last)
+        except Exception as error:
+            failed = strategy_error(error, self.strategies, self.views[0].now)
+            if failed is None:
+                raise
+            raise failed from error
+
     @property
     def _deciders(self) -> list[Callable[[View], object]]:
         return [strategy.decide for strategy in self.strategies]
