@@ -64,6 +64,8 @@ class Series:
         self.interval = interval
         self.closed: deque[Candle] = deque(maxlen=KEPT)
         self.current: Candle | None = None
+        self._end_ms = 0
+        """Of the current candle."""
         self.volume = 0
         """Of the closed candles that are kept."""
         self.turnover = 0
@@ -71,7 +73,7 @@ class Series:
     def roll(self, now_ms: int) -> Candle | None:
         """Closes the current candle if its time is over, and opens flat ones up to now."""
         candle = self.current
-        while candle is not None and end_of(self.interval, candle.start) < now_ms:
+        while candle is not None and self._end_ms < now_ms:
             if len(self.closed) == KEPT:
                 self.volume -= self.closed[0].volume
                 self.turnover -= self.closed[0].turnover
@@ -79,7 +81,8 @@ class Series:
             self.volume += candle.volume
             self.turnover += candle.turnover
             flat = candle.close
-            candle = Candle(end_of(self.interval, candle.start) + 1, flat, flat, flat, flat)
+            candle = Candle(self._end_ms + 1, flat, flat, flat, flat)
+            self._end_ms = end_of(self.interval, candle.start)
         self.current = candle
         return candle
 
@@ -89,9 +92,12 @@ class Series:
         if candle is None:
             start = start_of(self.interval, batch.start)
             self.current = Candle(start, batch.open, batch.high, batch.low, batch.close, batch.volume, batch.turnover)
+            self._end_ms = end_of(self.interval, start)
             return
-        candle.high = max(candle.high, batch.high)
-        candle.low = min(candle.low, batch.low)
+        if batch.high > candle.high:
+            candle.high = batch.high
+        if batch.low < candle.low:
+            candle.low = batch.low
         candle.close = batch.close
         candle.volume += batch.volume
         candle.turnover += batch.turnover

@@ -59,6 +59,8 @@ class Prices:
         self._excess = _Average(switches.premium_half_life_ms)
         """Averaged mid − mark."""
         self._at_ms = 0
+        self._limits: tuple[int, int] | None = None
+        """What `limits` said since the last move."""
 
     def next_funding_ms(self, now_ms: int) -> int:
         """The next settlement after now."""
@@ -73,6 +75,7 @@ class Prices:
         """Hears the touch. A side that is empty leaves the prices where they are."""
         if bid is None or ask is None:
             return
+        self._limits = None
         elapsed = max(now_ms - self._at_ms, 0)
         self._at_ms = now_ms
         mid = (bid + ask) / 2
@@ -88,6 +91,11 @@ class Prices:
 
     def limits(self) -> tuple[int, int]:
         """Highest buy and lowest sell price, in ticks."""
+        if self._limits is None:
+            self._limits = self._band()
+        return self._limits
+
+    def _band(self) -> tuple[int, int]:
         low, high = self._bounds.tick_min, self._bounds.tick_max
         if not self._moves or not self.index:
             return high, low
