@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 
 import aiohttp
 import msgspec
+import uvloop
 
 from mmbot.exchange import rules
 from mmbot.exchange.auth import sign
@@ -25,6 +26,7 @@ from mmbot.exchange.generator import Generator, MarketKind
 from mmbot.exchange.hall import Hall
 from mmbot.exchange.market import Market
 from mmbot.exchange.opening import AccountTerms, open_gateway
+from mmbot.exchange.switches import Switches
 from mmbot.exchange.venue import Exchange
 
 ACCOUNT = AccountTerms(key="bench", secret="bench", tier="unlimited", balances={"USDT": "100000000"})
@@ -65,11 +67,9 @@ def core(seconds: float) -> list[dict[str, object]]:
 
 def serve(seconds: float, pipe: Connection) -> None:
     """Serve one market in a process of its own, until told or out of time."""
-    import uvloop
 
     async def run() -> None:
-        exchange = Exchange.open(hall(), time.time_ns, [ACCOUNT])
-        exchange.gateway.addresses.scale = 1_000
+        exchange = Exchange.open(hall(), time.time_ns, [ACCOUNT], switches=Switches(address_scale=1000))
         await exchange.start()
         gc.freeze()
         pipe.send(exchange.ws)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from mmbot.exchange.account import Account
 from mmbot.exchange.auth import ApiKey
+from mmbot.exchange.clock import VenueClock
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.gateway import Gateway
 from mmbot.exchange.line import How
@@ -21,6 +22,7 @@ from mmbot.exchange.market import Side
 from mmbot.exchange.money import rate_units, text, units
 from mmbot.exchange.orders import order_row
 from mmbot.exchange.rates import TIERS, RateLimits
+from mmbot.exchange.switches import Switches
 
 __all__ = ["Admin", "truth"]
 
@@ -102,6 +104,7 @@ class Admin:
             ("POST", "maintenance"): self.maintain,
             ("POST", "disconnect"): self.disconnect,
             ("POST", "mute"): self.mute,
+            ("POST", "clock"): self.clock,
             ("POST", "account"): self.account,
             ("POST", "transfer"): self.transfer,
             ("POST", "market"): self.market,
@@ -134,10 +137,10 @@ class Admin:
 
     def switch(self, ask: Ask) -> object:
         """Change switches; those not named stay."""
-        house = self._gateway.house
-        now = msgspec.to_builtins(house.switches)
-        house.switches = msgspec.convert({**now, **ask}, type(house.switches))
-        return house.switches
+        now = self._gateway.house.switches
+        changed = msgspec.convert({**msgspec.to_builtins(now), **ask}, Switches)
+        self._gateway.switch(changed)
+        return changed
 
     def restart(self, _: Ask) -> object:
         """Restart the venue."""
@@ -157,6 +160,14 @@ class Admin:
     def mute(self, ask: Ask) -> object:
         """Make connections half-open."""
         return {"muted": self._gateway.mute(str(ask.get("link", "")), _uid(ask))}
+
+    def clock(self, ask: Ask) -> object:
+        """Put the venue's clock ahead of ours, or behind: `skew_ms`."""
+        clock = self._gateway.clock
+        if not isinstance(clock, VenueClock):
+            raise TypeError("the exchange was opened with a clock that cannot be set; open it with a VenueClock")
+        clock.skew_ms = int(ask["skew_ms"])
+        return {"time": self._gateway.now_ms()}
 
     def account(self, ask: Ask) -> object:
         """Open or change an account: `uid`, and any of key, secret, read_only, ips, tier, institutional, fees."""

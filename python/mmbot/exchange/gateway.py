@@ -25,6 +25,7 @@ from mmbot.exchange.queries import QUERIES, Question
 from mmbot.exchange.rates import Addresses, Spent
 from mmbot.exchange.refusals import RefusedError, bad_parameter
 from mmbot.exchange.settings import SETTINGS
+from mmbot.exchange.switches import Switches
 
 __all__ = ["PATHS", "Call", "Gateway", "Reply", "Session", "write_rest"]
 
@@ -97,7 +98,7 @@ class Gateway:
         self.entry = Entry(self.desk)
         self.faults = Faults(seed)
         self.dcp = DeadManSwitch()
-        self.addresses = Addresses()
+        self.addresses = Addresses(house.switches.address_scale)
         self.sessions: set[Session] = set()
         self.state: State = "open"
         self.restarts = 0
@@ -105,12 +106,12 @@ class Gateway:
         """What else a restart resets: the public side starts its books at u = 1."""
         self.catch_up: Callable[[], None] = _nothing_moves
         """Brings the markets to this moment; called before a request on a socket acts."""
-        self._clock = clock
+        self.clock = clock
         self._cut_at_ms: int | None = None
 
     def now_ms(self) -> int:
         """The venue's time."""
-        return self._clock() // NS
+        return self.clock() // NS
 
     # --- REST ---
 
@@ -188,6 +189,12 @@ class Gateway:
             self.cut("", None, "going_away")
             for reset in self.on_restart:
                 reset()
+
+    def switch(self, switches: Switches) -> None:
+        """Use other switches from now on."""
+        self.house.switches = switches
+        if self.addresses.scale != switches.address_scale:
+            self.addresses = Addresses(switches.address_scale)
 
     def restart(self) -> None:
         """Refuse new requests for a while, then cut every connection; recent closed orders are forgotten."""

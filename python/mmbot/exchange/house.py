@@ -128,6 +128,8 @@ class House:
         """The floor no longer has an order: end its life."""
         account = self.accounts[order.uid]
         order.cancel(cancel_type, reason, now_ms)
+        if not self.switches.leaves_zeroed:
+            order.leaves_shown = order.left
         self.clearing.release(account, order, order.left)
         if self.switches.position_always:
             self.bulletin.moved(account, order.listing)

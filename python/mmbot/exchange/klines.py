@@ -94,10 +94,8 @@ class Series:
             self.current = Candle(start, batch.open, batch.high, batch.low, batch.close, batch.volume, batch.turnover)
             self._end_ms = end_of(self.interval, start)
             return
-        if batch.high > candle.high:
-            candle.high = batch.high
-        if batch.low < candle.low:
-            candle.low = batch.low
+        candle.high = max(candle.high, batch.high)
+        candle.low = min(candle.low, batch.low)
         candle.close = batch.close
         candle.volume += batch.volume
         candle.turnover += batch.turnover

@@ -23,7 +23,7 @@ _SIDES: dict[Side, str] = {"buy": "Buy", "sell": "Sell"}
 _TIFS: dict[Tif, str] = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Order:
     """One order of one account. Times are ms since epoch."""
 
@@ -63,6 +63,8 @@ class Order:
     smp_order_id: str = ""
     closed_number: int = 0
     """Its place among the account's closed orders."""
+    leaves_shown: int = 0
+    """What `leavesQty` says once the order is done."""
 
     @property
     def open(self) -> bool:
@@ -76,8 +78,8 @@ class Order:
 
     @property
     def leaves(self) -> int:
-        """Lots that may still fill: zero once the order is done."""
-        return self.left if self.open else 0
+        """What `leavesQty` says: lots that may still fill."""
+        return self.left if self.open else self.leaves_shown
 
     @property
     def said_side(self) -> str:

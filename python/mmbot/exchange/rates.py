@@ -154,7 +154,7 @@ class Rates:
 
 
 class Addresses:
-    """Limits by address. `scale` stretches them: a whole test farm may stand behind one address."""
+    """Limits by address, times `scale`."""
 
     def __init__(self, scale: int = 1) -> None:
         self.scale = scale

@@ -37,8 +37,8 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A cancel this soon after the fill is acknowledged, and yields a second Filled."""
     amend_across: Literal["kill", "keep"] = "kill"
     """What becomes of a post-only order that is amended to a price that would take."""
-    leaves_on_cancel: bool = True
-    """Whether `leavesQty` of a cancelled order is zero; otherwise it says what was left."""
+    leaves_zeroed: bool = True
+    """`leavesQty` of a cancelled order is zero, as documented; otherwise it says what was left, as observed."""
     realtime_lag_ms: int = 0
     """How long a new order is missing from `/v5/order/realtime`."""
     history_lag_ms: int = 0
@@ -51,5 +51,7 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A private connection that said nothing for this long counts as dead for disconnect-cancel-all."""
     idle_ms: int = 600_000
     """A private or trade connection without a word is cut after this, unless it asked for another time."""
+    address_scale: int = 1
+    """Multiplies the limits by address: a whole test farm may stand behind one."""
     restart_ms: int = 2_000
     """How long a restart refuses requests with 10019 before it cuts the connections."""

@@ -1,6 +1,7 @@
 """A whole exchange: markets, accounts, and one server for both.
 
-exchange = Exchange.open(open_hall(clock=time.time_ns), time.time_ns, [AccountTerms()])
+clock = VenueClock()
+exchange = Exchange.open(open_hall(clock=clock), clock, [AccountTerms()])
 await exchange.start()     # exchange.http, exchange.ws, exchange.keys
 """
 

@@ -185,6 +185,16 @@ def test_a_taker_may_be_shown_as_new_first():
     assert [row["orderStatus"] for _, row in heard.take()] == ["New", "Filled"]
 
 
+@pytest.mark.parametrize(("zeroed", "leaves"), [(True, "0"), (False, "3")])
+def test_leaves_of_a_cancelled_order_are_zero_or_what_was_left(zeroed: bool, leaves: str):
+    """Documented and observed differ, so it is a switch."""
+    room = Room(leaves_zeroed=zeroed)
+    room.desk.create(room.ann, room.order("Buy", 3, 90, orderLinkId="x"))
+    room.desk.cancel(room.ann, room.named(orderLinkId="x"))
+    told = room.get("/v5/order/history", "category=linear")["result"]["list"]
+    assert [row["leavesQty"] for row in told] == [leaves]
+
+
 def test_an_amend_across_may_be_refused_by_the_book_alone():
     """A switch: the post-only order stays where it was."""
     room = Room(amend_across="keep")
