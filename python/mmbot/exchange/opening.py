@@ -42,7 +42,7 @@ class AccountTerms:
         for coin, amount in self.balances.items():
             account.wallet.transfer(coin, units(amount), now_ms)
         key = ApiKey(
-            key=self.key or f"sim{secrets.token_hex(8)}",
+            key=self.key or f"mmsim{secrets.token_hex(8)}",
             secret=self.secret or secrets.token_hex(18),
             uid=self.uid,
             read_only=self.read_only,
