@@ -11,7 +11,6 @@ import asyncio
 import json as json_text
 import secrets
 import signal
-import time
 from collections.abc import Coroutine
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,6 +49,7 @@ def exchange(  # noqa: PLR0917 (typer reads options from parameters)
     import uvloop
 
     from mmbot.exchange.chosen import read_switches
+    from mmbot.exchange.clock import VenueClock
     from mmbot.exchange.generator import MarketKind
     from mmbot.exchange.listed import open_hall
     from mmbot.exchange.venue import Exchange
@@ -57,9 +57,10 @@ def exchange(  # noqa: PLR0917 (typer reads options from parameters)
     try:
         public, private = read_switches(switch or [])
         kind = None if market is None else MarketKind(market)
-        hall = open_hall(clock=time.time_ns, tapes=tape, kind=kind, seed=seed, speed=speed, switches=public)
+        clock = VenueClock()
+        hall = open_hall(clock=clock, tapes=tape, kind=kind, seed=seed, speed=speed, switches=public)
         token = secrets.token_hex(16) if admin else None
-        opened = Exchange.open(hall, time.time_ns, switches=private, seed=seed, admin_token=token, host=host, port=port)
+        opened = Exchange.open(hall, clock, switches=private, seed=seed, admin_token=token, host=host, port=port)
         uvloop.run(_serve(opened, token, json=json))
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
