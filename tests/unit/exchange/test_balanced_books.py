@@ -16,6 +16,7 @@ WHO = st.sampled_from(["ann", "bob"])
 SIDES = st.sampled_from(["Buy", "Sell"])
 TIFS = st.sampled_from(["GTC", "IOC", "FOK", "PostOnly"])
 SMPS = st.sampled_from(["None", "CancelMaker", "CancelTaker", "CancelBoth"])
+SIDE_WORDS = ("buy", "sell")
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("create"), WHO, SIDES, SIZES, PRICES, TIFS, SMPS, st.booleans()),
@@ -78,22 +79,24 @@ def played(room: Room, steps: list[tuple[Any, ...]]) -> None:
 
 def check_holds(room: Room) -> None:
     """What open orders hold is the sum over the open orders, and the floor has exactly those."""
-    assert len(room.markets[0].floor) == len(room.house.orders)
+    market = room.markets[0]
     listing = next(iter(room.house.listings.values()))
+    assert len(market.floor) == len(room.house.orders)
     for account in (room.ann, room.bob):
         orders = list(room.house.open_orders(account))
-        assert all(room.markets[0].floor.order(each.number) == (each.side, each.tick, each.left) for each in orders)
+        assert all(market.floor.order(each.number) == (each.side, each.tick, each.left) for each in orders)
+        adding = {side: [each for each in orders if each.side == side and not each.reduce_only] for side in SIDE_WORDS}
         if listing.is_spot:
-            buys = sum(listing.grid.value(each.tick, each.left) for each in orders if each.side == "buy")
-            sells = sum(listing.grid.size(each.left) for each in orders if each.side == "sell")
+            buys = sum(listing.grid.value(each.tick, each.left) for each in adding["buy"])
+            sells = sum(listing.grid.size(each.left) for each in adding["sell"])
             assert (account.wallet.coin("USDT").locked, account.wallet.coin("BTC").locked) == (buys, sells)
             continue
         holding = account.holding(listing)
-        adding = [each for each in orders if not each.reduce_only]
-        assert holding.buys == sum(each.left for each in adding if each.side == "buy")
-        assert holding.sells == sum(each.left for each in adding if each.side == "sell")
-        assert set(holding.reducing) == {each.number for each in orders if each.reduce_only}
-        assert sum(each.left for each in orders if each.reduce_only) <= abs(holding.position.lots)
+        reducing = {each.number: each.left for each in orders if each.reduce_only}
+        left = [sum(each.left for each in adding[side]) for side in SIDE_WORDS]
+        assert [holding.buys, holding.sells] == left
+        assert set(holding.reducing) == set(reducing)
+        assert sum(reducing.values()) <= abs(holding.position.lots)
 
 
 def check_log(room: Room) -> None:
