@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from rooms import INVERSE, LINEAR, SPOT, Room
 
 from mmbot._core import Ledger
+from mmbot.exchange.account import Holding
+from mmbot.exchange.orders import Order
 from mmbot.exchange.refusals import RefusedError
 
 PRICES = st.integers(95, 106)
@@ -90,13 +92,16 @@ def check_holds(room: Room) -> None:
             buys = sum(listing.grid.value(each.tick, each.left) for each in adding["buy"])
             sells = sum(listing.grid.size(each.left) for each in adding["sell"])
             assert (account.wallet.coin("USDT").locked, account.wallet.coin("BTC").locked) == (buys, sells)
-            continue
-        holding = account.holding(listing)
-        reducing = {each.number: each.left for each in orders if each.reduce_only}
-        left = [sum(each.left for each in adding[side]) for side in SIDE_WORDS]
-        assert [holding.buys, holding.sells] == left
-        assert set(holding.reducing) == set(reducing)
-        assert sum(reducing.values()) <= abs(holding.position.lots)
+        else:
+            reducing = {each.number: each.left for each in orders if each.reduce_only}
+            check_exposure(account.holding(listing), adding, reducing)
+
+
+def check_exposure(holding: Holding, adding: dict[str, list[Order]], reducing: dict[int, int]) -> None:
+    """Open lots by side are those of the orders that may add, and reduce-only orders never exceed the position."""
+    assert [holding.buys, holding.sells] == [sum(each.left for each in adding[side]) for side in SIDE_WORDS]
+    assert set(holding.reducing) == set(reducing)
+    assert sum(reducing.values()) <= abs(holding.position.lots)
 
 
 def check_log(room: Room) -> None:
