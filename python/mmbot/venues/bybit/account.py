@@ -29,6 +29,7 @@ __all__ = ["BybitAccount"]
 
 _PAGES_MAX = 200
 _WEEK_MS = 7 * 86_400_000 - 1
+_KEPT_MS = 730 * 86_400_000
 _UNIFIED = {5, 6}
 Read = TypeVar("Read")
 
@@ -114,9 +115,13 @@ class BybitAccount:
         return None
 
     async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
-        """Executions from then on, oldest first, in the venue's windows of a week. Raises VenueError."""
+        """Executions from then on, oldest first, in the venue's windows of a week. Raises VenueError.
+
+        The venue keeps two years of them.
+        """
         found: dict[str, ExecutionSeen] = {}
-        start, until = since_ns // NS_PER_MS, self._http.venue_ms() + 1_000
+        until = self._http.venue_ms() + 1_000
+        start = max(since_ns // NS_PER_MS, until - _KEPT_MS)
         while start <= until:
             end = min(start + _WEEK_MS, until)
             for execution in await self._executions_between(category, symbol, start, end):

@@ -1,12 +1,13 @@
 """How many requests may leave now: rolling one-second budgets that the venue's own headers teach.
 
-    group        place 10/s        cancel 10/s                 reads 50/s …
-                 ├──────────┤      ├───────┬──┤
-                                   ordinary  └ kept for the last resort: cancel-all, and cancels asked twice
+    group        place 10/s        cancel 10/s        reads 50/s each        address 120/s: all over HTTP
+                 ├──────────┤      ├───────┬──┤                              ├──────────────────┬──┤
+                                   ordinary  └ kept for the last resort: cancels asked twice, cancel-all
 
 Each group of paths has its own budget, as at the venue, and "group:part" one of its own again (spot is counted apart
-from contracts); a batch spends one for each of its orders. Before the first answer the documented limits of an ordinary
-account hold. When the venue says that nothing is left, nothing leaves until its reset time.
+from contracts, each read apart from others); a batch spends one for each of its orders. Before the first answer the
+documented limits of an ordinary account hold. When the venue says that nothing is left, nothing leaves until its reset
+time.
 Source: Bybit v5 documents, "Rate limit rules".
 """
 
@@ -25,6 +26,7 @@ DOCUMENTED: Mapping[str, int] = {
     "cancel-all": 10,
     "read": 50,
     "account": 5,
+    "address": 120,
 }
 """Requests per second of an ordinary account, by group: the smallest of its categories."""
 
@@ -48,7 +50,7 @@ class RateBudget:
     """Budgets of one account. Times are any clock's, ns, that does not run back."""
 
     def __init__(self, reserve: float = 0.2, limits: Mapping[str, int] = DOCUMENTED) -> None:
-        """`reserve` is the share of the cancel budgets that only urgent requests may spend."""
+        """`reserve` is the share of the cancels' and the address's budgets that only urgent requests may spend."""
         if not 0 <= reserve < 1:
             raise ValueError(f"reserve {reserve} is no share; expected 0 up to, not including, 1")
         self._reserve = reserve
@@ -73,13 +75,20 @@ class RateBudget:
         while spent and spent[0][0] <= now - _SECOND:
             bucket.total -= spent.popleft()[1]
         limit = bucket.limit
-        if not urgent and group.startswith("cancel"):
+        if not urgent and group.startswith(("cancel", "address")):
             limit = max(1, int(limit * (1 - self._reserve)))
         if bucket.total + weight > limit and spent:
             return spent[0][0] + _SECOND - now
-        spent.append((now, weight))
-        bucket.total += weight
+        self._spend(bucket, now, weight)
         return 0
+
+    def count(self, group: str, now: int) -> None:
+        """Spend from a group what leaves whether it is within the budget or not."""
+        self._spend(self._bucket(group), now, 1)
+
+    def _spend(self, bucket: _Bucket, now: int, weight: int) -> None:
+        bucket.spent.append((now, weight))
+        bucket.total += weight
 
     def learn(self, group: str, now: int, limit: int | None, remaining: int | None, reset: int | None) -> None:
         """Take over what an answer's headers say. `reset` is in the clock of `now`; it counts where nothing remains."""

@@ -146,12 +146,13 @@ class BybitHttp:
     # ------------------------------------------------------------------------------------------------ reads
 
     async def get(self, path: str, params: Params, *, signed: bool = True, group: str = "read") -> Answer:
-        """A read, asked again after a pause where that may help.
+        """A read, asked again after a pause where that may help. Each path has a rate budget of its own in `group`.
 
         Raises:
             VenueError: The venue refuses, or gives no usable answer even then. `Banned` while it wants silence.
         """
         query = "&".join(f"{name}={value if name == 'cursor' else quote(value, safe='')}" for name, value in params)
+        group = f"{group}:{path}"
         measured = not signed  # measuring the clock is itself a read
         said = ""
         for attempt in range(self._timing.read_tries):
@@ -177,8 +178,9 @@ class BybitHttp:
         raise VenueError(f"GET {path}: no usable answer in {self._timing.read_tries} tries; the last was: {said}")
 
     async def _afford(self, group: str, *, urgent: bool = False) -> None:
-        while wait := self.budget.take(group, self._clock(), urgent=urgent):
-            await self._sleep(wait / _SECOND)
+        for one in (group, "address"):
+            while wait := self.budget.take(one, self._clock(), urgent=urgent):
+                await self._sleep(wait / _SECOND)
 
     def _pause(self, attempt: int) -> float:
         return float(self._timing.pause_s * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
@@ -186,12 +188,16 @@ class BybitHttp:
     # ----------------------------------------------------------------------------------------------- orders
 
     async def send_once(self, path: str, body: bytes, group: str) -> Answer:
-        """A request that may change something, whose budget is paid already.
+        """A request that may change something, whose own budget is paid already.
 
         Raises:
             Banned: The venue wants silence, so nothing left.
             NoAnswer: It left, and the outcome is not known.
         """
+        self.budget.count("address", self._clock())
+        return await self._change(path, body, group)
+
+    async def _change(self, path: str, body: bytes, group: str) -> Answer:
         return await self._exchange(
             "POST", path, body.decode(), signed=True, group=group, timeout_s=self._timing.order_s
         )
@@ -199,17 +205,18 @@ class BybitHttp:
     async def cancel(self, body: bytes, group: str) -> Answer:
         """Cancel one order: what must not be dropped waits for the budget, its reserve included. Raises as above."""
         await self._afford(group, urgent=True)
-        return await self.send_once("/v5/order/cancel", body, group)
+        return await self._change("/v5/order/cancel", body, group)
 
     async def cancel_all(self, body: bytes) -> Answer:
         """Cancel in bulk. Raises as above."""
         await self._afford("cancel-all", urgent=True)
-        return await self.send_once("/v5/order/cancel-all", body, "cancel-all")
+        return await self._change("/v5/order/cancel-all", body, "cancel-all")
 
     async def change(self, path: str, body: bytes) -> Answer:
         """Change a setting of the account. Raises as above."""
-        await self._afford("account")
-        return await self.send_once(path, body, "account")
+        group = f"account:{path}"
+        await self._afford(group)
+        return await self._change(path, body, group)
 
     # ---------------------------------------------------------------------------------------------- exchange
 

@@ -364,6 +364,7 @@ class BybitOrders:
         """Facts of the stream, or of our own making: remember what they say of our orders, and pass them on."""
         for fact in facts:
             if isinstance(fact, OrderSeen):
+                self._adrift.pop(fact.client_id, None)
                 known = self._known.get(fact.client_id)
                 if known is not None:
                     known.shown = True

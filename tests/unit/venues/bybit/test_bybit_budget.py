@@ -68,6 +68,15 @@ def test_a_refusal_for_the_rate_is_a_pause_even_without_a_reset() -> None:
     assert budget.refused("read", 0, 86_400_000 * MS) == 60_000 * MS
 
 
+def test_what_leaves_anyway_counts_against_those_that_ask() -> None:
+    """Orders over HTTP do not ask for the address's budget, and reads have that much less of it."""
+    budget = RateBudget(reserve=0.5)
+    for _ in range(50):
+        budget.count("address", 0)
+    assert spend(budget, "address", 0) == 10
+    assert spend(budget, "address", 0, urgent=True) == 60
+
+
 def test_a_weight_beyond_the_budget_passes_when_nothing_else_was_spent() -> None:
     """A batch larger than the limit is not blocked for ever: the venue says how much of it fits."""
     budget = RateBudget()
