@@ -13,7 +13,7 @@ __all__ = ["Levels", "Texts", "decimal_text", "dump"]
 Levels = list[tuple[int, int]]
 """(ticks, lots)."""
 
-_KEPT_MAX = 65_536
+_KEPT_MAX = 8_192
 
 
 def dump(message: object) -> bytes:
