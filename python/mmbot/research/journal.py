@@ -10,7 +10,7 @@ killed run left unsealed is recovered and sealed first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from mmbot import _core
 from mmbot.config import BacktestConfig
 from mmbot.research.backtest import strategy_error
 from mmbot.research.desks import configured, desk, seat
-from mmbot.research.facts import code_hash
+from mmbot.research.facts import Setting, code_hash
 from mmbot.research.traded import Traded
 from mmbot.strategy import Strategy, View
 
@@ -235,9 +235,9 @@ class RecordedRun:
         from mmbot.research.outcome import outcome  # noqa: PLC0415  Polars is loaded when there is something to frame
 
         live, strategy = self.again(progress)
-        found = outcome(self.start.config, live, 0, strategy, self.traded)
         laws = {"fills": "as the venue executed them", "fees": "as the venue charged them"}
-        return replace(found, run=replace(found.run, mode=self.start.mode, laws=laws, limitations=LIMITATIONS))
+        setting = Setting(mode=self.start.mode, laws=laws, limitations=LIMITATIONS)
+        return outcome(self.start.config, live, 0, strategy, self.traded, setting=setting)
 
 
 LIMITATIONS = (

@@ -1,0 +1,361 @@
+//! What a journal promises: everything comes back, nothing half-done is read as truth, every change is noticed, and a
+//! disk that refused once is never asked again.
+#![allow(clippy::unwrap_used)] // a test may stop at once
+
+use std::borrow::Cow;
+use std::io::{self, Cursor, ErrorKind};
+use std::sync::{Arc, Mutex};
+
+use mmbot_engine::{Denial, Intent, Quote};
+use mmbot_journal::{Disk, Entry, Fault, Heard, Journal, JournalError, Kind, Reader, Reasons, Tail};
+use mmbot_types::{
+    Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
+};
+use proptest::prelude::*;
+
+/// A disk in memory that can take little at a time, fill up, or fail to sync.
+#[derive(Default)]
+struct Platter {
+    bytes: Mutex<Vec<u8>>,
+    at_once: Option<usize>,
+    room: Option<usize>,
+    syncs_left: Option<Mutex<u32>>,
+}
+
+impl Disk for Platter {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut held = self.bytes.lock().unwrap();
+        let room = self.room.map_or(usize::MAX, |room| room - held.len());
+        if room == 0 {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let taken = bytes.len().min(self.at_once.unwrap_or(usize::MAX)).min(room);
+        held.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let Some(left) = &self.syncs_left else { return Ok(()) };
+        let mut left = left.lock().unwrap();
+        *left = left.checked_sub(1).ok_or(ErrorKind::Other)?;
+        Ok(())
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.bytes.lock().unwrap().truncate(bytes as usize);
+        Ok(())
+    }
+}
+
+fn reader(bytes: &[u8]) -> Result<Reader, Fault> {
+    Reader::new(Box::new(Cursor::new(bytes.to_vec())))
+}
+
+/// Everything up to the end or the first fault: entries in words, and how it ended.
+fn read(bytes: &[u8]) -> (Vec<(u64, Nanos, String)>, Result<Tail, Fault>) {
+    let mut found = Vec::new();
+    let mut reader = match reader(bytes) {
+        Ok(reader) => reader,
+        Err(fault) => return (found, Err(fault)),
+    };
+    loop {
+        match reader.next_record() {
+            Ok(Some(record)) => found.push((record.seq, record.time, format!("{:?}", record.entry().unwrap()))),
+            Ok(None) => return (found, Ok(reader.tail().unwrap())),
+            Err(fault) => return (found, Err(fault)),
+        }
+    }
+}
+
+fn written(entries: &[(i64, Entry<'_>)]) -> Vec<u8> {
+    let disk = Arc::new(Platter::default());
+    let journal = Journal::on(disk.clone());
+    for (time, entry) in entries {
+        journal.append(Nanos(*time), entry).unwrap();
+    }
+    journal.flush().unwrap();
+    let bytes = disk.bytes.lock().unwrap().clone();
+    bytes
+}
+
+prop_compose! {
+    fn request()(
+        instrument in 0u16..3, buy: bool, price in 1i64..1 << 40, qty in 1i64..1 << 40, tif in 0usize..3,
+        post_only: bool, reduce_only: bool,
+    ) -> OrderRequest {
+        let side = if buy { Side::Buy } else { Side::Sell };
+        let tif = [Tif::Gtc, Tif::Ioc, Tif::Fok][tif];
+        let (instrument, price, qty) = (InstrumentId(instrument), Ticks(price), Lots(qty));
+        OrderRequest { instrument, side, price, qty, tif, post_only, reduce_only }
+    }
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let id = || any::<u64>().prop_map(OrderId);
+    prop_oneof![
+        (id(), request()).prop_map(|(id, request)| Command::Place { id, request }),
+        (id(), any::<i64>(), any::<i64>())
+            .prop_map(|(id, price, qty)| { Command::Amend { id, price: Ticks(price), qty: Lots(qty) } }),
+        id().prop_map(|id| Command::Cancel { id }),
+        any::<u16>().prop_map(|instrument| Command::CancelAll { instrument: InstrumentId(instrument) }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let reason = prop::sample::select(vec![
+        RejectReason::PostOnlyWouldCross,
+        RejectReason::NotFillable,
+        RejectReason::ReduceOnly,
+        RejectReason::UnknownOrder,
+        RejectReason::Invalid,
+        RejectReason::NoMarket,
+        RejectReason::Other,
+    ]);
+    (any::<[i64; 5]>(), any::<i128>(), any::<u64>(), reason, any::<(bool, i32, i32, u16)>(), 0usize..10).prop_map(
+        |([a, b, c, d, ts], cash, id, reason, (maker, touch_bid, touch_ask, of), which)| {
+            let (id, ts_venue, cash) = (OrderId(id), Nanos(ts), Cash(cash));
+            match which {
+                0 => Event::OrderAccepted { id, ts_venue },
+                1 => Event::OrderRejected { id, reason, ts_venue },
+                2 => Event::OrderCanceled { id, cum: Lots(a), ts_venue },
+                3 => Event::OrderAmended { id, price: Ticks(a), qty: Lots(b), ts_venue },
+                4 => Event::RequestRefused { id, reason, ts_venue },
+                5 => Event::Filled {
+                    id,
+                    execution: c as u64,
+                    price: Ticks(d),
+                    qty: Lots(b),
+                    maker,
+                    fee: cash,
+                    touch_bid,
+                    touch_ask,
+                    ts_venue,
+                },
+                6 => Event::FundingPaid { instrument: InstrumentId(of), amount: cash, ts_venue },
+                7 => Event::OrderAcked { id, ts_venue },
+                8 => Event::OrderUnknown { id },
+                _ => Event::OrderExecuted { id, cum: Lots(a), ts_venue },
+            }
+        },
+    )
+}
+
+/// Every kind of entry; texts are leaked, because an entry borrows them.
+fn entry() -> impl Strategy<Value = Entry<'static>> {
+    let text = || ".{0,20}".prop_map(|text: String| -> &'static str { text.leak() });
+    let quote = (any::<bool>(), any::<i64>(), any::<i64>()).prop_map(|(buy, price, qty)| Quote {
+        side: if buy { Side::Buy } else { Side::Sell },
+        price: Ticks(price),
+        qty: Lots(qty),
+    });
+    let intent =
+        (prop::collection::vec(quote, 0..5), prop::collection::vec(request(), 0..3)).prop_map(|(quotes, immediate)| {
+            Intent { quotes: quotes.into_iter().collect(), immediate: immediate.into_iter().collect() }
+        });
+    let heard = prop::collection::vec(any::<(u64, u64)>(), 0..4);
+    prop_oneof![
+        text().prop_map(Entry::RunStart),
+        (event(), text()).prop_map(|(event, words)| Entry::Event { event, words }),
+        (0u8..32, heard).prop_map(|(reasons, heard)| Entry::Wake {
+            reasons: Reasons(reasons),
+            heard: heard.into_iter().map(|(depth, trades)| Heard { depth, trades }).collect(),
+        }),
+        (any::<u16>(), intent)
+            .prop_map(|(of, intent)| Entry::Intent { instrument: InstrumentId(of), intent: Cow::Owned(intent) }),
+        command().prop_map(Entry::Command),
+        (prop::sample::select(Denial::ALL.to_vec()), command())
+            .prop_map(|(denial, command)| Entry::Denied { denial, command }),
+        any::<u64>().prop_map(|id| Entry::CancelAsked(OrderId(id))),
+        Just(Entry::Halt),
+        (text(), text()).prop_map(|(topic, text)| Entry::Note { topic, text }),
+        any::<(u64, u64)>().prop_map(|(state, commands)| Entry::StateHash { state, commands }),
+        text().prop_map(Entry::RunEnd),
+    ]
+}
+
+fn entries() -> impl Strategy<Value = Vec<(i64, Entry<'static>)>> {
+    prop::collection::vec((any::<i64>(), entry()), 1..12)
+}
+
+fn told(entries: &[(i64, Entry<'_>)]) -> Vec<(u64, Nanos, String)> {
+    let number = |(seq, (time, entry)): (usize, &(i64, Entry<'_>))| (seq as u64, Nanos(*time), format!("{entry:?}"));
+    entries.iter().enumerate().map(number).collect()
+}
+
+proptest! {
+    /// What goes in comes out, whatever it is.
+    #[test]
+    fn everything_comes_back(entries in entries()) {
+        prop_assert_eq!(read(&written(&entries)), (told(&entries), Ok(Tail::Whole)));
+    }
+
+    /// Cut anywhere, a journal reads as a strict prefix with a torn end, or as no journal where its head is cut.
+    #[test]
+    fn a_cut_leaves_a_prefix(entries in entries(), share in 0.0f64..1.0) {
+        let whole = written(&entries);
+        let at = (whole.len() as f64 * share) as usize;
+        let (found, end) = read(&whole[..at]);
+        let all = told(&entries);
+        prop_assert_eq!(&found[..], &all[..found.len()]);
+        match end {
+            Ok(Tail::Whole) => prop_assert!(found.len() < all.len()),
+            Ok(Tail::Torn { offset, bytes }) => prop_assert_eq!(offset + bytes, at as u64),
+            Err(fault) => prop_assert!(matches!(fault, Fault::Head(_)) && at < 64, "{fault}"),
+        }
+    }
+
+    /// Whichever bit is flipped: what is read is what was written, up to a place before the flip, and the end is not
+    /// called whole.
+    #[test]
+    fn a_flipped_bit_is_noticed(entries in entries(), share in 0.0f64..1.0, bit in 0u8..8) {
+        let mut harmed = written(&entries);
+        let at = ((harmed.len() - 1) as f64 * share) as usize;
+        harmed[at] ^= 1 << bit;
+        let (found, end) = read(&harmed);
+        let all = told(&entries);
+        prop_assert!(found.len() < all.len());
+        prop_assert_eq!(&found[..], &all[..found.len()]);
+        prop_assert_ne!(end, Ok(Tail::Whole));
+    }
+
+    /// Records taken out, put in twice or swapped are noticed at the first that is out of place, though each is sound.
+    #[test]
+    fn sound_records_in_the_wrong_place_are_noticed(entries in entries(), first: prop::sample::Index, how in 0..3) {
+        let whole = written(&entries);
+        let (head, mut records, mut rest) = (&whole[..64], Vec::new(), &whole[64..]);
+        while !rest.is_empty() {
+            let bytes = 48 + u32::from_le_bytes(rest[..4].try_into().unwrap()) as usize;
+            records.push(&rest[..bytes]);
+            rest = &rest[bytes..];
+        }
+        let at = first.index(records.len());
+        match how {
+            0 if at + 1 < records.len() => drop(records.remove(at)),
+            1 => records.insert(at, records[at]),
+            _ if at + 1 < records.len() => records.swap(at, at + 1),
+            _ => return Ok(()),
+        }
+        let changed = [head, &records.concat()].concat();
+        let (found, end) = read(&changed);
+        prop_assert_eq!(&found[..], &told(&entries)[..found.len()]);
+        prop_assert!(found.len() <= at + 1);
+        prop_assert!(matches!(end, Err(Fault::Damaged { seq, .. }) if seq as usize == found.len()), "{end:?}");
+    }
+
+    /// A replay of the very entries is equal; one entry changed is the first difference.
+    #[test]
+    fn a_replay_is_compared_entry_by_entry(entries in entries(), other in entry(), at: prop::sample::Index) {
+        let mut ended = entries.clone();
+        ended.push((0, Entry::RunEnd("{}")));
+        let bytes = written(&ended);
+        let same = Journal::check(reader(&bytes).unwrap());
+        for (time, entry) in &entries {
+            same.append(Nanos(*time), entry).unwrap();
+        }
+        same.compared().unwrap();
+
+        let at = at.index(entries.len());
+        let (time, was) = &entries[at];
+        prop_assume!(*was != other && was.kind().is_drivers() && other.kind().is_drivers());
+        let check = Journal::check(reader(&bytes).unwrap());
+        for (time, entry) in &entries[..at] {
+            check.append(Nanos(*time), entry).unwrap();
+        }
+        let Err(JournalError::Differs(difference)) = check.append(Nanos(*time), &other) else {
+            return Err(TestCaseError::fail("a changed entry was taken"));
+        };
+        prop_assert_eq!((difference.seq, difference.time), (at as u64, Nanos(*time)));
+        prop_assert_eq!(&difference.expected, &was.to_string());
+        prop_assert!(check.compared().is_err());
+    }
+}
+
+fn note(journal: &Journal, text: &str) -> Result<(), JournalError> {
+    journal.append(Nanos(1), &Entry::Note { topic: "test", text })
+}
+
+/// A disk that takes three bytes at a time gets the same journal.
+#[test]
+fn short_writes_are_completed() {
+    let entries = [(1, Entry::Halt), (2, Entry::CancelAsked(OrderId(7)))];
+    let disk = Arc::new(Platter { at_once: Some(3), ..Platter::default() });
+    let journal = Journal::on(disk.clone());
+    entries.iter().for_each(|(time, entry)| journal.append(Nanos(*time), entry).unwrap());
+    journal.flush().unwrap();
+    assert_eq!(*disk.bytes.lock().unwrap(), written(&entries));
+}
+
+/// A full disk ends the journal: what is on it reads back whole, and nothing is tried again, though there is room now.
+#[test]
+fn a_full_disk_is_the_end_and_leaves_whole_records() {
+    let disk = Arc::new(Platter { room: Some(64 + 2 * (48 + 4 + 4 + 1) + 30), ..Platter::default() });
+    let journal = Journal::on(disk.clone());
+    note(&journal, "1").unwrap();
+    note(&journal, "2").unwrap();
+    journal.flush().unwrap();
+    note(&journal, "3").unwrap();
+    let error = journal.flush().unwrap_err();
+    assert!(matches!(&error, JournalError::Dead(why) if why.contains("a write failed")), "{error}");
+    for refused in [note(&journal, "4"), journal.flush(), journal.sync()] {
+        assert!(matches!(refused, Err(JournalError::Dead(_))));
+    }
+    assert!(journal.dead().is_some());
+    let (found, end) = read(&disk.bytes.lock().unwrap());
+    assert_eq!((found.len(), end), (2, Ok(Tail::Whole)));
+}
+
+/// A sync that failed once is never asked again: the next one might lie.
+#[test]
+fn a_failed_sync_is_final() {
+    let disk = Arc::new(Platter { syncs_left: Some(Mutex::new(1)), ..Platter::default() });
+    let journal = Journal::on(disk);
+    note(&journal, "1").unwrap();
+    journal.sync().unwrap();
+    note(&journal, "2").unwrap();
+    let error = journal.sync().unwrap_err();
+    assert!(error.to_string().contains("fdatasync failed"), "{error}");
+    assert!(matches!(note(&journal, "3"), Err(JournalError::Dead(_))));
+}
+
+/// What is in a file is what was flushed; a journal is never written over; the head is the last chain value.
+#[test]
+fn a_file_holds_what_was_flushed() {
+    let path = std::env::temp_dir().join(format!("mmbot-test-{}.journal", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let journal = Journal::create(&path, Nanos(5), "{}").unwrap();
+    note(&journal, "kept back").unwrap();
+    assert_eq!(read(&std::fs::read(&path).unwrap()).0.len(), 1);
+    journal.flush().unwrap();
+    assert!(matches!(Journal::create(&path, Nanos(6), "{}"), Err(JournalError::Create { .. })));
+    let mut reader = Reader::open(&path).unwrap();
+    while reader.next_record().unwrap().is_some() {}
+    assert_eq!((reader.head(), journal.entries()), (journal.head(), 2));
+    std::fs::remove_file(&path).unwrap();
+}
+
+/// A payload that no record can hold is refused, and the journal goes on.
+#[test]
+fn a_huge_entry_is_refused_alone() {
+    let journal = Journal::on(Arc::new(Platter::default()));
+    let huge = "x".repeat(mmbot_journal::MAX_PAYLOAD + 1);
+    assert!(matches!(note(&journal, &huge), Err(JournalError::TooLarge { .. })));
+    note(&journal, "small").unwrap();
+    assert_eq!(journal.entries(), 1);
+}
+
+/// A replay that stops early is told what is missing, one that does more what is too much; of a journal without an end
+/// more is no fault, because its writer may have been killed before it could write it.
+#[test]
+fn a_replay_must_end_where_the_journal_does() {
+    let ended = written(&[(1, Entry::Halt), (2, Entry::RunEnd("{}"))]);
+    let early = Journal::check(reader(&ended).unwrap());
+    assert!(early.compared().unwrap_err().to_string().contains("recorded a halt; the replay made nothing more"));
+    let more = Journal::check(reader(&ended).unwrap());
+    more.append(Nanos(1), &Entry::Halt).unwrap();
+    let error = more.append(Nanos(3), &Entry::CancelAsked(OrderId(4))).unwrap_err().to_string();
+    assert!(error.contains("recorded nothing more; the replay made order 4 asked to leave"), "{error}");
+    let killed = Journal::check(reader(&written(&[(1, Entry::Halt)])).unwrap());
+    killed.append(Nanos(1), &Entry::Halt).unwrap();
+    killed.append(Nanos(1), &Entry::Command(Command::Cancel { id: OrderId(4) })).unwrap();
+    assert_eq!(killed.compared().unwrap(), [(Kind::Halt, 1)]);
+}
