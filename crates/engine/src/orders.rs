@@ -6,11 +6,12 @@
 //! - `booked` (from executions) and `venue_cum` (what the venue says was executed) meet before the order is settled.
 //!
 //! `leaves` is computed, never trusted. Not handled here: proving that an unanswered order is dead (reconciliation
-//! does); of two unanswered amends one after the other, the first counts only until the second is answered.
+//! does); an amend that went unanswered and is taken by the venue after the answer to a later one.
 
 use std::hash::{Hash, Hasher};
 
 use mmbot_types::{Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks};
+use smallvec::SmallVec;
 
 /// The stage of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,8 +118,9 @@ pub struct Order {
     pub amends: u32,
     /// Cancels sent.
     pub cancels: u32,
-    /// Total quantity of an amend that the venue has not answered, even when a cancel went after it.
-    amending: Option<Lots>,
+    /// Terms of the amends that the venue has not answered, oldest first, even when a cancel went after them. An answer
+    /// to one ends the waiting for those before it.
+    amending: SmallVec<[(Ticks, Lots); 1]>,
     /// When the terms above were last confirmed: of two amends told out of order the later one holds.
     ts_amended: Nanos,
     latest: Latest,
@@ -141,7 +143,7 @@ impl Order {
             reason: None,
             amends: 0,
             cancels: 0,
-            amending: None,
+            amending: SmallVec::new(),
             ts_amended: Nanos::ZERO,
             latest: Latest::default(),
         }
@@ -162,7 +164,7 @@ impl Order {
     /// The largest total quantity that may stand at the venue: an amend in flight may or may not have arrived.
     #[must_use]
     pub fn qty_max(&self) -> Lots {
-        self.amending.map_or(self.request.qty, |qty| qty.max(self.request.qty))
+        self.amending.iter().map(|terms| terms.1).fold(self.request.qty, Lots::max)
     }
 
     /// The terms we asked for last, and so expect to stand: price and total quantity.
@@ -178,15 +180,15 @@ impl Order {
     /// to be said again.
     #[must_use]
     pub fn is_uncertain(&self) -> bool {
-        self.amending.is_some() && self.op == Op::Idle
+        !self.amending.is_empty() && self.op == Op::Idle
     }
 
     /// Notes a request about this order that is on its way.
     pub fn ask(&mut self, op: Op) {
         match op {
-            Op::Amend { qty, .. } => {
+            Op::Amend { price, qty } => {
                 self.amends += 1;
-                self.amending = self.amending.max(Some(qty));
+                self.amending.push((price, qty));
             }
             Op::Cancel => self.cancels += 1,
             Op::Idle => {}
@@ -265,9 +267,10 @@ impl Order {
                 if self.life != Life::Rejected {
                     self.reason = Some(reason);
                 }
-                if self.amending.take().is_none() || self.op != Op::Cancel {
+                if self.amending.is_empty() || self.op != Op::Cancel {
                     self.op = Op::Idle;
                 }
+                self.amending.clear();
                 self.join(self.life, Lots::ZERO);
             }
             Event::Filled { qty, .. } => {
@@ -279,19 +282,14 @@ impl Order {
     }
 
     /// The venue tells the order's terms. Of two such facts the later one holds; at one time the larger, which is the
-    /// worse. While an amend is in flight only its own terms answer it.
+    /// worse. Terms that were asked for answer that request; others answer none.
     fn amended(&mut self, price: Ticks, qty: Lots, ts_venue: Nanos) {
-        let news = (ts_venue, qty, price) > (self.ts_amended, self.request.qty, self.request.price);
-        if news {
+        if (ts_venue, qty, price) > (self.ts_amended, self.request.qty, self.request.price) {
             (self.request.price, self.request.qty, self.ts_amended) = (price, qty, ts_venue);
         }
-        let answers = match self.op {
-            Op::Amend { price: asked, qty: lots } => (asked, lots) == (price, qty),
-            Op::Idle | Op::Cancel => news,
-        };
-        if answers {
-            self.amending = None;
-            if self.op != Op::Cancel {
+        if let Some(at) = self.amending.iter().rposition(|terms| *terms == (price, qty)) {
+            self.amending.drain(..=at);
+            if self.op == (Op::Amend { price, qty }) {
                 self.op = Op::Idle;
             }
         }
@@ -444,31 +442,113 @@ mod tests {
         assert_eq!(order.op, Op::Idle);
     }
 
+    /// Silence about a new order, a cancel and an amend: nothing blocks, and nothing is forgotten.
+    #[test]
+    fn silence_leaves_the_exposure_and_frees_the_hand() {
+        let unknown = Event::OrderUnknown { id: ID };
+        let mut order = order(10);
+        order.observe(&Event::OrderAcked { id: ID, ts_venue: Nanos(1) });
+        assert_eq!((order.life, order.exposure()), (Life::Acked, Lots(10)), "an answer is no order in the book");
+        order.observe(&unknown);
+        order.observe(&Event::OrderAcked { id: ID, ts_venue: Nanos(1) });
+        assert_eq!((order.life, order.exposure()), (Life::Unknown, Lots(10)), "a late answer proves nothing");
+        order.observe(&Event::OrderAccepted { id: ID, ts_venue: Nanos(2) });
+        order.ask(Op::Cancel);
+        order.observe(&unknown);
+        assert_eq!((order.life, order.op), (Life::Live, Op::Idle), "the cancel may be repeated");
+        order.ask(Op::Amend { price: Ticks(101), qty: Lots(25) });
+        order.observe(&unknown);
+        assert!(order.is_uncertain());
+        assert_eq!((order.op, order.exposure()), (Op::Idle, Lots(25)), "the worse of both terms");
+        order.ask(Op::Amend { price: Ticks(99), qty: Lots(5) });
+        assert_eq!(order.exposure(), Lots(25), "still: the first may have been taken");
+        order.observe(&Event::OrderAmended { id: ID, price: Ticks(99), qty: Lots(5), ts_venue: Nanos(9) });
+        assert_eq!((order.is_uncertain(), order.exposure()), (false, Lots(5)));
+    }
+
+    /// The venue's word on what was executed counts as exposure until the execution is booked, also after the end.
+    #[test]
+    fn what_the_venue_executed_and_we_have_not_booked_stays_exposure() {
+        let executed = |cum, at| Event::OrderExecuted { id: ID, cum: Lots(cum), ts_venue: Nanos(at) };
+        let mut order = order(10);
+        order.observe(&executed(4, 2));
+        assert_eq!((order.life, order.leaves(), order.exposure()), (Life::Partial, Lots(6), Lots(10)));
+        order.observe(&executed(10, 3));
+        assert_eq!((order.life, order.exposure(), order.is_settled()), (Life::Filled, Lots(10), false));
+        order.observe(&filled(10, 3));
+        assert_eq!((order.exposure(), order.is_settled()), (Lots(0), true));
+    }
+
+    /// An old amend told again, or told late, answers no newer one.
+    #[test]
+    fn only_its_own_terms_answer_an_amend_in_flight() {
+        let amended = |qty, at| Event::OrderAmended { id: ID, price: Ticks(101), qty: Lots(qty), ts_venue: Nanos(at) };
+        let mut order = order(10);
+        order.ask(Op::Amend { price: Ticks(101), qty: Lots(5) });
+        order.observe(&amended(5, 3));
+        order.ask(Op::Amend { price: Ticks(101), qty: Lots(25) });
+        order.observe(&amended(5, 3));
+        assert_eq!((order.exposure(), order.op != Op::Idle), (Lots(25), true), "told twice");
+        order.observe(&amended(25, 8));
+        assert_eq!((order.request.qty, order.op, order.amends), (Lots(25), Op::Idle, 2));
+        order.observe(&amended(5, 3));
+        assert_eq!(order.request.qty, Lots(25), "told late");
+    }
+
+    /// Every fact that a venue, or our own patience, may tell of one order; what was asked for is noted by the caller.
+    fn facts() -> Vec<Event> {
+        let amended = |qty, at| Event::OrderAmended { id: ID, price: Ticks(101), qty: Lots(qty), ts_venue: Nanos(at) };
+        vec![
+            Event::OrderAcked { id: ID, ts_venue: Nanos(1) },
+            Event::OrderUnknown { id: ID },
+            Event::OrderAccepted { id: ID, ts_venue: Nanos(2) },
+            amended(15, 3),
+            Event::OrderExecuted { id: ID, cum: Lots(3), ts_venue: Nanos(4) },
+            Event::OrderExecuted { id: ID, cum: Lots(5), ts_venue: Nanos(5) },
+            amended(12, 6),
+            Event::OrderCanceled { id: ID, cum: Lots(5), ts_venue: Nanos(7) },
+            Event::OrderRejected { id: ID, reason: RejectReason::NoMarket, ts_venue: Nanos(1) },
+            Event::OrderAccepted { id: ID, ts_venue: Nanos(5) },
+        ]
+    }
+
+    /// Once asked, so that the venue may have done it.
+    fn amended_twice(qty: i64) -> Order {
+        let mut order = order(qty);
+        order.ask(Op::Amend { price: Ticks(101), qty: Lots(15) });
+        order.ask(Op::Amend { price: Ticks(101), qty: Lots(12) });
+        order
+    }
+
     proptest! {
-        /// Any order of the same facts ends in one state (executions are deduplicated by the ledger before they get
-        /// here).
+        /// Any order of the same facts, each any number of times, ends in one state, bit for bit. Executions are told
+        /// once: the ledger drops repeats before they get here.
         #[test]
-        fn any_permutation_ends_in_one_state(
-            mut order_of_facts in Just((0..5).collect::<Vec<usize>>()).prop_shuffle(),
-            repeats in prop::collection::vec(0..3usize, 0..4),
+        fn any_permutation_and_duplication_ends_in_one_state(
+            picked in prop::collection::vec(0..10usize, 1..8),
+            executions in prop::collection::vec((1i64..4, 1i64..9), 0..4),
+            repeats in prop::collection::vec(0..20usize, 0..6),
+            seed in any::<u64>(),
         ) {
-            let facts = [
-                Event::OrderAccepted { id: ID, ts_venue: Nanos(1) },
-                filled(3, 2),
-                filled(2, 3),
-                Event::OrderCanceled { id: ID, cum: Lots(5), ts_venue: Nanos(4) },
-                Event::OrderAccepted { id: ID, ts_venue: Nanos(1) },
-            ];
-            let idempotent = [0, 3, 4];
-            order_of_facts.extend(repeats.iter().map(|&i| idempotent[i]));
-            let mut order = order(10);
-            for &i in &order_of_facts {
-                order.observe(&facts[i]);
-                order.check_invariants();
+            let all = facts();
+            let mut once: Vec<Event> = picked.iter().map(|&at| all[at]).collect();
+            once.extend(executions.iter().map(|&(qty, at)| filled(qty, at)));
+            let mut again = once.clone();
+            again.extend(repeats.iter().filter_map(|&at| all.get(at)).filter(|fact| once.contains(fact)));
+            let mut dice = seed;
+            for last in (1..again.len()).rev() {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                again.swap(last, (dice >> 33) as usize % (last + 1));
             }
-            prop_assert_eq!(order.life, Life::Canceled);
-            prop_assert_eq!((order.booked, order.venue_cum, order.op), (Lots(5), Lots(5), Op::Idle));
-            prop_assert!(order.is_settled());
+            let told = |facts: &[Event]| {
+                let mut order = amended_twice(10);
+                for fact in facts {
+                    order.observe(fact);
+                    order.check_invariants();
+                }
+                order
+            };
+            prop_assert_eq!(told(&once), told(&again));
         }
     }
 }

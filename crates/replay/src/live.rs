@@ -298,12 +298,13 @@ impl Live {
     /// From here on no new orders, whatever the strategy would want; everything open is asked to leave. May be said
     /// again: orders that are still open are asked again.
     ///
-    /// A journal that takes nothing more does not keep the cancels back; it says itself that it is dead.
+    /// Neither a journal that takes nothing more nor a market that cannot be read keeps the cancels back: the journal
+    /// says itself that it is dead, and the next wake meets the same market.
     ///
     /// # Errors
     /// [`LiveError::Clock`].
     pub fn halt(&mut self, now: Nanos) -> Result<&[(InstrumentId, Command)], LiveError> {
-        self.advance(now)?;
+        self.hear_if_possible(now)?;
         self.halted = true;
         let open = self.sitting.engine.orders().iter().filter(|order| !order.life.is_terminal());
         let open: SmallVec<[OrderId; 8]> = open.map(|order| order.id).collect();
@@ -311,12 +312,12 @@ impl Live {
     }
 
     /// Asks for one order to leave, whatever was asked about it before: a cancel may always be repeated. Nothing for an
-    /// order that is done or that nobody knows. The journal holds nothing back, as in [`Live::halt`].
+    /// order that is done or that nobody knows. Nothing holds it back, as in [`Live::halt`].
     ///
     /// # Errors
     /// [`LiveError::Clock`].
     pub fn cancel(&mut self, now: Nanos, id: OrderId) -> Result<&[(InstrumentId, Command)], LiveError> {
-        self.advance(now)?;
+        self.hear_if_possible(now)?;
         self.must_leave(&Entry::CancelAsked(id), &[id])
     }
 
@@ -418,6 +419,14 @@ impl Live {
             self.next_sample += every;
         }
         self.hear_market(now)
+    }
+
+    /// As [`Live::hear`], for what must go on without a market.
+    fn hear_if_possible(&mut self, now: Nanos) -> Result<(), LiveError> {
+        match self.hear(now) {
+            Err(LiveError::Market(_) | LiveError::Late { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     #[inline]

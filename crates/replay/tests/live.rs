@@ -1,0 +1,277 @@
+//! Live runs over random markets against a venue that tells what it likes, when it likes: done again from the journal
+//! they end the same, whatever lay between the entries.
+#![allow(clippy::unwrap_used)] // a test may stop at once
+
+#[path = "../../sim/tests/market/mod.rs"]
+mod market;
+
+use std::io::{self, Cursor};
+use std::sync::{Arc, Mutex};
+
+use market::{Dice, MIDDLE, News, Said, instrument, news, tape_of};
+use mmbot_engine::{Desk, DifferRules, Intent, Limits, Quote};
+use mmbot_journal::{Disk, Entry, Journal, Reader};
+use mmbot_replay::{Execution, FillRecord, Live, LiveError, LiveListing, Sample, Seat, WakeRule};
+use mmbot_signals::SignalSpec;
+use mmbot_sim::QueueModel;
+use mmbot_tape::{MessageKind, Tape};
+use mmbot_types::{Cash, Command, ContractKind, Event, InstrumentId, Lots, Nanos, OrderId, RejectReason, Side, Ticks};
+use proptest::prelude::*;
+
+const ONLY: InstrumentId = InstrumentId(0);
+const POSITION_MAX: i64 = 12;
+
+#[derive(Default)]
+struct Memory(Mutex<Vec<u8>>);
+
+impl Disk for Memory {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.0.lock().unwrap().truncate(bytes as usize);
+        Ok(())
+    }
+}
+
+#[derive(Clone)]
+struct Scene {
+    tape: Arc<Tape>,
+    wake: WakeRule,
+    amend: bool,
+    seed: u64,
+}
+
+fn scene(seed: u64) -> Scene {
+    let mut dice = Dice(seed);
+    let mut news = news(&mut dice, 60);
+    let end = Said::Depth { kind: MessageKind::Delta, bids: vec![], asks: vec![] };
+    news.push(News { recv: 5_000, venue: 5_000, said: end });
+    let every = dice.pick(&[None, Some(Nanos(37)), Some(Nanos(130))]);
+    let mut chance = |percent| dice.chance(percent);
+    let (touch, fill, trade, message) = (chance(40), chance(50), chance(20), chance(15));
+    let every = every.or((!touch).then_some(Nanos(45)));
+    let wake = WakeRule { every, touch, fill, trade, message };
+    Scene { tape: tape_of(&news, &[], instrument(ContractKind::Linear)), wake, amend: chance(60), seed }
+}
+
+fn live(scene: &Scene, journal: Journal) -> Live {
+    let limits = Limits {
+        position_max: Lots(POSITION_MAX),
+        order_max: Lots(8),
+        open_orders_max: 6,
+        collar_bps: 500,
+        requests_per_second_max: 100_000,
+    };
+    let rules = DifferRules { amend: scene.amend, ..DifferRules::default() };
+    let listing = LiveListing {
+        tape: Arc::clone(&scene.tape),
+        instrument: scene.tape.instrument().clone(),
+        queue: QueueModel::Power(2.0),
+        signals: vec![
+            SignalSpec::Microprice,
+            SignalSpec::TradeFlow { half_life: Nanos(300) },
+            SignalSpec::OrderFlowImbalance { half_life: Nanos(200) },
+        ],
+    };
+    let seat = Seat { desks: vec![Desk { limits, rules }], wake: scene.wake, record: true };
+    Live::new(vec![listing], seat, Some(journal), Some(Nanos(100))).unwrap()
+}
+
+/// What the strategy says: random, and by all that it could know (place in line included).
+fn decide(live: &mut Live, dice: &mut Dice) {
+    let touch = live.market().get(ONLY).touch();
+    let signals = &live.market().get(ONLY).signals;
+    let known: u64 = (0..signals.len()).map(|index| signals.value(index).to_bits() % 3).sum();
+    let ids: Vec<OrderId> = live.engine().orders().iter().map(|order| order.id).collect();
+    let ahead: f64 = ids.into_iter().filter_map(|id| live.ahead(ONLY, id)).sum();
+    let lean = (known + ahead as u64) as i64 % 3 + live.engine().position(ONLY).0.signum();
+    let mut intent = Intent::default();
+    for side in [Side::Buy, Side::Sell] {
+        let near = match (side, touch.is_two_sided()) {
+            (_, false) => MIDDLE,
+            (Side::Buy, true) => i64::from(touch.bid),
+            (Side::Sell, true) => i64::from(touch.ask),
+        };
+        if dice.chance(80) {
+            let price = Ticks(near - side.sign() * (2 + dice.below(3)) - lean);
+            intent.quotes.push(Quote { side, price, qty: Lots(1 + dice.below(9)) });
+        }
+    }
+    live.decide(ONLY, &intent).unwrap();
+}
+
+/// A fact about some order that was or was not, as a confused venue tells it.
+fn fact(dice: &mut Dice, named: u64) -> Event {
+    let id = OrderId(1 + dice.below(named as i64 + 2) as u64);
+    let (cum, ts_venue) = (Lots(dice.below(9)), Nanos(dice.below(5_000)));
+    match dice.below(9) {
+        0 => Event::OrderAcked { id, ts_venue },
+        1 => Event::OrderUnknown { id },
+        2 => Event::OrderExecuted { id, cum, ts_venue },
+        3 => Event::OrderRejected { id, reason: RejectReason::Other, ts_venue },
+        4 => Event::OrderCanceled { id, cum, ts_venue },
+        5 => Event::OrderAmended { id, price: Ticks(MIDDLE), qty: cum + Lots(1), ts_venue },
+        6 => Event::RequestRefused { id, reason: RejectReason::UnknownOrder, ts_venue },
+        7 => Event::FundingPaid { instrument: ONLY, amount: Cash(dice.below(99).into()), ts_venue },
+        _ => Event::OrderAccepted { id, ts_venue },
+    }
+}
+
+fn taken<T>(done: Result<T, LiveError>) {
+    match done {
+        Ok(_) | Err(LiveError::Quarantine(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What must be equal for two runs to be called the same.
+#[derive(Debug, PartialEq)]
+struct Left {
+    state: u64,
+    commands: u64,
+    fills: Vec<FillRecord>,
+    samples: Vec<Sample>,
+    wakes: u64,
+    quarantined: u64,
+    denials: Vec<u64>,
+}
+
+fn left(live: &Live) -> Left {
+    live.check_invariants();
+    let recorder = live.recorder().unwrap();
+    Left {
+        state: live.engine().state_hash(),
+        commands: live.engine().commands_hash(),
+        fills: recorder.fills.clone(),
+        samples: recorder.samples.clone(),
+        wakes: live.wakes(),
+        quarantined: live.quarantined(),
+        denials: live.engine().denials().to_vec(),
+    }
+}
+
+/// A run: steps, facts, fills (some told twice), cancels asked for, and at last a halt.
+fn run(scene: &Scene) -> (Left, Vec<u8>, u64) {
+    let disk = Arc::new(Memory::default());
+    let journal = Journal::on(disk.clone());
+    let mut live = live(scene, journal.clone());
+    let (mut dice, mut mind) = (Dice(scene.seed ^ 1), Dice(scene.seed ^ 2));
+    let (mut now, mut told, mut placed) = (0, Vec::new(), 0);
+    while now < 4_800 {
+        now += 1 + dice.below(40);
+        let named = live.engine().orders_named();
+        match dice.below(10) {
+            0..=1 => taken(live.observe(Nanos(now), fact(&mut dice, named), "said so")),
+            2 if named > 0 => {
+                let id = OrderId(1 + dice.below(named as i64) as u64);
+                let (price, qty) = (Ticks(MIDDLE), Lots(dice.below(4)));
+                let execution = Execution { id, price, qty, maker: true, fee: Cash(-3), ts_venue: Nanos(now - 1) };
+                told.push((format!("execution {}", dice.below(60)), execution));
+                let (name, execution) = told.last().unwrap().clone();
+                taken(live.filled(Nanos(now), &name, execution));
+            }
+            3 if !told.is_empty() => {
+                let (name, execution) = told[dice.below(told.len() as i64) as usize].clone();
+                taken(live.filled(Nanos(now), &name, execution));
+            }
+            4 if named > 0 => taken(live.cancel(Nanos(now), OrderId(named)).map(<[_]>::len)),
+            _ => {
+                if live.wake(Nanos(now)).unwrap() {
+                    decide(&mut live, &mut mind);
+                    live.rest().unwrap();
+                }
+                placed += live.commands().iter().filter(|(_, c)| matches!(c, Command::Place { .. })).count() as u64;
+            }
+        }
+        live.check_invariants();
+    }
+    let open = live.engine().orders().iter().filter(|order| !order.life.is_terminal()).count();
+    assert_eq!(live.halt(Nanos(now + 1)).unwrap().len(), open, "every open order is asked to leave");
+    assert!(!live.wake(Nanos(now + 2)).unwrap(), "nobody is asked after a halt");
+    live.finish(Nanos(now + 3)).unwrap();
+    journal.append(Nanos(now + 4), &Entry::RunEnd("{}")).unwrap();
+    journal.flush().unwrap();
+    let bytes = disk.0.lock().unwrap().clone();
+    (left(&live), bytes, placed)
+}
+
+fn reader(bytes: &[u8]) -> Reader {
+    Reader::new(Box::new(Cursor::new(bytes.to_vec()))).unwrap()
+}
+
+fn again(scene: &Scene, bytes: &[u8]) -> (Left, Journal) {
+    let check = Journal::check(reader(bytes));
+    let (mut live, mut mind, mut reader) = (live(scene, check.clone()), Dice(scene.seed ^ 2), reader(bytes));
+    while let Some(record) = reader.next_record().unwrap() {
+        if live.replay(record.time, &record.entry().unwrap()).unwrap() {
+            decide(&mut live, &mut mind);
+            live.rest().unwrap();
+        }
+    }
+    (left(&live), check)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// The journal and the tape are the whole run: between the entries nothing happened that mattered, though the
+    /// clock ticked, the market was heard, and samples were taken.
+    #[test]
+    fn a_run_is_done_again_from_its_journal(seed in any::<u64>()) {
+        let scene = scene(seed);
+        let (ran, bytes, _) = run(&scene);
+        let (replayed, check) = again(&scene, &bytes);
+        prop_assert!(ran == replayed, "{:#?}\n{:#?}", ran, replayed);
+        check.compared().unwrap();
+    }
+}
+
+/// The random runs do what runs do: they trade, are denied, and hear facts that they cannot take.
+#[test]
+fn the_random_runs_are_worth_their_name() {
+    let runs: Vec<_> = (0..20).map(|seed| run(&scene(seed))).collect();
+    assert!(runs.iter().map(|(_, _, placed)| placed).sum::<u64>() > 200);
+    assert!(runs.iter().map(|(left, ..)| left.fills.len()).sum::<usize>() > 100);
+    assert!(runs.iter().map(|(left, ..)| left.quarantined).sum::<u64>() > 20);
+    assert!(runs.iter().flat_map(|(left, ..)| &left.denials).sum::<u64>() > 20);
+}
+
+/// A replay on another market is stopped at its first wake, by the number of messages heard.
+#[test]
+fn another_tape_is_noticed_at_the_first_wake() {
+    let (ours, mut other) = (scene(7), scene(8));
+    (other.wake, other.amend, other.seed) = (ours.wake, ours.amend, ours.seed);
+    let (_, bytes, _) = run(&ours);
+    let check = Journal::check(reader(&bytes));
+    let (mut live, mut mind, mut reader) = (live(&other, check), Dice(ours.seed ^ 2), reader(&bytes));
+    let error = loop {
+        let record = reader.next_record().unwrap().unwrap();
+        match live.replay(record.time, &record.entry().unwrap()) {
+            Ok(true) => decide(&mut live, &mut mind),
+            Ok(false) => {}
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("differs: recorded"), "{error}");
+}
+
+/// Inputs come in a strictly rising order of time; one that does not is refused before anything moves.
+#[test]
+fn time_must_rise() {
+    let mut live = live(&scene(3), Journal::on(Arc::new(Memory::default())));
+    live.wake(Nanos(900)).unwrap();
+    let state = live.engine().state_hash();
+    assert!(matches!(live.wake(Nanos(900)), Err(LiveError::Clock { .. })));
+    let unknown = Event::OrderUnknown { id: OrderId(1) };
+    assert!(matches!(live.observe(Nanos(3), unknown, ""), Err(LiveError::Clock { .. })));
+    assert!(matches!(live.halt(Nanos(900)), Err(LiveError::Clock { .. })));
+    assert_eq!(live.engine().state_hash(), state);
+    assert!(!live.is_halted());
+}
