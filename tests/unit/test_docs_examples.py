@@ -22,7 +22,7 @@ from mmbot.cli import app
 from mmbot.config import Strict, schema
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "docs/first-strategy.md", "docs/config.md", "docs/data.md", "docs/quoting.md"]
+PAGES = ["README.md", "docs/first-strategy.md", "docs/config.md", "docs/data.md", "docs/quoting.md", "docs/shadow.md"]
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHOWN = re.compile(r"(<!-- What the demo prints;[^\n]*-->\n```text\n)(.*?)(```\n)", re.DOTALL)
 

@@ -11,11 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DECIDING = ("strategies", "quoting", "risk", "execution")
 OUTSIDE = {"asyncio", "socket", "time", "random"}
-SHADOW = ("shadow", "shadow_market", "shadow_sources", "shadow_wiring")
+WATCHING = ("dryrun", "shadow", "shadow_market", "shadow_sources", "shadow_wiring")
 ORDERING = ("bybit/account", "bybit/http", "bybit/private", "bybit/session", "bybit/trade", "fake")
 # The packages and modules that the contracts name have to exist.
-NAMED = {"__init__.py": "", "strategies/__init__.py": "", "quoting/__init__.py": "", "venues/__init__.py": ""}
-NAMED |= dict.fromkeys([*(f"ops/{name}.py" for name in SHADOW), *(f"venues/{name}.py" for name in ORDERING)], "")
+NAMED = dict.fromkeys(
+    [
+        *(f"{name}/__init__.py" for name in ("strategies", "quoting", "venues")),
+        *(f"ops/{name}.py" for name in WATCHING),
+        *(f"venues/{name}.py" for name in ORDERING),
+        "__init__.py",
+        "research/backtest.py",
+    ],
+    "",
+)
 
 
 def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -25,6 +25,7 @@ from mmbot.ops.shadow_market import ShadowMarket
 from mmbot.ops.strictness import Doubts
 from mmbot.research.backtest import Stage, on_tape, told_apart
 from mmbot.research.desks import configured
+from mmbot.research.outcome import NoMarketError
 
 if TYPE_CHECKING:
     import asyncio
@@ -134,7 +135,15 @@ class _Follower:
             self.market.settle(heard - source.lag_ns)
             self.stage.run_until(heard - source.lag_ns)
             if self.writer.due(self.stage.replay.now):
-                await self._tell(self.writer.take(self.stage.frames(), self.stage.replay.now))
+                await self._tell(self._measured(self.stage.replay.now))
+
+    def _measured(self, now: int) -> list[Iteration]:
+        """Write what is due by now; it waits where a market has had no two sides yet."""
+        try:
+            frames = self.stage.frames()
+        except NoMarketError:
+            return []
+        return self.writer.take(frames, now)
 
     async def finish(self, sealed: Sequence[Path]) -> RunSummary:
         """Play what is left of the tapes, and write the rest of the iterations and the run."""

@@ -39,8 +39,8 @@ def outcome(
 ) -> Result:
     """Read what one strategy (`seat`) did in a finished run.
 
-    Raises ValueError for a tape without a single mid, by which nothing can be valued, and BooksError when the ledger's
-    equity and the attribution of the fills disagree, which is a mistake of ours.
+    Raises NoMarketError for a tape without a single mid, by which nothing can be valued, and BooksError when the
+    ledger's equity and the attribution of the fills disagree, which is a mistake of ours.
     """
     parts = {each.symbol: _Part(replay, seat, index, each) for index, each in enumerate(traded)}
     split = {symbol: part.attribution(f"mid_{config.markout}") for symbol, part in parts.items()}
@@ -57,7 +57,7 @@ def outcome(
 def frames(replay: _core.Replay, seat: int, traded: Sequence[Traded]) -> Frames:
     """What one strategy did so far in a replay that may go on: no attribution, for its last fills are not sampled yet.
 
-    Later mids that the tapes do not reach yet are null. Raises ValueError while there is no mid at all.
+    Later mids that the tapes do not reach yet are null. Raises NoMarketError while there is no mid at all.
     """
     return _stacked([_Part(replay, seat, index, each) for index, each in enumerate(traded)])
 
@@ -73,6 +73,10 @@ def _stacked(parts: list[_Part]) -> Frames:
 def _stack(frames: list[pl.DataFrame], schema: Mapping[str, PolarsDataType], order: str) -> pl.DataFrame:
     stacked = pl.concat(frames).select(pl.col(name).cast(kind) for name, kind in schema.items())
     return stacked if len(frames) == 1 else stacked.sort(order, maintain_order=True)
+
+
+class NoMarketError(ValueError):
+    """A market that never had two sides, or, while a run goes on, has had none so far."""
 
 
 class BooksError(RuntimeError):
@@ -135,7 +139,8 @@ class _Part:
         position = traded.quantities(raw["position_lots"])
         mid = pl.Series((bid + ask) / 2).fill_nan(None).forward_fill().backward_fill().to_numpy()
         if np.isnan(mid).any():
-            raise ValueError(f"{traded.symbol}: no sample has both a bid and an ask, so nothing can be valued")
+            where = traded.config.tape or traded.symbol
+            raise NoMarketError(f"{where}: no sample has both a bid and an ask, so nothing can be valued")
         value = -position / mid if traded.instrument.kind == "inverse" else position * mid
         sides = ("quote_bid", "quote_ask")
         quotes = {side: np.where(raw[side] > 0, traded.prices(raw[side]), np.nan) for side in sides}

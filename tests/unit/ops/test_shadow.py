@@ -284,6 +284,21 @@ def test_what_cannot_be_used_is_counted_and_leaves_a_gap(tmp_path: Path):
     assert replayed(tmp_path, config, cut=Cut(duration_s=2)).state_hash == seen.state_hash
 
 
+def test_an_iteration_waits_for_a_market_that_has_no_two_sides_yet(tmp_path: Path):
+    """Nobody offers for three seconds: the first iteration is measured when it can be valued, as the dry run does."""
+
+    def told(now: int):
+        if now - START < 3 * SECOND:
+            bids = [("1000", "0.010")]
+            return [msgspec.structs.replace(book(now), bids=bids, asks=[])]
+        return steady(now)
+
+    seen, _, config = listened(tmp_path, told)
+    held = replayed(tmp_path, config, cut=Cut(duration_s=2, iterations=3))
+    assert measured(tmp_path / "shadow") == measured(tmp_path / "dry")
+    assert seen.state_hash == held.state_hash
+
+
 def test_a_settlement_is_seen_when_the_next_one_moves_on(tmp_path: Path):
     """The ticker's next funding time moves: the one before was settled at the rate and mark known until then."""
 
