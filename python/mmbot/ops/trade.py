@@ -16,8 +16,9 @@ import mmbot
 from mmbot import _core
 from mmbot.config import ConfigError
 from mmbot.execution.client_ids import ClientIds
-from mmbot.research.desks import configured, desk, seat
+from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
+from mmbot.research.journal import live_engine
 from mmbot.research.traded import Traded
 from mmbot.runtime.board import Board
 from mmbot.runtime.bridge import Listed
@@ -28,7 +29,6 @@ from mmbot.runtime.folder import RunFolder
 from mmbot.runtime.market import Recorded
 from mmbot.runtime.relay import Relay
 from mmbot.runtime.runner import RunFailedError, Runner
-from mmbot.strategy import View
 from mmbot.venues.port import Subscription, VenueError
 from mmbot.wiring import Trading, market_of
 
@@ -101,7 +101,8 @@ async def trade(
             stopper.cancel()
             watcher.leave()
             run.close()
-    return Ended(folder=folder.path, result=run.result(), failure=failure)
+    books = [run.core.books(0, index) for index in range(len(markets))]
+    return Ended(folder=folder.path, result=run.result(), failure=failure, books=books)
 
 
 class _Run:
@@ -124,26 +125,19 @@ class _Run:
             (each.category, each.symbol): _core.LiveTape(folder.live_tape(each.category, each.symbol), each.instrument)
             for each in listed
         }
-        desks = [
-            desk(config_of, each.instrument, each.symbol, wiring.share)
-            for config_of, each in zip(config.instruments, listed, strict=True)
-        ]
         self.ids = ClientIds(
             env=ENVIRONMENT_LETTERS[wiring.session.environment], epoch_s=folder.epoch_s, strategy=_letters(strategy)
         )
         self.journal = _core.Journal.create(folder.journal, clock(), self._start())
-        core = _core.Live(
+        core, windows = live_engine(
+            config,
+            strategy,
+            [each.instrument for each in listed],
             [tape.tape for tape in self._tapes.values()],
-            seat(strategy, desks),
-            instruments=[each.instrument for each in listed],
-            signals=list(strategy.signals),
-            queues=[(each.venue.queue, each.venue.queue_n) for each in config.instruments],
+            share=wiring.share,
             journal=self.journal,
-            sample_ns=round(config.sample_ms * 1e6),
         )
         self.core = core
-        windows: list[View] = []
-        windows.extend(View(core, index, each.instrument, windows) for index, each in enumerate(listed))
         self.runner = Runner(
             core=core,
             journal=self.journal,

@@ -1,0 +1,121 @@
+"""An exchange in this process, over real sockets, and a run on it that the test can watch and disturb."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from mmbot.config import BacktestConfig
+from mmbot.exchange.admin import Admin, truth
+from mmbot.exchange.clock import VenueClock
+from mmbot.exchange.listed import open_hall
+from mmbot.exchange.opening import AccountTerms
+from mmbot.exchange.venue import Exchange
+from mmbot.ops.trade import trade
+from mmbot.runtime.ended import Ended
+from mmbot.wiring import Mode, Trading, wire
+
+UID = 1001
+KEY, SECRET = "mmsimtestkey0001", "SENTINEL-d41d8cd98f00b204e9800998ecf8427e"
+
+
+class Collector:
+    """Watches a run: keeps every event, and wakes whoever waits for one."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._moved = asyncio.Event()
+
+    def told(self, event: dict[str, Any]) -> None:
+        """Keep it."""
+        self.events.append(event)
+        self._moved.set()
+
+    def watch(self, board: object) -> None:
+        """Nothing is shown."""
+
+    def leave(self) -> None:
+        """Nothing was shown."""
+
+    def ended(self, ended: Ended) -> None:
+        """Nothing is shown."""
+
+    def count(self, name: str) -> int:
+        """How many events of a kind there were."""
+        return sum(event["event"] == name for event in self.events)
+
+    async def until(self, held: Callable[[], bool], seconds: float = 15.0) -> None:
+        """Wait until something holds, looking after each event and ten times a second."""
+        async with asyncio.timeout(seconds):
+            while not held():
+                self._moved.clear()
+                try:
+                    await asyncio.wait_for(self._moved.wait(), 0.1)
+                except TimeoutError:
+                    continue
+
+
+class PaperExchange:
+    """One exchange with one account, its operator's side, and its truth."""
+
+    def __init__(self, *, tapes: list[str], kind: Any = None, speed: float = 5.0) -> None:
+        self.clock = VenueClock()
+        hall = open_hall(clock=self.clock, tapes=tapes, kind=kind, speed=speed)
+        account = AccountTerms(uid=UID, key=KEY, secret=SECRET)
+        self.exchange = Exchange.open(hall, self.clock, [account], admin_token="operator")
+        self.admin = Admin(self.exchange.gateway, "operator")
+
+    async def __aenter__(self) -> PaperExchange:
+        await self.exchange.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.exchange.stop()
+
+    def truth(self) -> dict[str, Any]:
+        """What the venue knows of our account."""
+        return truth(self.exchange.gateway, UID)["accounts"][str(UID)]
+
+    def config(self, *, category: str = "linear", symbol: str = "BTCUSDT", **changes: Any) -> BacktestConfig:
+        """A maker at the touch that quotes at once and is filled often."""
+        one = {
+            "symbol": symbol,
+            "category": category,
+            "limits": changes.pop("limits", {"position": "1", "order": "0.1"}),
+            "orders": {"amend": changes.pop("amend", False)},
+        }
+        params = changes.pop("params", {"order_lots": 20, "cap_lots": 300})
+        return BacktestConfig.model_validate(
+            {
+                "instruments": [one],
+                "strategy": {"name": "join_touch", "params": params},
+                "sample_ms": 200,
+                "session": {"url": self.exchange.http, "reconcile_s": 1.0, "settle_s": 4.0, **changes},
+            }
+        )
+
+
+Meanwhile = Callable[[Collector], Awaitable[None]]
+
+
+async def run_on(paper: PaperExchange, config: BacktestConfig, folder: Path, meanwhile: Meanwhile) -> Ended:
+    """Trade on the exchange until `meanwhile` returns, then stop in order."""
+    environ = {"MMBOT_BYBIT_API_KEY": KEY, "MMBOT_BYBIT_API_SECRET": SECRET}
+    wiring = wire(Mode.PAPER, config, environ)
+    assert isinstance(wiring, Trading)
+    stop, collector = asyncio.Event(), Collector()
+    run = asyncio.create_task(trade(config, wiring, collector, stop=stop, parent=folder))
+    watching = asyncio.create_task(_until(meanwhile(collector)))
+    await asyncio.wait([run, watching], return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    if watching.done():
+        watching.result()
+    else:
+        watching.cancel()
+    return await run
+
+
+async def _until(awaited: Awaitable[None]) -> None:
+    await awaited

@@ -1,0 +1,170 @@
+"""A whole run over real sockets while the venue misbehaves: nothing lost, nothing left, books equal to the venue's."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from paper_exchange import SECRET, Collector, PaperExchange, run_on
+
+from mmbot.exchange.faults import Fault
+from mmbot.research.journal import RecordedRun
+from mmbot.runtime.ended import Ended
+
+FILLS = 4
+"""Fills before trouble begins, and again after it."""
+
+FAULTS: dict[str, list[Fault]] = {
+    "the trade socket dies with an order in flight": [
+        Fault(where="trade:order.create", what="disconnect", executed=True, count=2)
+    ],
+    "it dies before the order arrived": [Fault(where="trade:order.create", what="disconnect", count=2)],
+    "the private socket is half-open": [Fault(where="private:order", what="mute")],
+    "an update of the book is lost": [Fault(where="public:orderbook.50.*", what="drop", count=3)],
+    "executions are told twice": [Fault(where="private:execution", what="duplicate", count=6)],
+    "executions are told out of order": [Fault(where="private:execution", what="reorder", count=4)],
+    "executions are never told": [Fault(where="private:execution", what="drop", count=3)],
+    "orders are told late": [Fault(where="private:order", what="delay", delay_ms=400, count=6)],
+    "creates meet the rate limit": [Fault(where="trade:order.create", what="answer", code=10006, count=4)],
+    "cancels meet the rate limit": [Fault(where="trade:order.cancel", what="answer", code=10006, count=3)],
+    "a create is executed and answered with 10016": [
+        Fault(where="trade:order.create", what="answer", code=10016, executed=True, count=3)
+    ],
+    "a create is answered with silence": [
+        Fault(where="trade:order.create", what="silence", executed=True),
+        Fault(where="trade:order.create", what="silence"),
+    ],
+    "a cancel is answered with silence": [
+        Fault(where="trade:order.cancel", what="silence", executed=True),
+        Fault(where="trade:order.cancel", what="silence"),
+    ],
+    "private frames are malformed": [Fault(where="private:*", what="corrupt", count=3)],
+    "public frames are malformed": [Fault(where="public:*", what="corrupt", count=3)],
+    "a private frame is oversized": [Fault(where="private:order", what="oversize")],
+    "a public frame is oversized": [Fault(where="public:*", what="oversize")],
+}
+
+
+def check_books(paper: PaperExchange, ended: Ended, *, fills: int) -> None:
+    """No order is left, and executions, position and cash are the venue's to the last unit."""
+    assert ended.failure is None
+    truth = paper.truth()
+    assert truth["open"] == []
+    (market,) = truth["positions"]
+    executions = [row for row in truth["executions"] if row["execType"] == "Trade"]
+    assert len(executions) >= fills
+    assert ended.books[0]["position_lots"] == truth["positions"][market]["lots"]
+    assert ended.result is not None
+    ours = Counter(
+        (Decimal(str(row["price"])), round(row["qty"], 9), row["side"], row["maker"])
+        for row in ended.result.fills.iter_rows(named=True)
+    )
+    theirs = Counter(
+        (
+            Decimal(row["execPrice"]),
+            round(float(row["execQty"]), 9),
+            1 if row["side"] == "Buy" else -1,
+            row["isMaker"] in (True, "true"),
+        )
+        for row in executions
+    )
+    assert ours == theirs
+    check_cash(ended, executions)
+
+
+def check_cash(ended: Ended, executions: list[dict]) -> None:
+    """Cash is what the venue's executions add up to, in whole 10^-12."""
+    flow = sum(
+        (Decimal(row["execPrice"]) * Decimal(row["execQty"])) * (-1 if row["side"] == "Buy" else 1)
+        - Decimal(row["execFee"])
+        for row in executions
+    )
+    assert ended.books[0]["cash_units"] == int(flow * 10**12)
+
+
+def check_secret(folder: Path) -> None:
+    """The account's secret is in nothing that was written."""
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(written) >= 5
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_run_survives_a_fault_with_its_books_equal(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """Trade, suffer, trade on, leave: no orphan, every fill booked once, cash and position to the last unit."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=["sample:btcusdt"]) as paper:
+            faults = paper.exchange.gateway.faults
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(lambda: watched.count("fill") >= FILLS)
+                for fault in FAULTS[name]:
+                    faults.arm(fault)
+                struck = sum(fault.count or 0 for fault in FAULTS[name])
+                await watched.until(lambda: faults.struck >= struck)
+                seen = watched.count("fill")
+                await watched.until(lambda: watched.count("fill") >= seen + FILLS)
+
+            ended = await run_on(paper, paper.config(), tmp_path, meanwhile)
+            check_books(paper, ended, fills=2 * FILLS)
+            RecordedRun.open(ended.folder / "journal.mmj").verify()
+
+    asyncio.run(story())
+    check_secret(tmp_path)
+    assert SECRET not in caplog.text
+
+
+def test_a_run_survives_a_restart_of_the_exchange(tmp_path: Path):
+    """Every link dies, books begin anew at u = 1, the venue forgets closed orders: the run trades on, leaves clean."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=["sample:btcusdt"]) as paper:
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(lambda: watched.count("fill") >= FILLS)
+                paper.admin.restart({})
+                seen = watched.count("fill")
+                await watched.until(lambda: watched.count("fill") >= seen + FILLS, 25)
+
+            ended = await run_on(paper, paper.config(), tmp_path, meanwhile)
+            check_books(paper, ended, fills=2 * FILLS)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("skew_ms", [5_000, -5_000])
+def test_a_run_survives_a_venue_clock_that_jumps(skew_ms: int, tmp_path: Path):
+    """Five seconds ahead or behind, in the middle of a run: orders are refused until the clock was asked for again."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=["sample:btcusdt"]) as paper:
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(lambda: watched.count("fill") >= FILLS)
+                paper.admin.clock({"skew_ms": skew_ms})
+                seen = watched.count("fill")
+                await watched.until(lambda: watched.count("fill") >= seen + FILLS, 25)
+
+            ended = await run_on(paper, paper.config(), tmp_path, meanwhile)
+            check_books(paper, ended, fills=2 * FILLS)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("amend", [False, True])
+def test_a_quiet_run_is_verified_and_leaves_nothing(amend: bool, tmp_path: Path):
+    """Without any fault, moving orders by amends or by cancel and place, the same holds."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=["sample:btcusdt"]) as paper:
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(lambda: watched.count("fill") >= 3 * FILLS)
+
+            ended = await run_on(paper, paper.config(amend=amend), tmp_path, meanwhile)
+            check_books(paper, ended, fills=3 * FILLS)
+            RecordedRun.open(ended.folder / "journal.mmj").verify()
+
+    asyncio.run(story())
