@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from mmbot.config import ConfigError, SessionConfig
 from mmbot.data.catalog import open_tape
 from mmbot.research.desks import WHOLE
-from mmbot.venues.bybit.endpoints import Endpoint
+from mmbot.venues.bybit.endpoints import SIMULATOR_KEY, Endpoint
 from mmbot.venues.port import Credentials
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ __all__ = ["CANARY", "Mode", "Trading", "Watching", "Wiring", "market_of", "wire
 
 CANARY = Fraction(1, 10)
 """Share of the configured limits with which a live run begins."""
-SIMULATOR_KEY = "mmsim"
-"""What every key of our simulator begins with, so that none is ever sent to an exchange."""
 
 
 class Mode(StrEnum):

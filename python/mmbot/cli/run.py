@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from mmbot.config import BacktestConfig
     from mmbot.runtime.audience import Watcher
     from mmbot.runtime.ended import Ended
+
+
+SHADOW_ITERATION_S = 60.0
+UNTIL_STOPPED = 1_000_000
 
 
 class Stage(StrEnum):
@@ -41,6 +46,9 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     ] = None,
 ) -> None:
     """Run the strategy on a venue: paper by default, on an exchange of its own if none is named."""
+    if mode is Stage.SHADOW:
+        _shadowed(config, duration, out, json=json)
+        return
     import uvloop
 
     from mmbot.config import BacktestConfig, load
@@ -50,7 +58,7 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         read = load(config, BacktestConfig)
         wiring = wire(Mode(mode.value), read, os.environ, override_gate=override_gate)
         if not isinstance(wiring, Trading):
-            raise ValueError("--mode shadow is run by `mmbot shadow`, which knows no way to order")
+            raise TypeError(f"--mode {mode.value} was wired without orders")
         watcher = _watcher(json=json, plain=plain)
         if wiring.mode is Mode.LIVE:
             _warn(override_gate)
@@ -62,6 +70,15 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     if ended.failure is not None:
         typer.echo(f"error: {ended.failure}", err=True)
         raise typer.Exit(1)
+
+
+def _shadowed(config: Path, duration: float | None, out: Path | None, *, json: bool) -> None:
+    """`mmbot shadow`, minute by minute until the duration is over or Ctrl-C: that module knows no way to order."""
+    from mmbot.cli import shadow
+
+    seconds = SHADOW_ITERATION_S if duration is None else min(SHADOW_ITERATION_S, duration)
+    iterations = UNTIL_STOPPED if duration is None else ceil(duration / seconds)
+    shadow.run(config, iterations=iterations, duration=seconds, out=out or shadow.LATEST, json=json)
 
 
 def _warn(override_gate: str | None) -> None:

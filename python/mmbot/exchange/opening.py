@@ -12,6 +12,7 @@ from mmbot.exchange.market import NS, Market
 from mmbot.exchange.money import units
 from mmbot.exchange.rates import TIERS, RateLimits
 from mmbot.exchange.switches import Switches
+from mmbot.venues.bybit.endpoints import SIMULATOR_KEY
 
 __all__ = ["AccountTerms", "open_gateway"]
 
@@ -42,7 +43,7 @@ class AccountTerms:
         for coin, amount in self.balances.items():
             account.wallet.transfer(coin, units(amount), now_ms)
         key = ApiKey(
-            key=self.key or f"mmsim{secrets.token_hex(8)}",
+            key=self.key or f"{SIMULATOR_KEY}{secrets.token_hex(8)}",
             secret=self.secret or secrets.token_hex(18),
             uid=self.uid,
             read_only=self.read_only,

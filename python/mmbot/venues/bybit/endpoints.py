@@ -18,7 +18,10 @@ from urllib.parse import SplitResult, urlsplit
 
 from mmbot.venues.port import VenueError
 
-__all__ = ["Endpoint", "InsecureLink"]
+__all__ = ["SIMULATOR_KEY", "Endpoint", "InsecureLink"]
+
+SIMULATOR_KEY = "mmsim"
+"""What every key that our simulator makes up begins with, so that none is ever sent to an exchange."""
 
 
 class InsecureLink(VenueError):  # noqa: N818 (a fault of the world, beside the other answers of a venue)
