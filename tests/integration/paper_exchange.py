@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,8 @@ class Collector:
         async with asyncio.timeout(seconds):
             while not held():
                 self._moved.clear()
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self._moved.wait(), 0.1)
-                except TimeoutError:
-                    continue
 
 
 class PaperExchange:
