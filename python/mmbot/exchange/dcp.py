@@ -74,8 +74,8 @@ def read_product(product: object, window: object) -> tuple[str, int]:
     name = product or "OPTIONS"
     if name == "OPTIONS":
         raise unsupported("product OPTIONS")
-    if name not in PRODUCTS:
+    if not isinstance(name, str) or name not in PRODUCTS:
         raise bad_parameter("params error: product invalid")
     if not isinstance(window, int) or isinstance(window, bool) or not WINDOW_S[0] <= window <= WINDOW_S[1]:
         raise bad_parameter(f"params error: timeWindow is {WINDOW_S[0]} to {WINDOW_S[1]} seconds")
-    return str(name), window
+    return name, window

@@ -25,8 +25,8 @@ SMP: dict[str, SelfTrade] = {
     "CancelTaker": "cancel_taker",
     "CancelBoth": "cancel_both",
 }
-_SIDES: dict[object, Side] = {"Buy": "buy", "Sell": "sell"}
-_TIFS: dict[object, Tif] = {"GTC": "gtc", "": "gtc", None: "gtc", "IOC": "ioc", "FOK": "fok", "PostOnly": "gtc"}
+_SIDES: dict[str, Side] = {"Buy": "buy", "Sell": "sell"}
+_TIFS: dict[str, Tif] = {"GTC": "gtc", "": "gtc", "IOC": "ioc", "FOK": "fok", "PostOnly": "gtc"}
 NO_SLIPPAGE = ("UNKNOWN", "0")
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 _NOT_MODELLED = (
@@ -79,7 +79,7 @@ class Change:
 def read_ticket(listing: Listing, body: Body) -> Ticket:
     """Read a create. Raises RefusedError."""
     _refuse_unmodelled(body)
-    side = _SIDES.get(body.get("side"))
+    side = _SIDES.get(_word(body, "side"))
     if side is None:
         raise _unknown(listing, 170116, "side", body)
     kind = body.get("orderType")
@@ -87,11 +87,11 @@ def read_ticket(listing: Listing, body: Body) -> Ticket:
         raise _unknown(listing, 170114, "orderType", body)
     market = kind == "Market"
     tif, post_only = _read_tif(listing, body, market)
-    smp = body.get("smpType") or "None"
+    smp = _word(body, "smpType") or "None"
     if smp not in SMP:
         raise bad_parameter("params error: smpType invalid")
     reduce_only, close_on_trigger = _read_reducing(listing, body)
-    unit = str(body.get("marketUnit") or "quoteCoin") if listing.is_spot and market else ""
+    unit = _read_unit(body, side) if listing.is_spot and market else ""
     lots, budget = _read_size(listing, body, market=market, by_quote=side == "buy" and unit == "quoteCoin")
     return Ticket(
         side=side,
@@ -178,6 +178,16 @@ def _read_reducing(listing: Listing, body: Body) -> tuple[bool, bool]:
     return reduce_only, close_on_trigger
 
 
+def _read_unit(body: Body, side: Side) -> str:
+    """In which coin a spot market order counts: the quote coin for buys unless told otherwise, the base for sells."""
+    unit = body.get("marketUnit") or ("quoteCoin" if side == "buy" else "baseCoin")
+    if unit not in ("baseCoin", "quoteCoin"):
+        raise bad_parameter("params error: marketUnit invalid")
+    if unit == "quoteCoin" and side == "sell":
+        raise unsupported("marketUnit quoteCoin for a sell")
+    return str(unit)
+
+
 def _read_size(listing: Listing, body: Body, *, market: bool, by_quote: bool) -> tuple[int | None, int]:
     """(lots, budget): lots, or None and an amount of the quote coin; zero lots close the whole position."""
     qty = body.get("qty")
@@ -201,7 +211,7 @@ def _read_budget(listing: Listing, qty: object) -> int:
 
 
 def _read_tif(listing: Listing, body: Body, market: bool) -> tuple[Tif, bool]:
-    said = body.get("timeInForce")
+    said = _word(body, "timeInForce")
     tif = _TIFS.get(said)
     if tif is None:
         raise unsupported("timeInForce RPI") if said == "RPI" else _unknown(listing, 170115, "timeInForce", body)
@@ -219,6 +229,12 @@ def _read_slippage(body: Body) -> tuple[str, str]:
     if kind not in ("TickSize", "Percent") or not isinstance(size, str):
         raise bad_parameter("params error: slippageToleranceType is TickSize or Percent, slippageTolerance is text")
     return kind, size
+
+
+def _word(body: Body, name: str) -> str:
+    """A field that is one of a few words; "" where it is missing. A wrong type is no word of any list."""
+    said = body.get(name)
+    return said if isinstance(said, str) else "" if said is None else repr(said)
 
 
 def _flag(body: Body, name: str) -> bool:

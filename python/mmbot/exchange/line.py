@@ -5,7 +5,7 @@ Messages of one delay keep their order; those of different delays overtake each 
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Literal, TypeAlias
 
 from mmbot.exchange.faults import Fault, Faults, corrupted, oversized
@@ -21,7 +21,10 @@ class Line:
     """Outgoing messages of one connection. `write` sends a text frame, `end` ends the connection."""
 
     def __init__(
-        self, write: Callable[[bytes], Awaitable[None]], end: Callable[[How], Awaitable[None]], faults: Faults
+        self,
+        write: Callable[[bytes], Awaitable[None]],
+        end: Callable[[How], Coroutine[None, None, None]],
+        faults: Faults,
     ) -> None:
         self.muted = False
         self.sent = 0
@@ -36,6 +39,7 @@ class Line:
         self._wake = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
+        self._cut_off: asyncio.Future[None] | None = None
 
     def send(self, payload: bytes, delay_ms: float = 0.0, where: str = "") -> None:
         """Send a text frame after a delay. `where` is what a fault may name it by; "" is out of their reach."""
@@ -60,7 +64,7 @@ class Line:
     async def run(self) -> None:
         """Send what falls due, until the connection ends."""
         due, loop, wake = self._due, self._loop, self._wake
-        while True:
+        while self._cut_off is None:
             if not due:
                 wake.clear()
                 await wake.wait()
@@ -112,9 +116,14 @@ class Line:
     def _put(self, what: bytes | How, delay_ms: float) -> None:
         if not what:
             return
+        if self._cut_off is not None:
+            return
         if len(self._due) >= BACKLOG_MAX:
+            # Not through the queue: the sender may be waiting for this very client to read.
             self._due.clear()
-            what, delay_ms = "abort", 0.0
+            self._cut_off = asyncio.ensure_future(self._end("abort"))
+            self._wake.set()
+            return
         self._count += 1
         due = self._loop.time() + delay_ms / 1000
         heapq.heappush(self._due, (due, self._count, what))

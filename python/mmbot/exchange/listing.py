@@ -49,7 +49,7 @@ class Listing:
     @property
     def seq(self) -> int:
         """The market's cross sequence."""
-        return getattr(self.market, "seq", 0)
+        return self.market.seq
 
     @property
     def family(self) -> str:

@@ -111,9 +111,10 @@ class Order:
         self.cancel_type, self.reject_reason, self.updated_ms = cancel_type, reason, now_ms
 
     def kill(self, reason: str, now_ms: int) -> None:
-        """The matching engine does not take it: Rejected on spot, Cancelled on derivatives."""
-        self.status = "Rejected" if self.listing.is_spot else "Cancelled"
-        self.reject_reason, self.updated_ms = reason, now_ms
+        """The matching engine does not take it: Rejected on spot, unless it has fills; Cancelled on derivatives."""
+        self.cancel("UNKNOWN", reason, now_ms)
+        if self.status == "Cancelled" and self.listing.is_spot:
+            self.status = "Rejected"
 
 
 def order_row(order: Order) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def test_a_fault_strikes_the_next_that_match_and_is_used_up():
     struck = [faults.strike(where, uid) is not None for where, uid in places]
     assert struck == [False, False, False, True, True, False]
     assert faults.struck == 2
-    assert not faults.any_armed
+    assert faults.armed() == []
 
 
 def test_faults_stay_until_cleared_and_are_listed():
