@@ -216,7 +216,7 @@ def _fingerprint(uid: int, link_id: str) -> int:
 class Records:
     """Orders, executions and closed profits of one account."""
 
-    def __init__(self, *, closed_max: int = 50_000, executions_max: int = 100_000) -> None:
+    def __init__(self, *, closed_max: int = 20_000, executions_max: int = 50_000) -> None:
         self.open: dict[int, Order] = {}
         """By the floor's id, oldest first."""
         self.closed: deque[Order] = deque()

@@ -63,7 +63,7 @@ class LogRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Wallet:
     """Balances by coin."""
 
-    def __init__(self, log_max: int = 100_000) -> None:
+    def __init__(self, log_max: int = 50_000) -> None:
         self.coins: dict[str, Coin] = {}
         self.log: deque[LogRow] = deque(maxlen=log_max)
         self.posted = 0
