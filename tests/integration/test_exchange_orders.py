@@ -81,6 +81,22 @@ def test_two_accounts_and_the_public_trade_and_the_venue_s_truth_agrees_with_wha
     trading(body)
 
 
+def test_requests_take_their_time_to_the_engine_and_keep_their_order():
+    """With a latency of entry a cancel still finds the order that was sent before it."""
+
+    async def body(ann: Client, bob: Client) -> None:
+        trade = await ann.socket("trade")
+        for number in range(20):
+            await trade.ask("create", orderLinkId=f"o{number}")
+            await trade.ask("cancel", orderLinkId=f"o{number}")
+        assert await open_names(ann) == []
+        assert (await ann.admin("GET", "truth"))["counters"]["requests"] == 0
+        answers = [await trade.hear() for _ in range(40)]
+        assert {answer["retCode"] for answer in answers} == {0}
+
+    trading(body, entry_ms=800)
+
+
 def test_a_lost_answer_leaves_an_order_that_can_be_found_by_its_name():
     """Executed and silent, executed and 10016, not executed and cut: only asking tells which."""
 

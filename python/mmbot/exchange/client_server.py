@@ -5,6 +5,7 @@ All logic is in the gateway and the sockets' own modules; here are only bytes, w
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import TypeAlias
@@ -63,6 +64,8 @@ class ClientSide:
     async def rest(self, request: web.Request) -> web.StreamResponse:
         """One HTTP request."""
         body = await request.read() if request.can_read_body else b""
+        if request.method == "POST" and self.gateway.house.switches.entry_ms:
+            await asyncio.sleep(self.gateway.house.switches.entry_ms / 1000)
         call = Call(
             method=request.method,
             path=request.path,
@@ -104,7 +107,7 @@ class ClientSide:
         line.strike(f"socket:{kind.link}")
         sender = asyncio.create_task(line.run())
         try:
-            await _read(peer, socket, line)
+            await self._read(peer, socket, line)
         finally:
             socket.gone()
             line.close()
@@ -113,13 +116,20 @@ class ClientSide:
                 await sender
         return peer
 
-
-async def _read(peer: web.WebSocketResponse, socket: Socket, line: Line) -> None:
-    async for message in peer:
-        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-            socket.heard(message.data)
-        elif message.type is WSMsgType.PING:
-            await _pong(peer, socket, line, message)
+    async def _read(self, peer: web.WebSocketResponse, socket: Socket, line: Line) -> None:
+        waiting: deque[str | bytes] = deque()
+        loop = asyncio.get_running_loop()
+        async for message in peer:
+            if message.type is WSMsgType.PING:
+                await _pong(peer, socket, line, message)
+            elif message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                entry_ms = self.gateway.house.switches.entry_ms
+                if (entry_ms or waiting) and socket.link == "trade":
+                    # Each alarm takes the oldest, so requests keep their order whatever the alarms do.
+                    waiting.append(message.data)
+                    loop.call_later(entry_ms / 1000, lambda: socket.heard(waiting.popleft()))
+                else:
+                    socket.heard(message.data)
 
 
 async def _pong(peer: web.WebSocketResponse, socket: Socket, line: Line, message: WSMessage) -> None:

@@ -6,9 +6,11 @@ Source: Bybit v5, "Trade" endpoints.
 """
 
 import random
+from collections.abc import Callable
 
 from mmbot._core import Execution
 from mmbot.exchange.account import Account
+from mmbot.exchange.faults import Fault
 from mmbot.exchange.house import House
 from mmbot.exchange.intake import NO_SLIPPAGE, SMP, Body, Ticket, read_change, read_ticket
 from mmbot.exchange.listing import Listing
@@ -43,6 +45,8 @@ class Desk:
     def __init__(self, house: House, *, seed: int = 0) -> None:
         self.house = house
         self.requests = 0
+        self.engine_fault: Callable[[int], Fault | None] = lambda uid: None
+        """The fault, if any, that the matching engine meets with the next order of an account."""
         self._dice = random.Random(seed)  # noqa: S311 (which 500 of more orders a cancel-all takes)
 
     def listing(self, body: Body) -> Listing:
@@ -89,6 +93,14 @@ class Desk:
         house.clearing.hold(account, order)
         if house.switches.announce_new:
             house.bulletin.order(account, order)
+        fault = self.engine_fault(account.uid)
+        if fault is not None:
+            order.kill(fault.reason, now_ms)
+            order.status = "Rejected"
+            house.clearing.release(account, order, order.left)
+            house.changed(order)
+            house.after(now_ms)
+            return order
         smp = SMP[ticket.smp]
         did = market.place(
             number, ticket.side, tick, lots, account.uid, tif=ticket.tif, post_only=ticket.post_only, stp=smp

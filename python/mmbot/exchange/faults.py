@@ -6,6 +6,7 @@ A place is a channel and a name, matched as a glob:
     private:order                   public:orderbook.50.*   messages: drop, duplicate, reorder, delay, corrupt,
                                                             oversize, disconnect, mute
     socket:private                  socket:trade            new connections: disconnect, mute (half-open)
+    engine:create                                           orders that were acknowledged: reject
 
 `executed` says whether the request was done before its answer went wrong: that is the ambiguous answer. Nothing here
 touches a socket; the connections ask and obey. With a seed, probabilities fall the same way each time.
@@ -20,11 +21,23 @@ import msgspec
 __all__ = ["MESSAGE_FAULTS", "REQUEST_FAULTS", "Fault", "Faults", "What"]
 
 What: TypeAlias = Literal[
-    "answer", "http", "silence", "disconnect", "delay", "drop", "duplicate", "reorder", "corrupt", "oversize", "mute"
+    "answer",
+    "http",
+    "silence",
+    "disconnect",
+    "delay",
+    "drop",
+    "duplicate",
+    "reorder",
+    "corrupt",
+    "oversize",
+    "mute",
+    "reject",
 ]
 REQUEST_FAULTS = frozenset({"answer", "http", "silence", "disconnect", "delay"})
 MESSAGE_FAULTS = frozenset({"drop", "duplicate", "reorder", "delay", "corrupt", "oversize", "disconnect", "mute"})
-_REQUEST_CHANNELS = ("rest", "trade")
+ENGINE_FAULTS = frozenset({"reject"})
+_CHANNELS = {"rest": REQUEST_FAULTS, "trade": REQUEST_FAULTS, "engine": ENGINE_FAULTS}
 OVERSIZE_BYTES = 5_000_000
 
 
@@ -45,6 +58,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     code: int = 10016
     """For `answer`: the retCode."""
     message: str = "Server error, please try again later."
+    reason: str = "EC_Others"
+    """For `reject`: the rejectReason."""
     status: int = 503
     """For `http`: the status."""
     delay_ms: float = 100.0
@@ -53,10 +68,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """For `disconnect`: close code 1000, 1001, or no close at all."""
 
     def __post_init__(self) -> None:
-        requests = self.where.partition(":")[0] in _REQUEST_CHANNELS
-        if self.what not in (REQUEST_FAULTS if requests else MESSAGE_FAULTS):
-            known = sorted(REQUEST_FAULTS if requests else MESSAGE_FAULTS)
-            raise ValueError(f"{self.where!r} cannot suffer {self.what!r}; expected one of {known}")
+        known = _CHANNELS.get(self.where.partition(":")[0], MESSAGE_FAULTS)
+        if self.what not in known:
+            raise ValueError(f"{self.where!r} cannot suffer {self.what!r}; expected one of {sorted(known)}")
         if ":" not in self.where or not 0 <= self.probability <= 1 or self.skip < 0:
             raise ValueError(f"{self!r} strikes nowhere; expected channel:name, a probability and skip of at least 0")
 

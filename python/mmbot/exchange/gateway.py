@@ -97,6 +97,7 @@ class Gateway:
         self.desk = Desk(house, seed=seed)
         self.entry = Entry(self.desk)
         self.faults = Faults(seed)
+        self.desk.engine_fault = lambda uid: self.faults.strike("engine:create", uid)
         self.dcp = DeadManSwitch()
         self.addresses = Addresses(house.switches.address_scale)
         self.sessions: set[Session] = set()

@@ -17,6 +17,8 @@ class Switches(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     ack_ms: float = 3.0
     """From a request to its answer. SDKs that register a callback after sending need about 3."""
+    entry_ms: float = 0.0
+    """From the arrival of an order request to its effect; answers and messages count from the effect."""
     order_ms: float = 4.0
     """From an event to its `order` message."""
     execution_ms: float = 4.0

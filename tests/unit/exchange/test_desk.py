@@ -4,6 +4,7 @@ import pytest
 from rooms import ANN, BOB, INVERSE, LINEAR, SPOT, Heard, Room
 
 from mmbot.exchange.desk import ACTIVE_MAX, CANCEL_ALL_MAX
+from mmbot.exchange.faults import Fault
 from mmbot.exchange.money import UNIT
 from mmbot.exchange.refusals import RefusedError
 
@@ -193,6 +194,16 @@ def test_leaves_of_a_cancelled_order_are_zero_or_what_was_left(zeroed: bool, lea
     room.desk.cancel(room.ann, room.named(orderLinkId="x"))
     told = room.get("/v5/order/history", "category=linear")["result"]["list"]
     assert [row["leavesQty"] for row in told] == [leaves]
+
+
+def test_the_engine_may_reject_what_was_acknowledged():
+    """A fault: retCode 0, then Rejected with its reason; nothing is held."""
+    room = Room()
+    room.gateway.faults.arm(Fault(where="engine:create", what="reject", reason="EC_ReachMaxTradeNum"))
+    order = room.desk.create(room.ann, room.order("Buy", 3, 90))
+    assert (order.status, order.reject_reason) == ("Rejected", "EC_ReachMaxTradeNum")
+    assert room.ann.holding(room.house.listings["linear", "BTCUSDT"]).buys == 0
+    assert room.desk.create(room.ann, room.order("Buy", 3, 90)).open
 
 
 def test_an_amend_across_may_be_refused_by_the_book_alone():

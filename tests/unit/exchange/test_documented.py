@@ -5,7 +5,7 @@ from pathlib import Path
 from rooms import Room
 
 from mmbot.exchange.admin import Admin
-from mmbot.exchange.faults import MESSAGE_FAULTS, REQUEST_FAULTS, Fault
+from mmbot.exchange.faults import ENGINE_FAULTS, MESSAGE_FAULTS, REQUEST_FAULTS, Fault
 from mmbot.exchange.rates import TIERS
 from mmbot.exchange.switches import Switches
 
@@ -24,7 +24,16 @@ def test_every_switch_is_explained_with_its_default():
 
 def test_every_fault_and_action_is_explained():
     """What may strike, every field of a fault, every admin path, and the first and last tier of each kind."""
-    names = [*REQUEST_FAULTS, *MESSAGE_FAULTS, *Fault.__struct_fields__, "default", "unlimited", "mm3", "pro6"]
+    names = [
+        *REQUEST_FAULTS,
+        *MESSAGE_FAULTS,
+        *ENGINE_FAULTS,
+        *Fault.__struct_fields__,
+        "default",
+        "unlimited",
+        "mm3",
+        "pro6",
+    ]
     assert [name for name in names if f"`{name}`" not in PAGE and name not in ("where", "what")] == []
     assert [name for _, name in Admin(Room().gateway, "token").actions if f"/admin/{name}`" not in PAGE] == []
     assert set(TIERS) >= {"default", "vip1", "vip3", "pro1", "pro6", "mm1", "mm3", "unlimited"}
