@@ -256,6 +256,9 @@ class BybitHttp:
             answer = decode_answer(raw)
         except WireError as error:
             raise NoAnswer(f"{method} {path}: {error}") from error
+        if self._credentials is not None and self._credentials.key in answer.message:
+            # A refused signature is answered with what was signed, the key in it; messages end in logs.
+            answer = msgspec.structs.replace(answer, message=answer.message.replace(self._credentials.key, "<key>"))
         if answer.code == 10006:
             self.budget.refused(group, self._clock(), self._ours(headers.get("X-Bapi-Limit-Reset-Timestamp")))
         return answer

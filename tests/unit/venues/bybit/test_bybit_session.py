@@ -648,6 +648,19 @@ def test_changed_rules_are_told() -> None:
     run(scenario)
 
 
+def test_a_refused_signature_is_told_without_the_key() -> None:
+    """The venue repeats what was signed; what we say of it names no key."""
+
+    async def scenario() -> None:
+        async with trading() as (venue, session, _):
+            said = f"error sign! origin_string[1700000000000{KEY.key}5000]"
+            venue.script["/v5/position/list"].append(lambda _: {"retCode": 10004, "retMsg": said})
+            with pytest.raises(VenueError, match=r"10004 error sign! origin_string\[1700000000000<key>5000\]"):
+                await session.position(*BTC)
+
+    run(scenario)
+
+
 def test_the_secret_is_in_nothing_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """Through a login, orders, refusals, bans and a lost link, the secret stands in no log, fact, event or repr."""
     caplog.set_level(logging.DEBUG)
