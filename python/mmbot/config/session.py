@@ -48,6 +48,9 @@ class SessionConfig(Strict):
     """When the journal is on the disk: before the orders it speaks of leave, or when the system writes it."""
     folder: str = "runs"
     """Where each run gets a folder of its own: journal, tapes, report."""
+    calls_per_second: Annotated[int, Field(gt=0, le=10_000)] = 9
+    """Requests that may leave within any second, a fifth of them kept for cancels. Bybit takes 10 from an ordinary
+    account, more from some."""
     reconcile_s: Seconds = 60.0
     """How often orders, position and cash are compared with the venue's."""
     settle_s: Seconds = 10.0

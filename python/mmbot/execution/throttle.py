@@ -60,6 +60,11 @@ class Throttle(Strict):
             raise ValueError(f"{told}; expected fewer, or no order could be placed")
         return self
 
+    @classmethod
+    def of(cls, max_calls: int) -> "Throttle":
+        """A throttle of so many calls a second that keeps about a fifth of them for cancels."""
+        return cls(max_calls=max_calls, reserved_for_cancels=round(max_calls / 5))
+
     def ask(self, state: ThrottleState, now_ns: int, call: Call) -> tuple[ThrottleState, Ruling]:
         """Spend a call, if there is one. A denial says from when on there is."""
         if state.calls_ns and now_ns < state.calls_ns[-1]:

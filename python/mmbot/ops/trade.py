@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import mmbot
 from mmbot import _core
 from mmbot.config import ConfigError
-from mmbot.execution.client_ids import ClientIds
+from mmbot.execution import ClientIds, Throttle
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
@@ -26,6 +26,7 @@ from mmbot.runtime.clock import RunClock
 from mmbot.runtime.embedded import EmbeddedExchange
 from mmbot.runtime.ended import Ended
 from mmbot.runtime.folder import RunFolder
+from mmbot.runtime.gate import OrderGate
 from mmbot.runtime.market import Recorded
 from mmbot.runtime.relay import Relay
 from mmbot.runtime.runner import RunFailedError, Runner
@@ -78,7 +79,9 @@ async def trade(
         if credentials is None:
             raise ConfigError("the run has no credentials")  # wiring gives them to every run that is not embedded
         endpoint, relay = wiring.endpoint(url), Relay()
-        orders = wiring.orders(endpoint, credentials, relay, markets)
+        throttle = Throttle.of(wiring.session.calls_per_second)
+        orders = OrderGate(relay, clock.peek, throttle=throttle, told=watcher.told)
+        orders.attach(wiring.orders(endpoint, credentials, orders, markets))
         await orders.start()
         stack.push_async_callback(orders.stop)
         attestation = await _attested(orders, watcher)

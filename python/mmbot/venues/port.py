@@ -80,6 +80,7 @@ Reason: TypeAlias = Literal[
     "self_trade",  # would have met an order of ours
     "duplicate",  # the client id exists: ask the venue about it
     "rate_limited",  # dropped by the venue's, or by our own, rate limit
+    "overloaded",  # the venue protects itself: everybody, or we, asked too much
     "requested",  # canceled because we asked
     "disconnected",  # canceled by the venue's dead-man switch
     "liquidation",  # canceled or traded by the venue's risk engine
@@ -177,6 +178,7 @@ class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     client_id: str
     request: RequestKind
     why: str
+    reason: Reason = ""
 
 
 class OrderSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):

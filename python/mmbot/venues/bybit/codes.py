@@ -59,11 +59,13 @@ _REFUSED: dict[Reason, tuple[int, ...]] = {
     "busy": (110079,),
     "other": (110024, 110028),
 }
-_UNANSWERED = (429, 10000, 10014, 10016, 10019, 10429, 20006, 170001, 170007, 170032, 170146, 170147, 170234)
+_OVERLOADED = (429, 10429)
+_UNANSWERED = (10000, 10014, 10016, 10019, 20006, 170001, 170007, 170032, 170146, 170147, 170234)
 _EXISTS = (110030, 110072, 170141)
 
 _TABLE: dict[int, Verdict] = {
     **{code: Verdict("refused", reason) for reason, codes in _REFUSED.items() for code in codes},
+    **{code: Verdict("unanswered", "overloaded") for code in _OVERLOADED},
     **{code: Verdict("unanswered", "other") for code in _UNANSWERED},
     **{code: Verdict("exists", "duplicate") for code in _EXISTS},
 }

@@ -338,8 +338,8 @@ def _taken(request: OrderRequest, named: _Named, time: int) -> Fact:
     return Acked(client_id=request.client_id, venue_id=named.orderId, request=kind_of(request), ts_venue=time)
 
 
-def _unanswered(request: OrderRequest, why: str) -> Unanswered:
-    return Unanswered(client_id=request.client_id, request=kind_of(request), why=why)
+def _unanswered(request: OrderRequest, why: str, reason: Reason = "") -> Unanswered:
+    return Unanswered(client_id=request.client_id, request=kind_of(request), why=why, reason=reason)
 
 
 def _failed(request: OrderRequest, code: int, message: str, time: int) -> Fact:
@@ -355,7 +355,7 @@ def _failed(request: OrderRequest, code: int, message: str, time: int) -> Fact:
         )
     if said.kind == "exists":
         return _unanswered(request, f"{code} {message}: the venue knows this client id already; what became of it?")
-    return _unanswered(request, f"{code} {message}: the request may have had an effect")
+    return _unanswered(request, f"{code} {message}: the request may have had an effect", said.reason)
 
 
 # --------------------------------------------------------------------------------------------- what is told

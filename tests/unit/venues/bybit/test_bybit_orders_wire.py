@@ -160,7 +160,7 @@ def test_reduce_only_is_said_and_a_plain_order_leaves_it_out() -> None:
         (10014, "unanswered", "other"),
         (10016, "unanswered", "other"),
         (10019, "unanswered", "other"),
-        (10429, "unanswered", "other"),
+        (10429, "unanswered", "overloaded"),
         (20006, "unanswered", "other"),
         (170146, "unanswered", "other"),
         (502, "unanswered", "other"),

@@ -1,0 +1,252 @@
+"""Between a run and its order session: the throttle, the breaker, and what they hear.
+
+    run ── requests ──▶ breaker ─ throttle ──▶ session
+    run ◀── facts ───── what they say of us ◀── session
+
+A place or an amend that may not leave now is refused at once, as a venue would: it is not kept, because what was wanted
+then may not be wanted later. A cancel that finds no room is kept until there is some, less than a second later, and
+cancel-all never waits. While the breaker is open the link "trade breaker" counts as down, so that the run takes its
+quotes out and does not ask again and again; when it is up again, the first order is the probe.
+
+Not handled: a restart. `breaker` is plain numbers that can be written down and given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from mmbot.execution import Breaker, BreakerState, Phase, Throttle, ThrottleState, Trouble
+from mmbot.venues.port import Acked, CancelOrder, LinkEvent, PlaceOrder, Refused, Unanswered, VenueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mmbot.execution import BreakerEvent, Ruling
+    from mmbot.venues.port import (
+        AmendOrder,
+        Attestation,
+        Clock,
+        ExecutionSeen,
+        Fact,
+        FeeRates,
+        InstrumentTerms,
+        OrderEntry,
+        OrderRequest,
+        OrderSeen,
+        OrderSink,
+        PositionSeen,
+        Reason,
+        WalletSeen,
+    )
+
+__all__ = ["OrderGate"]
+
+_NS_PER_SECOND = 1_000_000_000
+_TROUBLES: dict[Reason, Trouble] = {
+    "rate_limited": Trouble.RATE_LIMITED,
+    "overloaded": Trouble.OVERLOADED,
+    "banned": Trouble.BANNED,
+}
+
+
+class OrderGate:
+    """An `OrderEntry` for the run and an `OrderSink` for the session, which is given by `attach`.
+
+    clock: must not go back, and is only read. told: hears of the breaker, as events for a log or an operator.
+    """
+
+    def __init__(
+        self,
+        sink: OrderSink,
+        clock: Clock,
+        *,
+        throttle: Throttle | None = None,
+        breaker: Breaker | None = None,
+        state: BreakerState | None = None,
+        told: Callable[[dict[str, object]], None] = lambda _: None,
+    ) -> None:
+        self._sink, self._clock, self._told = sink, clock, told
+        self._throttle, self._breaker = throttle or Throttle(), breaker or Breaker()
+        self._spent = ThrottleState()
+        self.breaker = state or BreakerState()
+        """Where the breaker stands."""
+        self._session: OrderEntry | None = None
+        self._waiting: deque[CancelOrder] = deque()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def attach(self, session: OrderEntry) -> None:
+        """Say who carries what passes."""
+        self._session = session
+
+    @property
+    def circuit_breaker_state(self) -> int:
+        """The metric: 1 while the breaker is open, else 0."""
+        return self.breaker.gauge(self._clock())
+
+    # ---- out
+
+    def send(self, requests: Sequence[OrderRequest]) -> None:
+        """Let through what may leave now, in order; refuse or keep the rest."""
+        passing: list[OrderRequest] = []
+        refused: list[Fact] = []
+        for request in requests:
+            if isinstance(request, CancelOrder):
+                self._waiting.append(request)
+                passing += self._cancels()
+                continue
+            now = self._clock()
+            ruling = self._ask(_kind(request), now)
+            if ruling.allowed:
+                passing.append(request)
+            else:
+                refused.append(_no(request, ruling, now))
+        if passing:
+            self._through().send(passing)
+        if refused:  # heard after the caller is done, as any answer is
+            asyncio.get_running_loop().call_soon(self._sink.on_facts, refused, self._clock())
+
+    def _ask(self, kind: Literal["place", "amend"], now: int) -> Ruling:
+        self.breaker, ruling = self._breaker.ask(self.breaker, now, kind)
+        if ruling.allowed:
+            self._spent, ruling = self._throttle.ask(self._spent, now, kind)
+        return ruling
+
+    def _cancels(self) -> list[CancelOrder]:
+        """Take the waiting cancels for which there is room, the oldest first; the rest is asked for again in time."""
+        leaving: list[CancelOrder] = []
+        while self._waiting:
+            self._spent, ruling = self._throttle.ask(self._spent, self._clock(), "cancel")
+            if not ruling.allowed:
+                self._at("cancels", ruling.retry_ns or self._clock(), self._send_cancels)
+                break
+            leaving.append(self._waiting.popleft())
+        return leaving
+
+    def _send_cancels(self) -> None:
+        leaving = self._cancels()
+        if leaving:
+            self._through().send(leaving)
+
+    def _at(self, name: str, due_ns: int, act: Callable[[], None]) -> None:
+        """Act then; one timer of a name at a time."""
+        earlier = self._timers.pop(name, None)
+        if earlier is not None:
+            earlier.cancel()
+        delay = max(0, due_ns - self._clock()) / _NS_PER_SECOND
+        self._timers[name] = asyncio.get_running_loop().call_later(delay, act)
+
+    def _through(self) -> OrderEntry:
+        if self._session is None:
+            raise VenueError("the order gate leads nowhere yet; attach a session first")
+        return self._session
+
+    # ---- in
+
+    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
+        """Hear what facts say of our manners, and pass them on."""
+        for fact in facts:
+            if isinstance(fact, Acked | Refused | Unanswered):
+                self._judge(fact)
+        self._sink.on_facts(facts, ts_recv)
+
+    def on_link(self, event: LinkEvent) -> None:
+        """Pass it on."""
+        self._sink.on_link(event)
+
+    def _judge(self, fact: Acked | Refused | Unanswered) -> None:
+        now, trouble = self._clock(), None
+        if not isinstance(fact, Acked):
+            ours = isinstance(fact, Refused) and fact.reason == "rate_limited" and fact.code == 0
+            trouble = None if ours else _TROUBLES.get(fact.reason)
+        if trouble is not None:
+            self.breaker, event = self._breaker.troubled(self.breaker, now, trouble)
+            self._at("breaker", self.breaker.open_until_ns or now, self._half_open)
+        elif fact.request != "cancel" and not isinstance(fact, Unanswered):
+            self.breaker, event = self._breaker.answered(self.breaker, now)
+        else:
+            return
+        if event is not None:
+            self._tell(event)
+
+    def _tell(self, event: BreakerEvent) -> None:
+        self._told({"event": event.name, "why": event.said, "until_ns": event.until_ns})
+        if event.name == "circuit_breaker_tripped":
+            self._sink.on_link(LinkEvent(link="trade", state="down", why=event.said, conn="breaker"))
+
+    def _half_open(self) -> None:
+        now = self._clock()
+        if self.breaker.phase(now) is Phase.OPEN:  # trouble while open moved the end on
+            self._at("breaker", self.breaker.open_until_ns or now, self._half_open)
+        elif self.breaker.phase(now) is Phase.HALF_OPEN:
+            why = "the breaker is half open: the next order is its probe"
+            self._sink.on_link(LinkEvent(link="trade", state="up", why=why, conn="breaker"))
+
+    # ---- what passes as it is
+
+    async def start(self) -> None:
+        """Start the session."""
+        await self._through().start()
+
+    async def stop(self) -> None:
+        """Send the cancels that wait, whatever the throttle says, and stop the session. Safe to call twice."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._waiting:
+            self._through().send(list(self._waiting))
+            self._waiting.clear()
+        await self._through().stop()
+
+    async def cancel_all(self, category: str, symbol: str) -> int:
+        """Cancel everything: the throttle counts it and lets it pass."""
+        self._spent, _ = self._throttle.ask(self._spent, self._clock(), "cancel_all")
+        return await self._through().cancel_all(category, symbol)
+
+    async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
+        """Ask the session."""
+        return await self._through().open_orders(category, symbol)
+
+    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
+        """Ask the session."""
+        return await self._through().find(category, symbol, client_id)
+
+    async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
+        """Ask the session."""
+        return await self._through().executions(category, symbol, since_ns)
+
+    async def position(self, category: str, symbol: str) -> PositionSeen:
+        """Ask the session."""
+        return await self._through().position(category, symbol)
+
+    async def wallet(self) -> list[WalletSeen]:
+        """Ask the session."""
+        return await self._through().wallet()
+
+    async def attest(self) -> Attestation:
+        """Ask the session."""
+        return await self._through().attest()
+
+    async def instrument(self, category: str, symbol: str) -> InstrumentTerms:
+        """Ask the session."""
+        return await self._through().instrument(category, symbol)
+
+    async def fee_rates(self, category: str, symbol: str) -> FeeRates:
+        """Ask the session."""
+        return await self._through().fee_rates(category, symbol)
+
+
+def _kind(request: PlaceOrder | AmendOrder) -> Literal["place", "amend"]:
+    return "place" if isinstance(request, PlaceOrder) else "amend"
+
+
+def _no(request: PlaceOrder | AmendOrder, ruling: Ruling, now: int) -> Refused:
+    return Refused(
+        client_id=request.client_id,
+        request=_kind(request),
+        reason="rate_limited",
+        code=0,
+        message=ruling.said,
+        ts_venue=now,
+    )
