@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, compare, dryrun, edge, exchange, replay, run, shadow, tapes, walkforward
+from mmbot.cli import backtest, compare, dryrun, edge, exchange, replay, run, shadow, smoke, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -26,6 +26,7 @@ app.command("dryrun")(dryrun.dryrun)
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("exchange")(exchange.exchange)
+app.command("smoke")(smoke.smoke)
 app.command("version")(backtest.version)
 
 
