@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from aiohttp import WSMsgType, web
 
@@ -29,7 +29,7 @@ class Outbox:
     def __init__(
         self,
         socket: web.WebSocketResponse,
-        transport: asyncio.BaseTransport | None,
+        transport: asyncio.Transport | None,
         *,
         bytes_max: int,
         tamper: Tamper | None = None,
@@ -48,6 +48,7 @@ class Outbox:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._over = False
+        self._closing: asyncio.Task[None] | None = None
 
     def send(self, frame: bytes, topic: str = "") -> None:
         """Puts a text frame in line. Never waits; after a cut or a close it does nothing."""
@@ -88,8 +89,16 @@ class Outbox:
     def abort(self) -> None:
         """Drops the connection as a broken network would, without a handshake that nobody would answer."""
         self._end()
-        if isinstance(self._transport, asyncio.WriteTransport):
+        if self._transport is not None:  # no check of its class: uvloop's transports share none with asyncio's
             self._transport.abort()
+
+    def cut_off(self, how: Literal["close", "going_away", "abort"]) -> None:
+        """Ends the connection from the venue's side: close code 1000 or 1001, or no goodbye. Never waits."""
+        if how == "abort":
+            self.abort()
+        elif not self._over:
+            self._over = True
+            self._closing = asyncio.create_task(self.close(1000 if how == "close" else 1001))
 
     async def close(self, code: int = 1000, reason: bytes = b"") -> None:
         """Closes in form, waiting a second at most for the peer."""

@@ -37,7 +37,7 @@ class PublicFaults:
             case "reorder":
                 self._kept.setdefault(outbox, []).append(frame)
             case "disconnect":
-                outbox.abort()
+                outbox.cut_off(fault.how)
             case "mute":
                 outbox.muted = True
         return sent

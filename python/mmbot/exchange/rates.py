@@ -17,6 +17,9 @@ __all__ = ["TIERS", "Addresses", "RateLimits", "Rates", "Spent", "Tier", "Window
 
 Family: TypeAlias = str
 
+RESET_AHEAD_MS = 100
+"""How far ahead of a refusal its reset time lies at least: SDKs sleep until then, and pybit fails on a time gone by."""
+
 
 class Window:
     """At most `limit` units in any `span_ms` that end now."""
@@ -46,8 +49,8 @@ class Window:
         self._used += count
 
     def reset_ms(self, now_ms: int) -> int:
-        """When there is room again; always after `now_ms`."""
-        return max((self._spent[0][0] if self._spent else now_ms) + self.span_ms, now_ms + 1)
+        """When there is room again, and never so soon that the answer which says it arrives later."""
+        return max((self._spent[0][0] if self._spent else now_ms) + self.span_ms, now_ms + RESET_AHEAD_MS)
 
 
 @dataclass(frozen=True, slots=True)

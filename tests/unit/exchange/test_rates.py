@@ -7,14 +7,14 @@ from mmbot.exchange.refusals import RefusedError
 
 
 def test_ten_a_second_means_any_second():
-    """The eleventh is refused until the first is a second old, and is told when that is."""
+    """The eleventh is refused until the first is a second old, and is told to come back a little later than that."""
     rates = Rates()
     for at in range(0, 1000, 100):
         spent = rates.spend("order/create", "derivatives", at)
     assert (spent.limit, spent.left, spent.reset_ms) == (10, 0, 900)
     with pytest.raises(RefusedError) as refused:
         rates.spend("order/create", "derivatives", 999)
-    assert (refused.value.code, refused.value.reset_ms, refused.value.limit) == (10006, 1000, 10)
+    assert (refused.value.code, refused.value.reset_ms, refused.value.limit) == (10006, 1099, 10)
     assert rates.spend("order/create", "derivatives", 1000).left == 0
 
 
