@@ -135,7 +135,7 @@ def _called(url: str, body: bytes | None = None, headers: dict | None = None, me
 @contextmanager
 def running(log: Path, *options: str) -> Iterator[Exchange]:
     """Start an exchange on a free port, and end it."""
-    command = [sys.executable, "-m", "mmbot", "exchange", "--json", "--port", "0", *options]
+    command = [sys.executable, "-m", "mmbot", "exchange", "--json", "--admin", "--port", "0", *options]
     with log.open("wb") as complaints:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints)
     alarm = threading.Timer(START_S, process.kill)
