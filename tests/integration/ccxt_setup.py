@@ -57,12 +57,15 @@ async def trades(client: Any, exchange: Exchange, taker: Account) -> None:
     book = await call("fetch_order_book", SYMBOL)
     bid, ask = book["bids"][0][0], book["asks"][0][0]
     assert bid < ask
-    before = await call("fetch_balance")
-    resting = client.price_to_precision(SYMBOL, bid * 0.99)
+    await _orders_come_and_go(client, bid)
+    await _an_order_is_filled(client, bid, exchange, taker)
 
-    placed = await call(
-        "create_order", SYMBOL, "limit", "buy", 0.01, resting, {"postOnly": True, "clientOrderId": "c-1"}
-    )
+
+async def _orders_come_and_go(client: Any, bid: float) -> None:
+    call = caller(client)
+    resting = client.price_to_precision(SYMBOL, bid * 0.99)
+    named = {"postOnly": True, "clientOrderId": "c-1"}
+    placed = await call("create_order", SYMBOL, "limit", "buy", 0.01, resting, named)
     [opened] = await call("fetch_open_orders", SYMBOL)
     assert (opened["id"], opened["clientOrderId"], opened["status"]) == (placed["id"], "c-1", "open")
     assert opened["postOnly"]
@@ -77,6 +80,10 @@ async def trades(client: Any, exchange: Exchange, taker: Account) -> None:
     await call("cancel_all_orders", SYMBOL)
     assert await call("fetch_open_orders", SYMBOL) == []
 
+
+async def _an_order_is_filled(client: Any, bid: float, exchange: Exchange, taker: Account) -> None:
+    call = caller(client)
+    before = await call("fetch_balance")
     near = client.price_to_precision(SYMBOL, bid * NEAR)
     maker = await call("create_order", SYMBOL, "limit", "buy", 0.01, near, {"postOnly": True})
     exchange.fill(taker, Account(client.apiKey, client.secret), maker["id"])
