@@ -128,12 +128,16 @@ class _Follower:
 
     async def follow(self, source: Source, stop: asyncio.Event | None) -> None:
         """Go on with the market until there is enough of it, it is over, or somebody stops it."""
+        until = 0
         while not self.writer.full and not (stop is not None and stop.is_set()):
             heard = await source.advance()
             if heard is None:
                 return
-            self.market.settle(heard - source.lag_ns)
-            self.stage.run_until(heard - source.lag_ns)
+            if self.market.started_ns is None:
+                continue
+            until = max(until, heard - self.market.slowest_ns - source.lag_ns)
+            self.market.settle(until)
+            self.stage.run_until(until)
             if self.writer.due(self.stage.replay.now):
                 await self._tell(self._measured(self.stage.replay.now))
 

@@ -33,6 +33,7 @@ __all__ = ["Market", "ShadowMarket", "Times"]
 Market: TypeAlias = tuple[str, str]
 """Category and symbol at the venue."""
 RATE_STEP: Final = Decimal("0.00000001")
+SLOWEST_NS_MAX: Final = 60_000_000_000
 END_OF_TIME: Final = 2**63 - 1
 
 
@@ -59,6 +60,8 @@ class ShadowMarket:
             for market, instrument in instruments.items()
         }
         self._views = {market: tape.tape for market, tape in self.tapes.items()}
+        self.slowest_ns = 0
+        """Longest that a message was under way so far, by the two clocks, if it was not longer than a minute."""
         self._known: set[Market] = set()
         self._funding = {market: _Funding(instrument) for market, instrument in instruments.items()}
 
@@ -104,6 +107,7 @@ class ShadowMarket:
 
     def book(self, market: Market, times: Times, kind: str, bids: Levels, asks: Levels) -> None:
         """Write one book message; one that cannot be is counted, and the book is lost. Raises OSError."""
+        self._clock(times)
         try:
             self.tapes[market].depth(times.recv, times.venue, kind, bids, asks)
         except ValueError:
@@ -114,10 +118,16 @@ class ShadowMarket:
 
     def trade(self, market: Market, times: Times, price: str, qty: str, aggressor: str) -> None:
         """Write one trade; one that cannot be is counted, and the book is lost. Raises OSError."""
+        self._clock(times)
         try:
             self.tapes[market].trade(times.recv, times.venue, price, qty, aggressor)
         except ValueError:
             self._refuse(market, times.recv)
+
+    def _clock(self, times: Times) -> None:
+        delay = times.recv - times.venue
+        if self.slowest_ns < delay <= SLOWEST_NS_MAX:
+            self.slowest_ns = delay
 
     def funding(self, market: Market, times: Times, rate: int, mark: int) -> None:
         """Write one settlement: rate in 10^-8, mark in ticks. Raises OSError."""

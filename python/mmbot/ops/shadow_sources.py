@@ -1,8 +1,9 @@
 """Where a shadow run's market comes from: a venue's public feed, Redis, or tapes played as if they were live.
 
-A source tells the market what it hears and says up to which time everything has been told. The replay follows behind by
-its lag, because a message may be heard later than others that the venue sent after it. No source takes credentials, and
-none knows how to order.
+A source tells the market what it hears and says up to which time everything has been told. The replay follows behind
+the slowest message so far by the source's lag, because a message may be heard later than others that the venue sent
+after it. A clock of ours that is ahead makes all messages look slow alike, and changes nothing else. No source takes
+credentials, and none knows how to order.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["LAG_NS", "FeedSource", "RedisSource", "Source", "TapeSource"]
 
 LAG_NS: Final = 1_000_000_000
-"""How far behind the clock a live market is followed: later messages are moved behind, and counted."""
+"""How much slower than all before it a message may be: slower ones are moved behind, and counted."""
 FIRST_NS: Final = 30_000_000_000
 """How long a live market may say nothing at all at the start."""
 LOOK_S: Final = 0.1
@@ -48,7 +49,7 @@ class Source(Protocol):
     """A market to shadow."""
 
     lag_ns: int
-    """How far behind it the replay follows."""
+    """How far behind the slowest message so far the replay follows."""
 
     async def start(self, market: ShadowMarket) -> None:
         """Begin to tell `market` what is heard."""

@@ -314,14 +314,29 @@ def test_a_settlement_is_seen_when_the_next_one_moves_on(tmp_path: Path):
     assert (int(row["ts_venue"]), int(row["rate"]), int(row["mark"])) == (START + 2 * SECOND, 10_000, 2001)
 
 
-def test_messages_later_than_the_lag_are_moved_behind_and_counted(tmp_path: Path):
-    """A lag of nothing makes late trades; the recording has them where the run had them, so both still agree."""
+def test_messages_later_than_all_before_are_moved_behind_and_counted(tmp_path: Path):
+    """A lag of nothing makes a late trade; the recording has it where the run had it, so both still agree."""
 
     def told(now: int):
-        return [*steady(now), trade(now, f"{1000 + (now - START) // SECOND * 0.5}", ts_venue=now - 300 * MS)]
+        late = (now - START) // (100 * MS) == 15
+        return [*steady(now), *([trade(now, "1000.5", ts_venue=now - 700 * MS)] if late else [])]
 
     seen, _, config = listened(tmp_path, told, lag_ns=0)
-    assert seen.counters['shadow_late_messages_total{symbol="BTCUSDT"}'] > 0
+    assert seen.counters['shadow_late_messages_total{symbol="BTCUSDT"}'] == 1
+    assert replayed(tmp_path, config, cut=Cut(duration_s=2)).state_hash == seen.state_hash
+
+
+@pytest.mark.parametrize("ahead_ms", [10_000, -10_000])
+def test_a_clock_that_is_off_makes_no_message_late(tmp_path: Path, ahead_ms: int):
+    """Ten seconds ahead, every message looks as old, and the drift says so; ten behind, none is heard before it was."""
+
+    def told(now: int):
+        moved = [msgspec.structs.replace(one, ts_venue=one.ts_venue - ahead_ms * MS) for one in steady(now)]
+        return moved if ahead_ms > 0 or now - START > SECOND else []
+
+    seen, _, config = listened(tmp_path, told)
+    assert seen.counters['shadow_late_messages_total{symbol="BTCUSDT"}'] == 0
+    assert seen.summary.clock_drift_ms == pytest.approx(max(ahead_ms + 4, 0), abs=1)
     assert replayed(tmp_path, config, cut=Cut(duration_s=2)).state_hash == seen.state_hash
 
 
