@@ -51,8 +51,11 @@ fn reader(bytes: &[u8]) -> Result<Reader, Fault> {
     Reader::new(Box::new(Cursor::new(bytes.to_vec())))
 }
 
+/// Number, time and words of an entry.
+type Told = (u64, Nanos, String);
+
 /// Everything up to the end or the first fault: entries in words, and how it ended.
-fn read(bytes: &[u8]) -> (Vec<(u64, Nanos, String)>, Result<Tail, Fault>) {
+fn read(bytes: &[u8]) -> (Vec<Told>, Result<Tail, Fault>) {
     let mut found = Vec::new();
     let mut reader = match reader(bytes) {
         Ok(reader) => reader,
@@ -74,8 +77,7 @@ fn written(entries: &[(i64, Entry<'_>)]) -> Vec<u8> {
         journal.append(Nanos(*time), entry).unwrap();
     }
     journal.flush().unwrap();
-    let bytes = disk.bytes.lock().unwrap().clone();
-    bytes
+    disk.bytes.lock().unwrap().clone()
 }
 
 prop_compose! {
@@ -177,7 +179,7 @@ fn entries() -> impl Strategy<Value = Vec<(i64, Entry<'static>)>> {
     prop::collection::vec((any::<i64>(), entry()), 1..12)
 }
 
-fn told(entries: &[(i64, Entry<'_>)]) -> Vec<(u64, Nanos, String)> {
+fn told(entries: &[(i64, Entry<'_>)]) -> Vec<Told> {
     let number = |(seq, (time, entry)): (usize, &(i64, Entry<'_>))| (seq as u64, Nanos(*time), format!("{entry:?}"));
     entries.iter().enumerate().map(number).collect()
 }
