@@ -34,7 +34,7 @@ class Ids:
         return number, str(_SPOT_EXECUTION + number) if spot else self._uuid(number | 1 << 47)
 
     def _uuid(self, number: int) -> str:
-        # Spread by an odd multiplier, unique by the counter in the last twelve digits.
-        mixed = (number ^ self._seed) * 0x9E37_79B9_7F4A_7C15 & _MASK
+        # Spread by odd multipliers, unique by the counter in the last twelve digits.
+        mixed = (number * 0x9E37_79B9_7F4A_7C15 ^ self._seed * 0xBF58_476D_1CE4_E5B9) & _MASK
         spread = f"{mixed:016x}"
         return f"{spread[:8]}-{spread[8:12]}-4{spread[12:15]}-a{spread[13:16]}-{number:012x}"
