@@ -106,7 +106,7 @@ class Gateway:
         self.on_restart: list[Callable[[], None]] = []
         """What else a restart resets: the public side starts its books at u = 1."""
         self.catch_up: Callable[[], None] = _nothing_moves
-        """Brings the markets to this moment; called before a request on a socket acts."""
+        """Brings the markets to this moment; called before a request acts."""
         self.clock = clock
         self._cut_at_ms: int | None = None
 
@@ -131,6 +131,7 @@ class Gateway:
             self.addresses.http(call.address, now_ms)
             key = self.keyring.admit_rest(call.signed(), now_ms, call.address)
             self._check_state()
+            self.catch_up()
             account = self.house.accounts[key.uid]
             name = call.path.removeprefix("/v5/")
             if call.method == "GET":
