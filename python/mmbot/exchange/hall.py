@@ -36,6 +36,7 @@ class Hall:
         self._sources: dict[Key, Source] = {}
         self._rounds: dict[Key, int] = {}
         self._moving = False
+        self._moved_ms = 0
         self.started_ms = self.now_ms()
         for market, source in listed:
             key = (market.category, market.symbol)
@@ -62,12 +63,15 @@ class Hall:
         return self._sources
 
     def catch_up(self) -> None:
-        """Brings every market to this moment. Call it before a request is judged; inside of itself it does nothing."""
-        if self._moving:
+        """Brings every market to this moment, to the millisecond. Call it before a request is judged.
+
+        Inside of itself (a fill that leads to a request) it does nothing.
+        """
+        now = self._clock()
+        if self._moving or now // NS == self._moved_ms:
             return
-        self._moving = True
+        self._moving, self._moved_ms = True, now // NS
         try:
-            now = self._clock()
             for key, market in self.markets.items():
                 if market.status != "Maintenance":
                     self._sources[key].advance(market, now)

@@ -37,10 +37,6 @@ class Outbox:
         self.tamper = tamper
         self.muted = False
         """Half-open: nothing more is sent, and the connection stays."""
-        self.cut = False
-        """Whether the client was cut for not reading."""
-        self.sent = 0
-        """Frames handed to the socket."""
         self._socket = socket
         self._transport = transport
         self._bytes_max = bytes_max
@@ -66,7 +62,6 @@ class Outbox:
             return
         self._bytes += len(frame)
         if self._bytes > self._bytes_max:
-            self.cut = True
             self.abort()
             return
         self._waiting.append(frame)
@@ -82,7 +77,6 @@ class Outbox:
                     frame = self._waiting.popleft()
                     await self._socket.send_frame(frame, WSMsgType.TEXT)
                     self._bytes -= len(frame)
-                    self.sent += 1
         except ConnectionError:
             self._end()  # the reader ends at the same loss
 
