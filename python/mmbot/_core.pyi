@@ -277,6 +277,11 @@ class LiveTape:
     @property
     def tape(self) -> Tape:
         """The tape as far as it is written; it grows. For a `Listing`, a `Replay`, or to look at."""
+    def book(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]] | None:
+        """Bids and asks after the last message as (price, quantity) decimal strings, ascending; None while unknown."""
+    @property
+    def bytes(self) -> int:
+        """Bytes of records so far; the sealed tape has about as many."""
     @property
     def late(self) -> int:
         """Messages that came after their venue time had been settled."""

@@ -541,6 +541,18 @@ impl PyLiveTape {
         PyTape { inner: Arc::clone(&self.tape) }
     }
 
+    fn book(&self) -> PyResult<Option<(Vec<(String, String)>, Vec<(String, String)>)>> {
+        let terms = self.tape.instrument();
+        let text = |level: Level| (terms.tick.text(level.tick.into()), terms.lot.text(level.lots.into()));
+        let side = |levels: Vec<Level>| levels.into_iter().map(text).collect();
+        Ok(self.with(|live| Ok(live.book()))?.map(|[bids, asks]| (side(bids), side(asks))))
+    }
+
+    #[getter]
+    fn bytes(&self) -> PyResult<usize> {
+        self.with(|live| Ok(live.bytes()))
+    }
+
     #[getter]
     fn late(&self) -> u64 {
         self.late.load(Ordering::Relaxed)

@@ -95,6 +95,12 @@ impl Framer {
         Ok(framer)
     }
 
+    /// Bids and asks, ascending; none while the book is unknown.
+    pub fn book(&self) -> Option<[Vec<Level>; 2]> {
+        let levels = |side: &BTreeMap<i32, u32>| side.iter().map(|(&tick, &lots)| Level { tick, lots }).collect();
+        self.book.known.then(|| [levels(&self.book.bids), levels(&self.book.asks)])
+    }
+
     /// From now on nothing happens at the venue at `ts_venue` or before: what comes all the same is raised to the
     /// nanosecond after it, and counted.
     pub fn settle(&mut self, ts_venue: i64) {

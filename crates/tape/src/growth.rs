@@ -221,10 +221,7 @@ impl Growth {
             // It comes last and whole: where there is a state, there are all the files.
             let (begun, state) = (directory.join("state.partial"), directory.join("state"));
             std::fs::write(&begun, head)?;
-            File::open(&begun)?.sync_all()?;
             std::fs::rename(&begun, &state)?;
-            File::open(directory)?.sync_all()?;
-            File::open(crate::writer::directory(directory))?.sync_all()?;
             Ok((stores, OpenOptions::new().read(true).write(true).open(state)?))
         };
         let (stores, state) = create().map_err(TapeError::io(directory))?;
@@ -233,15 +230,19 @@ impl Growth {
 
     /// The files of a writer that is gone, with nothing committed as yet, and their meta.
     pub fn open(directory: &Path) -> Result<(Self, Meta), TapeError> {
-        let fail = |reason: &str| TapeError::format(directory, reason);
+        let never_begun =
+            || TapeError::format(directory, "holds no state, so nothing was ever made durable here; remove it");
         let open = |name| OpenOptions::new().read(true).write(true).open(directory.join(name));
         let state = match open("state") {
             Err(error) if error.kind() == io::ErrorKind::NotFound && directory.is_dir() => {
-                return Err(fail("holds no state, so nothing was ever committed here; remove it"));
+                return Err(never_begun());
             }
             opened => opened.map_err(TapeError::io(directory))?,
         };
         let head = std::fs::read(directory.join("state")).map_err(TapeError::io(directory))?;
+        if head.iter().all(|&byte| byte == 0) {
+            return Err(never_begun()); // the machine went down before the first sync
+        }
         let meta = decode_state(&head).map_err(|reason| TapeError::format(&directory.join("state"), reason))?;
         let parts =
             || io::Result::Ok([open("depth")?, open("levels")?, open("trades")?, open("funding")?, open("placed")?]);
@@ -370,6 +371,11 @@ impl Growth {
         }
         let flush = || {
             self.stores[..4].iter().try_for_each(|store| store.file.sync_data())?;
+            if synced.generation == 0 {
+                self.state.file.sync_all()?;
+                File::open(&self.directory)?.sync_all()?;
+                File::open(crate::writer::directory(&self.directory))?.sync_all()?;
+            }
             self.state.write(Said::Synced, &Committed { generation: synced.generation + 1, ..*committed });
             self.state.file.sync_data()
         };

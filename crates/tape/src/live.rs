@@ -133,6 +133,19 @@ impl LiveTape {
         self.growth.directory()
     }
 
+    /// The book after the last message, bids and asks ascending; none while it is unknown. With it another tape can go
+    /// on where this one ends.
+    #[must_use]
+    pub fn book(&self) -> Option<[Vec<Level>; 2]> {
+        self.framer.book()
+    }
+
+    /// Bytes of records written.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.written.iter().sum()
+    }
+
     /// Messages that came after their time had been settled, and were moved behind it.
     #[must_use]
     pub const fn late(&self) -> u64 {

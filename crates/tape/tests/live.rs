@@ -51,6 +51,8 @@ fn a_tape_is_read_while_it_is_written() {
         tape.verify_upto(Section::Depth, usize::MAX).unwrap();
     }
     assert!(mmbot_tape::copy(&tape, &room.path().join("y.tape")).unwrap_err().to_string().contains("seal it"));
+    assert_eq!(live.book(), Some([vec![level(9, 2), level(10, 1)], vec![level(12, 3)]]));
+    assert_eq!(live.bytes(), 2 * 40 + 5 * 8 + 2 * 32 + 32);
     assert_eq!(sealed(live), whole(&a_short_day()));
     assert_eq!(tape.placed_trades(), built(&a_short_day()).trades(), "a view outlives the directory");
     assert_eq!(tape.settled(), i64::MAX);
@@ -97,8 +99,10 @@ fn a_directory_is_checked_before_it_is_taken_over() {
     assert!(said(LiveTape::create(&path, instrument())).contains("exists already"));
     assert!(said(LiveTape::recover(&path)).contains("written by somebody else"));
     drop(live);
-    fs::write(path.join("state"), [0; 5_000]).unwrap();
+    fs::write(path.join("state"), [1; 5_000]).unwrap();
     assert!(said(LiveTape::recover(&path)).contains("no state of a tape"));
+    fs::write(path.join("state"), [0; 5_000]).unwrap();
+    assert!(said(LiveTape::recover(&path)).contains("remove it"));
     fs::remove_file(path.join("state")).unwrap();
     assert!(said(LiveTape::recover(&path)).contains("remove it"));
     assert!(matches!(LiveTape::recover(room.path().join("none")), Err(TapeError::Io { .. })));

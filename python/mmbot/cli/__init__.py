@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, compare, dryrun, edge, exchange, replay, run, shadow, smoke, tapes, walkforward
+from mmbot.cli import backtest, compare, dryrun, edge, exchange, record, replay, run, shadow, smoke, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -22,6 +22,7 @@ app.add_typer(shadow.app, name="shadow")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
 app.command("run")(run.run)
+app.command("record")(record.record)
 app.command("dryrun")(dryrun.dryrun)
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)

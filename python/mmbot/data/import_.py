@@ -5,9 +5,8 @@ is never dropped in silence: it goes to `<tape>.quarantine.jsonl` with its line 
 to be refused leaves a gap on the tape, because a book without it would be wrong until the next snapshot.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal, Self, TypeAlias
@@ -20,16 +19,12 @@ from mmbot.data.capture import CaptureError, Cut, Line, lines
 from mmbot.data.clock import ClockEnvelope, ClockPolicy, ClockShift
 from mmbot.data.import_report import ImportReport
 from mmbot.data.instruments import FeeProfile
+from mmbot.data.normalise import Normaliser
 from mmbot.data.tape import NO_ASK, NO_BID, records
 from mmbot.venues.binance import wire as binance_wire
 from mmbot.venues.bybit import wire as bybit_wire
 from mmbot.venues.port import InstrumentTerms
-from mmbot.venues.records import BookUpdate, PublicTrade, Record, Skipped, Ticker, WireError
-
-EARLY_NS_MAX = 1_000_000_000
-LATE_NS_MAX = 3_600_000_000_000
-WAITING_MAX = 100_000
-"""Book updates kept while a snapshot is awaited; older ones can not follow it any more."""
+from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Record, Skipped, WireError
 
 Market: TypeAlias = tuple[str, str]
 """Category (or empty) and symbol."""
@@ -41,7 +36,7 @@ class Heard(msgspec.Struct, frozen=True):
     line: Line
     ts_recv: int
     category: str
-    records: list[Record]
+    records: Sequence[Record | BookLost]
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -93,144 +88,25 @@ class _Quarantine:
 
 
 class _Import:
-    """One tape in the making: the chain of book updates, the quarantine, the counts."""
+    """One tape in the making."""
 
-    def __init__(self, path: Path, instrument: Instrument, shift: ClockShift, quarantine: _Quarantine) -> None:
+    def __init__(
+        self, path: Path, instrument: Instrument, shift: ClockShift, quarantine: _Quarantine, depth: int
+    ) -> None:
         self.path = path
-        self.instrument = instrument
         self.shift_ns = shift.shift_ns
-        self.quarantine = quarantine
-        self.writer = TapeWriter(path, instrument)
         self.report = ImportReport(tape=path.name, venue=instrument.venue, symbol=instrument.symbol, clock=shift)
-        self.book_id: int | None = None
-        """Last update in the book; None while it is unknown."""
-        self.following = False
-        """An update has been applied since the snapshot, so the next must name it exactly."""
-        self.waiting: deque[tuple[Line, BookUpdate]] = deque()
-        self.ticker: dict[str, str] = {}
-        self.next_funding: int | None = None
+        self.writer = TapeWriter(path, instrument)
+        self.normaliser = Normaliser(self.writer, instrument, self.report, quarantine.add, depth)
 
     def take(self, heard: Heard) -> None:
         """Everything one line says, in order."""
-        ts_recv = heard.ts_recv + self.shift_ns
-        for record in heard.records:
-            ts_venue = None if isinstance(record, Skipped) else record.ts_venue
-            if ts_venue is not None and not -EARLY_NS_MAX <= ts_recv - ts_venue <= LATE_NS_MAX:
-                detail = f"venue time {ts_venue} is {(ts_venue - ts_recv) / 1e9:.3f} s ahead of the receive time"
-                self._refuse(heard.line, "implausible time", detail, record, ts_recv)
-                continue
-            match record:
-                case BookUpdate(kind="snapshot"):
-                    self._snapshot(heard.line, ts_recv, record)
-                case BookUpdate():
-                    self._delta(heard.line, ts_recv, record)
-                case PublicTrade():
-                    self._trade(heard.line, ts_recv, record)
-                case Ticker():
-                    self._ticker(heard.line, ts_recv, record)
-                case Skipped():
-                    pass  # counted by its kind where lines are counted
-
-    def _refuse(self, line: Line, reason: str, detail: str, record: Record, ts_recv: int) -> None:
-        """Quarantines; if the book lost something by it, the book is unknown from here."""
-        self.quarantine.add(line, reason, detail)
-        self.report.quarantined[reason] = self.report.quarantined.get(reason, 0) + 1
-        if isinstance(record, BookUpdate):
-            self._gap(ts_recv, None)
-
-    def _gap(self, ts_recv: int, ts_venue: int | None) -> None:
-        """Marks the book as unknown, once until the next snapshot."""
-        if self.book_id is not None:
-            self.book_id = None
-            # A time in doubt is not used: clocks only move forward, so zero means "as late as the last message".
-            self.writer.depth(ts_recv, ts_venue or 0, "gap", [], [])
-
-    def _write(self, line: Line, ts_recv: int, ts_venue: int, update: BookUpdate) -> bool:
-        try:
-            self.writer.depth(ts_recv, ts_venue, update.kind, update.bids, update.asks)
-        except ValueError as error:
-            self._refuse(line, "unusable number", str(error), update, ts_recv)
-            return False
-        return True
-
-    def _snapshot(self, line: Line, ts_recv: int, snapshot: BookUpdate) -> None:
-        """Replaces the book, then applies what waited for it, at its receive time; the first must straddle it."""
-        ts_venue = snapshot.ts_venue
-        if ts_venue is None:  # the latest update it contains, else the first it does not, else when it was heard
-            times = [update.ts_venue for _, update in self.waiting if update.ts_venue is not None]
-            contained = sum(update.last_id <= snapshot.last_id for _, update in self.waiting)
-            ts_venue = times[max(contained - 1, 0)] if times else ts_recv
-        waiting, self.waiting = self.waiting, deque()
-        if not self._write(line, ts_recv, ts_venue, snapshot):
-            self.waiting = waiting
-            return
-        newer = [] if snapshot.in_stream else [one for one in waiting if one[1].last_id > snapshot.last_id]
-        self._pass_over(len(waiting) - len(newer))
-        self.report.snapshots += 1
-        self.book_id, self.following = snapshot.last_id, False
-        for held, update in newer:
-            self._delta(held, ts_recv, update)
-
-    def _pass_over(self, count: int) -> None:
-        """Counts updates that waited and are not wanted any more: before the first snapshot, or lost to a gap."""
-        if self.report.snapshots == 0:
-            self.report.updates_skipped_before_snapshot += count
-        else:
-            self.report.updates_lost_to_gap += count
-
-    def _delta(self, line: Line, ts_recv: int, update: BookUpdate) -> None:
-        """Applies an update that follows the book; one that does not is a gap, and waits for a snapshot."""
-        if self.book_id is None:
-            self._wait(line, update)
-            return
-        if update.last_id <= self.book_id:
-            self.report.updates_stale += 1
-            return
-        straddles = not self.following and update.previous_id < self.book_id
-        if update.previous_id != self.book_id and not straddles:
-            self._gap(ts_recv, update.ts_venue)
-            self._wait(line, update)
-            return
-        if self._write(line, ts_recv, update.ts_venue or ts_recv, update):
-            self.report.updates_applied += 1
-            self.book_id, self.following = update.last_id, True
-
-    def _wait(self, line: Line, update: BookUpdate) -> None:
-        self.waiting.append((line, update))
-        if len(self.waiting) > WAITING_MAX:
-            self.waiting.popleft()
-            self._pass_over(1)
-
-    def _trade(self, line: Line, ts_recv: int, trade: PublicTrade) -> None:
-        try:
-            self.writer.trade(ts_recv, trade.ts_venue, trade.price, trade.qty, trade.aggressor)
-        except ValueError as error:
-            self._refuse(line, "unusable number", str(error), trade, ts_recv)
-        else:
-            self.report.trades += 1
-
-    def _ticker(self, line: Line, ts_recv: int, ticker: Ticker) -> None:
-        """A settlement is seen when the next one moves on; it was at the rate and near the mark price known before."""
-        settled = self.next_funding
-        moved = settled is not None and ticker.next_funding is not None and ticker.next_funding > settled
-        if moved and settled is not None and self.ticker.keys() >= {"mark", "rate"}:
-            try:
-                rate = _rounded(self.ticker["rate"], "0.00000001")
-                mark = _rounded(self.ticker["mark"], self.instrument.tick)
-                self.writer.funding(ts_recv, settled, rate, mark)
-            except (ValueError, OverflowError) as error:
-                self._refuse(line, "unusable number", f"funding: {error}", ticker, ts_recv)
-            else:
-                self.report.funding += 1
-        self.next_funding = ticker.next_funding or self.next_funding
-        for key, value in (("mark", ticker.mark), ("rate", ticker.funding_rate)):
-            if value is not None:
-                self.ticker[key] = value
+        self.normaliser.take(heard.line, heard.ts_recv + self.shift_ns, heard.records)
 
     def finish(self, counted: dict[str, int]) -> ImportReport:
         """Names the tape and completes the report from the finished file."""
         self.writer.finish()
-        self._pass_over(len(self.waiting))
+        self.normaliser.close()
         complete(self.report, self.path, counted)
         return self.report
 
@@ -248,17 +124,6 @@ def complete(report: ImportReport, path: Path, counted: dict[str, int]) -> None:
     report.bytes = path.stat().st_size
     report.bytes_per_event = round(report.bytes / report.events, 3) if report.events else 0.0
     report.last_bid, report.last_ask = _last_touch(tape)
-
-
-def _rounded(text: str, step: str) -> int:
-    """Whole steps nearest to a decimal, half to even: a mark price is an index and need not be on the grid."""
-    try:
-        value = Decimal(text)
-        if not value.is_finite():
-            raise ValueError(f"{text!r} is not a finite number")
-        return int((value / Decimal(step)).to_integral_value(ROUND_HALF_EVEN))
-    except InvalidOperation as error:
-        raise ValueError(f"{text!r} is not a number of usable size") from error
 
 
 def _last_touch(tape: Tape) -> tuple[str | None, str | None]:
@@ -289,6 +154,8 @@ class _RecorderLine(msgspec.Struct):
     addr: str = ""
     url: str = ""
     data: str = ""
+    symbol: str = ""
+    why: str = ""
 
 
 _RECORDER_LINE = msgspec.json.Decoder(_RecorderLine)
@@ -310,11 +177,13 @@ class _BybitRecording:
             elif said.t == "http" and "/instruments-info" in said.url:
                 for terms in bybit_wire.decode_terms(said.data.encode()):
                     self.terms[terms.category, terms.symbol] = terms
-            if said.t != "recv":
+            if said.t not in ("recv", "lost"):
                 return Outcome(said.t)
             if said.conn not in self.categories:
                 return Refused(line, "unknown connection", f"no connect line for {said.conn!r} before its frames")
-            records = bybit_wire.decode(said.data.encode())
+            records: Sequence[Record | BookLost] = [BookLost(symbol=said.symbol, why=said.why)]
+            if said.t == "recv":
+                records = bybit_wire.decode(said.data.encode())
             return Heard(line, int(said.ts * 1_000_000_000), self.categories[said.conn], records)
         except WireError as error:
             return Refused(line, "malformed frame", str(error))
@@ -330,19 +199,20 @@ def _decoded(sources: Sequence[Path], decode: Callable[[Line], Decoded]) -> Iter
             yield decode(line)
 
 
-def _clock(decoded: Iterable[Decoded], policy: ClockPolicy) -> tuple[ClockShift, set[Market]]:
-    """First pass: the clock, and the markets that have a book or trades.
+def _clock(decoded: Iterable[Decoded], policy: ClockPolicy) -> tuple[ClockShift, dict[Market, int]]:
+    """First pass: the clock, and the markets that have a book or trades with the depth of their deepest book.
 
     A snapshot fetched apart from the stream proves no market: it does not say what it is of.
     """
-    envelope, markets = ClockEnvelope(), set[Market]()
+    envelope, markets = ClockEnvelope(), dict[Market, int]()
     for heard in decoded:
         if isinstance(heard, Heard):
             for record in heard.records:
                 if isinstance(record, BookUpdate | PublicTrade) and record.ts_venue is not None:
                     envelope.add(heard.ts_recv, record.ts_venue)
                     if isinstance(record, PublicTrade) or record.kind == "delta" or record.in_stream:
-                        markets.add((heard.category, record.symbol))
+                        market, depth = (heard.category, record.symbol), getattr(record, "depth", 0)
+                        markets[market] = max(depth, markets.get(market, 0))
     return envelope.shift(policy), markets
 
 
@@ -405,7 +275,7 @@ def import_binance(
         found = ", ".join(sorted(symbol for _, symbol in markets)) or "nothing"
         raise CaptureError(f"{sources[0]}: no book or trades of {instrument.symbol}; found {found}")
     with _Quarantine(Path(f"{out}.quarantine.jsonl")) as quarantine:
-        report = _write(decoded(), {market: _Import(out, instrument, shift, quarantine)}, quarantine)[market]
+        report = _write(decoded(), {market: _Import(out, instrument, shift, quarantine, 0)}, quarantine)[market]
     _check_book(report, out, instrument, quarantine)
     return report
 
@@ -444,14 +314,14 @@ def import_bybit(
     shift, markets = _clock(_decoded([source], recording.decode), clock or ClockPolicy())
     if not markets:
         raise CaptureError(f"{source}: no book or trades in it; is it a recording of Bybit frames?")
-    if missing := sorted(markets - recording.terms.keys()):
+    if missing := sorted(markets.keys() - recording.terms.keys()):
         raise CaptureError(f"{source}: no instruments-info answer for {missing}; record the bootstrap calls too")
     out.mkdir(parents=True, exist_ok=True)
     with _Quarantine(out / "bybit.quarantine.jsonl") as quarantine:
         imports = {}
-        for category, symbol in sorted(markets):
+        for (category, symbol), depth in sorted(markets.items()):
             terms = recording.terms[category, symbol]
             instrument = instruments.bybit(category, symbol, terms.tick, terms.lot, fees)
             path = out / f"bybit-{category}-{symbol}.{form}"
-            imports[category, symbol] = _Import(path, instrument, shift, quarantine)
+            imports[category, symbol] = _Import(path, instrument, shift, quarantine, depth)
         return list(_write(_decoded([source], recording.decode), imports, quarantine).values())

@@ -6,32 +6,24 @@ import msgspec
 from rich.table import Table
 
 from mmbot.data.clock import ClockShift
+from mmbot.data.normalise import Counted
 
 
-class ImportReport(msgspec.Struct, kw_only=True):
+class ImportReport(Counted, kw_only=True):
     """Result of one import. Times in ns, touch in decimal strings, `bytes_per_event` over the tape's file.
 
-    `lines` counts by kind what was read; each book update is then in exactly one of applied, skipped_before_snapshot,
-    stale (at or before a snapshot, or repeated), lost_to_gap (unknown book, waiting for a snapshot) or quarantined.
+    `lines` counts by kind what was read.
     """
 
     tape: str
     venue: str
     symbol: str
-    lines: dict[str, int] = {}
-    snapshots: int = 0
-    updates_applied: int = 0
-    updates_skipped_before_snapshot: int = 0
-    updates_stale: int = 0
-    updates_lost_to_gap: int = 0
-    trades: int = 0
-    funding: int = 0
+    lines: dict[str, int] = msgspec.field(default_factory=dict)
     gaps: int = 0
     crossed: int = 0
     repeated_levels: int = 0
     recv_corrections: int = 0
     venue_corrections: int = 0
-    quarantined: dict[str, int] = {}
     clock: ClockShift | None = None
     tape_hash: str = ""
     events: int = 0

@@ -235,3 +235,21 @@ def _terms(category: Literal["linear", "inverse", "spot"], listed: _Listed) -> I
         min_notional=size.minOrderAmt if spot else size.minNotionalValue,
         funding_interval_s=None if listed.fundingInterval is None else listed.fundingInterval * 60,
     )
+
+
+def book_frame(book: BookUpdate) -> bytes:
+    """A whole book as the stream would say it now: a reader that starts here can follow the updates after it."""
+    ms = (book.ts_venue or 0) // NS_PER_MS
+    bids = sorted(book.bids, key=lambda level: float(level[0]), reverse=True)
+    said = {"s": book.symbol, "b": bids, "a": book.asks, "u": book.last_id, "seq": book.sequence}
+    topic = f"orderbook.{book.depth}.{book.symbol}"
+    return msgspec.json.encode({"topic": topic, "type": "snapshot", "ts": ms, "data": said, "cts": ms})
+
+
+def ticker_frame(ticker: Ticker) -> bytes:
+    """What is known of an instrument's funding as the stream would say it now."""
+    following = None if ticker.next_funding is None else str(ticker.next_funding // NS_PER_MS)
+    said = {"symbol": ticker.symbol, "markPrice": ticker.mark, "fundingRate": ticker.funding_rate}
+    known = {name: value for name, value in {**said, "nextFundingTime": following}.items() if value is not None}
+    ms = ticker.ts_venue // NS_PER_MS
+    return msgspec.json.encode({"topic": f"tickers.{ticker.symbol}", "type": "snapshot", "data": known, "ts": ms})
