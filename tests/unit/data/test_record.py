@@ -106,17 +106,34 @@ def kinds(path: Path) -> list[int]:
     return (frames_of.records(Tape.open(path), "depth")["span"] >> 56).tolist()
 
 
+def killed_after(folder: Path, says: int) -> int:
+    """Runs a recorder until it has spoken so often, kills it, and returns which frame it had recorded for sure."""
+    command = [sys.executable, bybit_session.__file__, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        said = list(islice(writer.stdout, says))
+        writer.send_signal(signal.SIGKILL)
+        return int((said + list(writer.stdout))[-1])
+
+
+def check_prefix(folder: Path, heard: int) -> None:
+    """The updates on the tapes are the first of those that were told, up to frame `heard` at least."""
+    told = list(islice(endless(), heard + 1 + STEP))
+    updates = [
+        (at, one.ts_venue) for at, frame in enumerate(told) for one in wire.decode(frame[1]) if is_btc_delta(frame, one)
+    ]
+    kept = [ts for path in files(folder, "bybit-linear-BTCUSDT-*.tape") for ts in deltas(path)]
+    assert len(kept) >= sum(at <= heard for at, _ in updates)
+    assert kept == [ts for _, ts in updates[: len(kept)]]
+
+
 @pytest.mark.slow
 def test_a_killed_recorder_is_finished_by_the_next_one(tmp_path: Path) -> None:
     """SIGKILL at any moment, rotations included: tapes lose nothing that was heard, raw files end at a whole piece."""
-    moments, folder = random.Random(3), tmp_path / "rec"
+    moments = random.Random(3)
     for kill in range(KILLS):
-        command = [sys.executable, bybit_session.__file__, str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-            assert writer.stdout is not None
-            said = list(islice(writer.stdout, moments.choice([1, 40, 70, 80, 90, 120])))
-            writer.send_signal(signal.SIGKILL)
-            heard = int((said + list(writer.stdout))[-1])
+        folder = tmp_path / str(kill)
+        heard = killed_after(folder, moments.choice([1, 40, 70, 80, 90, 120]))
         if kill % 2:
             found = recover(folder)
         else:
@@ -126,16 +143,9 @@ def test_a_killed_recorder_is_finished_by_the_next_one(tmp_path: Path) -> None:
         assert found
         assert not any(one.fault or (one.lost and one.left.endswith(".live")) for one in found)
         check_no_leftovers(folder)
-        told = list(islice(endless(), heard + 1 + STEP))
-        updates = [one.ts_venue for frame in told for one in wire.decode(frame[1]) if is_btc_delta(frame, one)]
-        sure = sum(is_btc_delta(frame, one) for frame in told[: heard + 1] for one in wire.decode(frame[1]))
-        kept = [ts for path in files(folder, "bybit-linear-BTCUSDT-*.tape") for ts in deltas(path)]
-        assert len(kept) >= sure
-        assert kept == updates[: len(kept)]
-        for raw in files(folder, "*.jsonl.zst"):
-            assert all(line.endswith(b"}") for line in lines_of(raw))
-        for path in folder.iterdir():
-            path.unlink()
+        check_prefix(folder, heard)
+        lines = [line for raw in files(folder, "*.jsonl.zst") for line in lines_of(raw)]
+        assert all(line.endswith(b"}") for line in lines)
 
 
 def is_btc_delta(frame: tuple[str, bytes, int], record: object) -> bool:
