@@ -96,6 +96,10 @@ class Heard:
                     await self._news.wait()
         return found
 
+    async def listen(self, seconds: float) -> None:
+        """Let the world go on for a moment."""
+        await asyncio.sleep(seconds)
+
 
 @dataclass
 class Stage:
