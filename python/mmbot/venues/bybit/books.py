@@ -7,6 +7,7 @@ Nothing is priced from here: prices are kept as floats, only to see whether a bi
 Source: Bybit v5 documents, WebSocket public channel `orderbook`.
 """
 
+from heapq import heappop, heappush
 from math import inf
 
 from mmbot.venues.records import BookUpdate, Levels
@@ -15,32 +16,44 @@ __all__ = ["BookWatch"]
 
 
 class _Side:
-    """Prices of one side; `sign` is 1 for bids and -1 for asks, so that the best is always the largest."""
+    """Prices of one side, negated for bids, so that the best is always the least.
 
-    __slots__ = ("best", "prices", "sign")
+    A heap beside the set: what is deleted stays in the heap until it comes up, or until half of the heap is such.
+    """
+
+    __slots__ = ("heap", "prices", "sign")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.prices: set[float] = set()
-        self.best = -inf
+        self.heap: list[float] = []
+
+    @property
+    def best(self) -> float:
+        """The best price as it is; the worst thinkable for an empty side."""
+        return self.sign * self.heap[0] if self.heap else self.sign * inf
 
     def clear(self) -> None:
         self.prices.clear()
-        self.best = -inf
+        self.heap.clear()
 
     def change(self, levels: Levels) -> None:
         """Take over new, changed and deleted levels. Raises ValueError for what is no positive number."""
+        prices, heap, sign = self.prices, self.heap, self.sign
         for price, qty in levels:
-            place = self.sign * float(price)
-            if not 0 < abs(place) < inf or not 0 <= float(qty) < inf:
+            place, size = float(price), float(qty)
+            if not (0.0 < place < inf and 0.0 <= size < inf):
                 raise ValueError(f"a level of {qty} at {price}")
-            if qty != "0" and float(qty) != 0:
-                self.prices.add(place)
-                self.best = max(self.best, place)
-            elif place in self.prices:
-                self.prices.remove(place)
-                if place == self.best:
-                    self.best = max(self.prices, default=-inf)
+            place *= sign
+            if size == 0.0:
+                prices.discard(place)
+            elif place not in prices:
+                prices.add(place)
+                heappush(heap, place)
+        while heap and heap[0] not in prices:
+            heappop(heap)
+        if len(heap) > 2 * len(prices) + 64:
+            heap[:] = sorted(prices)
 
 
 class BookWatch:
@@ -50,14 +63,14 @@ class BookWatch:
         self.valid = False
         self._last_id = 0
         self._sequence = 0
-        self._bids = _Side(1)
-        self._asks = _Side(-1)
+        self._bids = _Side(-1)
+        self._asks = _Side(1)
         self._said: tuple[int, float, float] | None = None
 
     @property
     def touch(self) -> tuple[float, float]:
         """Best bid and ask; minus and plus infinity for an empty side."""
-        return self._bids.best, -self._asks.best
+        return self._bids.best, self._asks.best
 
     def forget(self) -> None:
         """Drop the book."""
@@ -84,8 +97,9 @@ class BookWatch:
             self._asks.change(update.asks)
         except ValueError as error:
             return f"update {update.last_id}: {error}"
-        if self._bids.best >= -self._asks.best:
-            return f"update {update.last_id}: crossed, bid {self._bids.best} and ask {-self._asks.best}"
+        bid, ask = self._bids.best, self._asks.best
+        if bid >= ask:
+            return f"update {update.last_id}: crossed, bid {bid} and ask {ask}"
         return self._disagreement()
 
     def agree(self, touch: BookUpdate) -> str:
@@ -106,6 +120,6 @@ class BookWatch:
         if not self.valid or self._said is None or self._said[0] != self._sequence:
             return ""
         _, bid, ask = self._said
-        if bid == self._bids.best and ask == -self._asks.best:
+        if (bid, ask) == self.touch:
             return ""
-        return f"best prices {bid}/{ask}, but the book has {self._bids.best}/{-self._asks.best} at the same sequence"
+        return f"best prices {bid}/{ask}, but the book has {self.touch} at the same sequence"
