@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import json
 from bisect import bisect_left
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -93,6 +94,8 @@ class Parity:
     """Count, median and 99 % quantile in ns, to the venue (entry) and back (response)."""
     decisions: tuple[Row, ...]
     fills: tuple[Row, ...]
+    refused: Mapping[str, int]
+    """New orders of the run that were refused, by the words of who refused them (a venue, or our own gate)."""
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many of each are in both, only in the run, only in the backtest."""
@@ -112,6 +115,7 @@ class Parity:
             f"{name:<9} {found['count']:>7,} measured, p50 {found['p50'] / 1e6:.3f} ms, p99 {found['p99'] / 1e6:.3f} ms"
             for name, found in self.latencies.items()
         ]
+        lines += [f"refused   {count:>7,} orders of the run: {words}" for words, count in self.refused.items()]
         parted = next((row for row in self.decisions if row.later_ns is None), None)
         if parted is not None:
             first = Decision(*(parted.run or parted.backtest or ()))
@@ -165,9 +169,10 @@ def compare_to_backtest(
             _fills(live),
             theirs,
             key=lambda row: (row.instrument, row.side, row.tick, row.lots),
-            why_run=_Standing(stage.replay, "the backtest").why,
-            why_backtest=_Standing(live, "the run").why,
+            why_run=_Standing(stage.replay, "the backtest", {}).why,
+            why_backtest=_Standing(live, "the run", heard.refused).why,
         ),
+        refused=dict(Counter(heard.refused.values())),
     )
     (folder / "parity.json").write_text(found.as_json(), encoding="utf-8")
     return found
@@ -210,6 +215,8 @@ class _Journal:
         self.decisions: list[Decision] = []
         self.until = 0
         """When the run stopped asking the strategy."""
+        self.refused: dict[int, str] = {}
+        """New orders that were refused, and why, in the words of who refused."""
         self._wakes: list[int] = []
         self._entry: dict[int, int] = {}
         self._response: dict[int, int] = {}
@@ -230,8 +237,10 @@ class _Journal:
     def _measure(self, time: int, said: Mapping[str, Any]) -> None:
         """An answer tells how long the question was under way, and how long the answer."""
         ts, event = said["ts_venue"], said["event"]
-        if event in ("acked", "unknown", "executed", "funded"):
-            return  # said by no matching engine, or by nobody
+        if event == "rejected":
+            self.refused.setdefault(said["order_id"], said["words"])
+        if event not in ("accepted", "canceled", "amended", "filled"):
+            return  # said by a gateway, by our own gate, or by nobody: no matching engine
         self._response[ts] = min(max(time - ts, 0), self._response.get(ts, time))  # told twice counts once
         request = ANSWERS.get(event, "place")
         asked = self._asked.pop((said["order_id"], request), None)
@@ -334,6 +343,7 @@ class _Stood(NamedTuple):
     ts_done: int
     ahead_at_join: int
     cum_lots: int
+    order_id: int
 
     def at(self, ts: int) -> bool:
         """Whether it rested then."""
@@ -341,7 +351,7 @@ class _Stood(NamedTuple):
 
     def near(self, ts: int) -> bool:
         """Whether it came or went about then."""
-        return self.ts_accepted >= 0 and min(abs(self.ts_accepted - ts), abs(self.ts_done - ts)) <= WITHIN_NS
+        return min(abs(self.ts_accepted - ts), abs(self.ts_done - ts)) <= WITHIN_NS
 
     def words(self) -> str:
         """Why it was not filled as the other one was, as far as can be told."""
@@ -353,8 +363,8 @@ class _Stood(NamedTuple):
 class _Standing:
     """Which orders stood where and when in one of the two, to say why it has no such fill."""
 
-    def __init__(self, run: _core.Run, name: str) -> None:
-        self._name = name
+    def __init__(self, run: _core.Run, name: str, refused: Mapping[int, str]) -> None:
+        self._name, self._refused = name, refused
         raw = run.order_log(0)
         rows = zip(*(raw[field].tolist() for field in _Stood._fields), strict=True)
         self._orders = [_Stood(*row) for row in rows]
@@ -368,7 +378,8 @@ class _Standing:
             return f"{self._name} had an order there, {standing[-1].words()}"
         near = [order for order in there if order.near(fill.ts)]
         if near:
-            return (
-                f"{self._name}'s order there {'came later' if near[-1].ts_accepted > fill.ts else 'was gone already'}"
-            )
+            last = near[-1]
+            if last.order_id in self._refused:
+                return f"{self._name}'s order there was refused: {self._refused[last.order_id]}"
+            return f"{self._name}'s order there {'came later' if last.ts_accepted > fill.ts else 'was gone already'}"
         return f"{self._name} had no order there: their decisions had parted"

@@ -47,7 +47,7 @@ class Order:
 class ScriptedVenue:
     """Takes commands after a while, fills by the trades of the tape in price-time order, and answers after a while.
 
-    Every fifth fill is told twice, every seventh before the order was said to rest, and facts about an order that
+    Every fifth fill is told twice, every seventh late, every fortieth order is refused, and facts about an order that
     nobody sent come now and then.
     """
 
@@ -75,6 +75,9 @@ class ScriptedVenue:
         number = command[1]
         if command[0] == "place":
             _, _, _, side, tick, lots, *_ = command
+            if number % 40 == 0:
+                self.answer(at, lambda now: self.live.rejected(now, number, "rate_limited", at))
+                return
             self.orders[number] = Order(number, side, tick, lots, self.live.lots_at(0, side, tick))
             self.answer(at, lambda now: self.live.acked(now, number, at))
             self.answer(at, lambda now: self.live.accepted(now, number, at))

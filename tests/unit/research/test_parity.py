@@ -22,6 +22,7 @@ def test_most_of_a_run_is_found_again_in_the_backtest(recorded: paper_run.Record
     assert decisions["both"] > 4 * decisions["run"]
     assert fills["both"] > 2 * max(fills["run"], fills["backtest"])
     assert all(row.why for row in found.fills if row.later_ns is None)
+    assert found.refused == {"rate_limited": recorded.live.orders_named(0) // 40}
     assert json.loads((tmp_path / "parity.json").read_text())["counts"] == found.counts()
 
 
@@ -54,6 +55,7 @@ def test_a_page_says_the_counts_and_each_fill():
         symbols=("BTCUSDT",),
         latencies={"entry": {"count": 1, "p50": 3_000_000, "p99": 3_000_000}},
         decisions=(),
+        refused={"rate_limited": 31},
         fills=(
             Row(tuple(fill), tuple(fill), 2_000_000, ""),
             Row(None, tuple(fill), None, "the run had no order there"),
@@ -63,4 +65,5 @@ def test_a_page_says_the_counts_and_each_fill():
     assert "fills           1 in both      0 only in the run      1 only in the backtest" in text
     assert "both     5 BTCUSDT buy       3 lots at 100  +2.000 ms in the run" in text
     assert "backtest 5 BTCUSDT buy       3 lots at 100  the run had no order there" in text
+    assert "refused        31 orders of the run: rate_limited" in text
     assert Latencies((), ()).entry == ()
