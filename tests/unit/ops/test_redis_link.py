@@ -1,12 +1,13 @@
 """Where Redis is, and what is said about it."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 import mmbot.ops
-from mmbot.ops.redis_link import LOCAL, connected, redis_url, shown_url
+from mmbot.ops.redis_link import LOCAL, RedisMissingError, connected, redis_errors, redis_url, shown_url
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,12 @@ def test_redis_is_imported_by_its_own_modules_only():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             importing |= {path.name for name in names if name.split(".")[0] == "redis"}
     assert importing == {"redis_link.py", "redis_ticks.py", "redis_export.py", "redis_check.py"}
+
+
+def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    """And nothing else needs it: there are no errors of Redis to answer then."""
+    for name in ("redis", "redis.asyncio", "redis.exceptions"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(RedisMissingError, match=r"pip install 'mmbot\[redis\]'"):
+        connected(LOCAL)
+    assert redis_errors() == ()

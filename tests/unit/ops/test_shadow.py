@@ -18,8 +18,10 @@ from mmbot.ops.dryrun import dry_run, on_recording
 from mmbot.ops.iterations import IterationError, read_iterations
 from mmbot.ops.runs import Cut
 from mmbot.ops.shadow import Shadow, as_listed, shadow, tapes_of
+from mmbot.ops.shadow_market import ShadowMarket
 from mmbot.ops.shadow_sources import FeedSource, TapeSource
 from mmbot.ops.strictness import Doubts, StrictError
+from mmbot.ops.ticks import Tick
 from mmbot.research.backtest import StrategyError
 from mmbot.venues.port import InstrumentTerms, LinkEvent, VenueError
 from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Skipped, Ticker
@@ -362,6 +364,22 @@ def test_a_market_shorter_than_an_iteration_is_refused(tmp_path: Path):
     with pytest.raises(IterationError, match="less than one iteration"):
         shadowed(tmp_path, config)
     assert (tmp_path / "shadow/tapes/linear-BTCUSDT.tape").exists()
+
+
+def test_a_tick_is_a_book_of_one_level_and_a_trade_only_if_it_says_all_of_it(tmp_path: Path):
+    """A size alone fills nobody; with price and side it is a trade; after a loss the book is unknown until the tick."""
+    instrument = _core.Instrument(venue="bybit", symbol="BTCUSDT", kind="linear", tick="0.5", lot="0.001")
+    market = ShadowMarket(tmp_path, {MARKET: instrument}, Counters())
+    best = {"bid": "1000", "bid_size": "1", "ask": "1000.5", "ask_size": "2", "symbol": "BTCUSDT"}
+    for seq, after_gap, traded in (
+        (1, False, {"last_qty": "0.5"}),
+        (2, False, {"last_qty": "0.5", "last_price": "1000", "last_side": "sell"}),
+        (9, True, {"last_qty": "0", "last_price": "1000", "last_side": "sell"}),
+    ):
+        at = START + seq * MS
+        market.on_tick(MARKET, Tick(seq=seq, ts_venue=at, **best, **traded), at, after_gap=after_gap)
+    info = _core.Tape.open(market.seal()[MARKET]).info()
+    assert (info["depth"], info["gaps"], info["trades"]) == (4, 1, 1)
 
 
 # --- no orders -------------------------------------------------------------------------------------------------------
