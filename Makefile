@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 BIN := .venv/bin
-RUN_ARGS ?= backtest configs/backtest.toml
+RUN_ARGS ?= run configs/paper.toml
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 60
 NEWEST ?= python3.13
@@ -36,12 +36,12 @@ endif
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: .venv/.native ## install everything, build the native core in release
+setup: .venv/.native .tools/.system ## install everything, build the native core in release
 
-run: .venv/.native ## the demo; other arguments: make run RUN_ARGS="…"
+run: .venv/.native ## trade on paper, on an exchange of its own; something else: make run RUN_ARGS="backtest configs/backtest.toml"
 	@$(BIN)/mmbot $(RUN_ARGS)
 
-test: .venv/.native ## all tests, Rust then Python; PYTEST_ARGS="--slow" for the slow ones too
+test: .venv/.native .tools/.system ## all tests, Rust then Python; PYTEST_ARGS="--slow" for the slow ones too
 	cargo test --quiet --locked --workspace --exclude mmbot-py
 	$(BIN)/pytest $(PYTEST_ARGS)
 
@@ -105,6 +105,11 @@ clean: ## remove all that was built or installed here
 	rm -rf .venv .tools target site dist python/mmbot/_core*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
+
+# Servers that tests talk to, from the system's own packages; without the right to install, those tests say why they skip.
+.tools/.system: .tools/.ready tools/system-packages
+	tools/system-packages
+	touch $@
 
 .tools/.ready: requirements/tools.txt tools/bootstrap
 	tools/bootstrap

@@ -9,6 +9,7 @@ import pytest
 from paper_exchange import SECRET, Collector, PaperExchange, run_on
 
 from mmbot.exchange.faults import Fault
+from mmbot.exchange.generator import MarketKind
 from mmbot.research.journal import RecordedRun
 from mmbot.runtime.ended import Ended
 
@@ -46,15 +47,16 @@ FAULTS: dict[str, list[Fault]] = {
 }
 
 
-def check_books(paper: PaperExchange, ended: Ended, *, fills: int) -> None:
+def check_books(paper: PaperExchange, ended: Ended, *, fills: int, traded: str = "linear:BTCUSDT") -> None:
     """No order is left, and executions, position and cash are the venue's to the last unit."""
     assert ended.failure is None
     truth = paper.truth()
     assert truth["open"] == []
-    (market,) = truth["positions"]
     executions = [row for row in truth["executions"] if row["execType"] == "Trade"]
     assert len(executions) >= fills
-    assert ended.books[0]["position_lots"] == truth["positions"][market]["lots"]
+    bought = sum((1 if row["side"] == "Buy" else -1) * Decimal(row["execQty"]) for row in executions)
+    if traded in truth["positions"]:
+        assert ended.books[0]["position_lots"] == truth["positions"][traded]["lots"]
     assert ended.result is not None
     ours = Counter(
         (Decimal(str(row["price"])), round(row["qty"], 9), row["side"], row["maker"])
@@ -70,17 +72,28 @@ def check_books(paper: PaperExchange, ended: Ended, *, fills: int) -> None:
         for row in executions
     )
     assert ours == theirs
+    (last,) = {row["position"] for row in ended.result.equity.tail(1).iter_rows(named=True)}
+    assert round(float(bought), 9) == round(last, 9)
     check_cash(ended, executions)
 
 
 def check_cash(ended: Ended, executions: list[dict]) -> None:
-    """Cash is what the venue's executions add up to, in whole 10^-12."""
-    flow = sum(
-        (Decimal(row["execPrice"]) * Decimal(row["execQty"])) * (-1 if row["side"] == "Buy" else 1)
-        - Decimal(row["execFee"])
-        for row in executions
-    )
-    assert ended.books[0]["cash_units"] == int(flow * 10**12)
+    """Cash is what the venue's executions add up to, in whole 10^-12: value against quantity, fees apart."""
+    cash = 0
+    for row in executions:
+        sign = -1 if row["side"] == "Buy" else 1
+        if row["category"] == "inverse":
+            sign = -sign
+        fee = Decimal(row["execFee"])
+        if row["category"] == "spot" and row["feeCurrency"] == "BTC":
+            fee *= Decimal(row["execPrice"])
+        cash += sign * units(row["execValue"]) - units(str(fee))
+    assert ended.books[0]["cash_units"] == cash
+
+
+def units(amount: str) -> int:
+    """Whole 10^-12, half to even."""
+    return int((Decimal(amount) * 10**12).to_integral_value())
 
 
 def check_secret(folder: Path) -> None:
@@ -165,6 +178,32 @@ def test_a_quiet_run_is_verified_and_leaves_nothing(amend: bool, tmp_path: Path)
 
             ended = await run_on(paper, paper.config(amend=amend), tmp_path, meanwhile)
             check_books(paper, ended, fills=3 * FILLS)
+            RecordedRun.open(ended.folder / "journal.mmj").verify()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("category", "symbol", "limits", "params"),
+    [
+        ("inverse", "BTCUSD", {"position": "100000", "order": "5000"}, {"order_lots": 500, "cap_lots": 20_000}),
+        ("spot", "BTCUSDT", {"position": "2", "order": "0.1"}, {"order_lots": 20_000, "cap_lots": 500_000}),
+    ],
+)
+def test_a_run_on_another_product_has_the_venue_s_books(
+    category: str, symbol: str, limits: dict[str, str], params: dict[str, int], tmp_path: Path
+):
+    """Coin-settled contracts and spot: the same executions, the same cash to the last unit, nothing left behind."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.TREND, speed=10.0) as paper:
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(lambda: watched.count("fill") >= 2 * FILLS, 25)
+
+            config = paper.config(category=category, symbol=symbol, limits=limits, params=params)
+            ended = await run_on(paper, config, tmp_path, meanwhile)
+            check_books(paper, ended, fills=2 * FILLS, traded=f"{category}:{symbol}")
             RecordedRun.open(ended.folder / "journal.mmj").verify()
 
     asyncio.run(story())

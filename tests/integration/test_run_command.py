@@ -1,0 +1,77 @@
+"""`mmbot run` as it is typed: the exchange starts with it, Ctrl-C ends it in order, and the report is there."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MMBOT = [sys.executable, "-m", "mmbot"]
+
+
+def faster(folder: Path) -> Path:
+    """The shipped configuration, its market four times as fast."""
+    text = (ROOT / "configs/paper.toml").read_text(encoding="utf-8")
+    assert "speed = 1\n" in text
+    path = folder / "paper.toml"
+    path.write_text(text.replace("speed = 1\n", "speed = 4\n"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.timeout(90)
+def test_ctrl_c_ends_a_run_with_no_order_left(tmp_path: Path):
+    """Events for machines from the first to the last; after the signal: zero open orders, a report, exit code 0."""
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        events = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if [event["event"] for event in events].count("fill") == 3:
+                process.send_signal(signal.SIGINT)
+        code = process.wait(30)
+        errors = process.stderr.read() if process.stderr else ""
+    assert (code, errors) == (0, "")
+    names = [event["event"] for event in events]
+    assert names[0] == "attested"
+    assert names[-1] == "ended"
+    assert [event["open_orders"] for event in events if event["event"] == "left"] == [0]
+    folder = Path(events[-1]["folder"])
+    assert events[-1]["failure"] is None
+    assert events[-1]["summary"]["run"]["mode"] == "paper"
+    report = (folder / "report/report.html").read_text(encoding="utf-8")
+    assert "as the venue executed them (simulator)" in report
+    assert (folder / "exchange.log").read_text(encoding="utf-8") == ""
+    done = subprocess.run(
+        [*MMBOT, "replay", str(folder / "journal.mmj"), "--verify"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all equal" in done.stdout
+
+
+@pytest.mark.timeout(60)
+def test_a_duration_ends_it_too_and_a_pipe_gets_lines(tmp_path: Path):
+    """Without a terminal there are lines: the state, where the report is, what to type next."""
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--duration", "3", "--out", str(tmp_path / "runs")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "100"})
+    assert done.returncode == 0, done.stderr
+    assert "quoting" in done.stdout
+    assert "BTCUSDT: 0 open orders of ours at the venue" in done.stdout
+    assert "--verify" in done.stdout.splitlines()[-1]
+
+
+def test_an_exchange_that_does_not_come_up_says_why(tmp_path: Path):
+    """A tape that is not there is one clear line, and no process is left."""
+    config = tmp_path / "paper.toml"
+    text = (ROOT / "configs/paper.toml").read_text(encoding="utf-8")
+    config.write_text(text.replace("sample:btcusdt", "sample:nothing"), encoding="utf-8")
+    done = subprocess.run(
+        [*MMBOT, "run", str(config), "--out", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert "nothing" in done.stderr
