@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,23 +27,33 @@ def faster(folder: Path) -> Path:
 def test_ctrl_c_ends_a_run_with_no_order_left(tmp_path: Path):
     """Events for machines from the first to the last; after the signal: zero open orders, a report, exit code 0."""
     words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        events = []
-        assert process.stdout is not None
-        for line in process.stdout:
-            events.append(json.loads(line))
-            if [event["event"] for event in events].count("fill") == 3:
-                process.send_signal(signal.SIGINT)
-        code = process.wait(30)
-        errors = process.stderr.read() if process.stderr else ""
-    assert (code, errors) == (0, "")
+    events = interrupted(words, fills=3)
     names = [event["event"] for event in events]
     assert names[0] == "attested"
     assert names[-1] == "ended"
     assert [event["open_orders"] for event in events if event["event"] == "left"] == [0]
-    folder = Path(events[-1]["folder"])
-    assert events[-1]["failure"] is None
-    assert events[-1]["summary"]["run"]["mode"] == "paper"
+    check_ended(events[-1])
+
+
+def interrupted(words: list[str], *, fills: int) -> list[dict[str, Any]]:
+    """Start a run, press Ctrl-C at its n-th fill, and return its events; it ends in order and says nothing else."""
+    events: list[dict[str, Any]] = []
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if sum(event["event"] == "fill" for event in events) == fills:
+                process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stderr.read()) == (0, "")
+    return events
+
+
+def check_ended(ended: dict[str, Any]) -> None:
+    """The run did not fail, its report is of a paper run, and its journal can be done again."""
+    folder = Path(ended["folder"])
+    assert ended["failure"] is None
+    assert ended["summary"]["run"]["mode"] == "paper"
     report = (folder / "report/report.html").read_text(encoding="utf-8")
     assert "as the venue executed them (simulator)" in report
     assert (folder / "exchange.log").read_text(encoding="utf-8") == ""
@@ -75,3 +86,20 @@ def test_an_exchange_that_does_not_come_up_says_why(tmp_path: Path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "nothing" in done.stderr
+
+
+@pytest.mark.timeout(60)
+def test_a_reader_that_leaves_takes_the_view_and_not_the_run(tmp_path: Path):
+    """The pipe is closed after the first line: the run trades on, ends in order and says where it is."""
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--duration", "4", "--out", str(tmp_path / "runs")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(30) == 0
+        assert "the view was lost" in process.stderr.read()
+    (folder,) = (tmp_path / "runs").glob("*-paper")
+    assert (folder / "report/report.html").exists()
+    done = subprocess.run([*MMBOT, "replay", str(folder / "journal.mmj"), "--verify"], capture_output=True, check=False)
+    assert done.returncode == 0

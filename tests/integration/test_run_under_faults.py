@@ -11,6 +11,7 @@ from paper_exchange import SECRET, Collector, PaperExchange, run_on
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.generator import MarketKind
 from mmbot.research.journal import RecordedRun
+from mmbot.research.result import Result
 from mmbot.runtime.ended import Ended
 
 FILLS = 4
@@ -58,9 +59,17 @@ def check_books(paper: PaperExchange, ended: Ended, *, fills: int, traded: str =
     if traded in truth["positions"]:
         assert ended.books[0]["position_lots"] == truth["positions"][traded]["lots"]
     assert ended.result is not None
+    check_fills(ended.result, executions)
+    (last,) = {row["position"] for row in ended.result.equity.tail(1).iter_rows(named=True)}
+    assert round(float(bought), 9) == round(last, 9)
+    check_cash(ended, executions)
+
+
+def check_fills(result: Result, executions: list[dict]) -> None:
+    """Our fills are the venue's executions, each once."""
     ours = Counter(
         (Decimal(str(row["price"])), round(row["qty"], 9), row["side"], row["maker"])
-        for row in ended.result.fills.iter_rows(named=True)
+        for row in result.fills.iter_rows(named=True)
     )
     theirs = Counter(
         (
@@ -72,9 +81,6 @@ def check_books(paper: PaperExchange, ended: Ended, *, fills: int, traded: str =
         for row in executions
     )
     assert ours == theirs
-    (last,) = {row["position"] for row in ended.result.equity.tail(1).iter_rows(named=True)}
-    assert round(float(bought), 9) == round(last, 9)
-    check_cash(ended, executions)
 
 
 def check_cash(ended: Ended, executions: list[dict]) -> None:

@@ -18,7 +18,7 @@ import typer
 
 if TYPE_CHECKING:
     from mmbot.config import BacktestConfig
-    from mmbot.runtime.audience import Watcher
+    from mmbot.runtime.audience import Unshaken, Watcher
     from mmbot.runtime.ended import Ended
 
 
@@ -67,6 +67,9 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     watcher.ended(ended)
+    if watcher.trouble is not None:
+        _without_stdout()
+        typer.echo(f"the view was lost ({watcher.trouble!r}); the run went on: {ended.folder}", err=True)
     if ended.failure is not None:
         typer.echo(f"error: {ended.failure}", err=True)
         raise typer.Exit(1)
@@ -92,14 +95,19 @@ def _warn(override_gate: str | None) -> None:
     )
 
 
-def _watcher(*, json: bool, plain: bool) -> Watcher:
-    from mmbot.runtime import audience
+def _without_stdout() -> None:
+    """Nobody reads it any more: what is still buffered must not raise when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _watcher(*, json: bool, plain: bool) -> Unshaken:
+    from mmbot.runtime.audience import Log, Machine, Screen, Unshaken
 
     if json:
-        return audience.Machine(sys.stdout)
+        return Unshaken(Machine(sys.stdout))
     if plain or not sys.stdout.isatty():
-        return audience.Log(sys.stdout)
-    return audience.Screen()
+        return Unshaken(Log(sys.stdout))
+    return Unshaken(Screen())
 
 
 async def _traded(

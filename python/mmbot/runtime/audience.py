@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.board import Board
     from mmbot.runtime.ended import Ended
 
-__all__ = ["Log", "Machine", "Screen", "Watcher"]
+__all__ = ["Log", "Machine", "Screen", "Unshaken", "Watcher"]
 
 SCREEN_S, LINE_S, EVENT_S = 0.25, 5.0, 1.0
 """How often a screen, a log and a machine are told how the run is."""
@@ -39,6 +39,40 @@ class Watcher(Protocol):
         """Hear how it ended and where its report is."""
 
 
+class Unshaken:
+    """A watcher whose end is not the run's: a closed pipe or a full disk under the log takes the view, not the quotes.
+
+    What went wrong first is kept in `trouble`; nothing is shown after it.
+    """
+
+    def __init__(self, watcher: Watcher) -> None:
+        self._watcher = watcher
+        self.trouble: Exception | None = None
+
+    def _show(self, show: Callable[[], None]) -> None:
+        if self.trouble is None:
+            try:
+                show()
+            except Exception as error:  # noqa: BLE001  whatever a view dies of, the orders are looked after
+                self.trouble = error
+
+    def told(self, event: dict[str, Any]) -> None:
+        """Tell of an event."""
+        self._show(lambda: self._watcher.told(event))
+
+    def watch(self, board: Board) -> None:
+        """Begin to look."""
+        self._show(lambda: self._watcher.watch(board))
+
+    def leave(self) -> None:
+        """Look no more."""
+        self._show(self._watcher.leave)
+
+    def ended(self, ended: Ended) -> None:
+        """Tell of the end."""
+        self._show(lambda: self._watcher.ended(ended))
+
+
 class _Looking:
     """Looks at the board every so often."""
 
@@ -57,7 +91,10 @@ class _Looking:
             await asyncio.sleep(self._every_s)
 
     def end(self) -> None:
+        """Look no more. Raises what ended the looking before."""
         if self._task is not None:
+            if self._task.done():
+                self._task.result()
             self._task.cancel()
 
 

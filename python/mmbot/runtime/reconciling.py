@@ -80,9 +80,10 @@ class Reconciler:
             listed = await orders.open_orders(each.category, each.symbol)
             facts += await orders.executions(each.category, each.symbol, self.since)
             facts += [seen for seen in listed if self._bridge.is_ours(seen.client_id)]
-            position = await orders.position(each.category, each.symbol)
-            facts.append(position)
-            positions[_name(each)] = signed_lots(each.instrument, position.qty)
+            if _has_position(each):
+                position = await orders.position(each.category, each.symbol)
+                facts.append(position)
+                positions[_name(each)] = signed_lots(each.instrument, position.qty)
             open_orders |= {seen.client_id or seen.venue_id: _open(each, seen) for seen in listed}
         named = frozenset(name for name in open_orders if parse(name) is not None)
         return Pulled(facts, Account(orders=open_orders, positions=positions), named)
@@ -91,7 +92,9 @@ class Reconciler:
         """Compare after the pulled facts were heard."""
         ours = Account(
             orders={name: order for index in range(len(self._listed)) for name, order in self._held(index)},
-            positions={_name(each): self._position(index) for index, each in enumerate(self._listed)},
+            positions={
+                _name(each): self._position(index) for index, each in enumerate(self._listed) if _has_position(each)
+            },
         )
         self._last = compare(
             self._terms,
@@ -113,6 +116,11 @@ class Reconciler:
             (self._bridge.name(number), OpenOrder(symbol=symbol, tick=tick, lots=leaves))
             for number, _, tick, leaves, _, _ in self._core.orders(index)
         ]
+
+
+def _has_position(listed: Listed) -> bool:
+    """A spot holding is a balance of the coin, from which fees go and to which others add: no position of this run."""
+    return listed.category != "spot"
 
 
 def signed_lots(instrument: _core.Instrument, qty: str) -> int:
@@ -149,8 +157,10 @@ async def clean_account(orders: OrderEntry, listed: Sequence[Listed]) -> list[st
         if found:
             await orders.cancel_all(each.category, each.symbol)
             remarks.append(f"{each.symbol}: {len(found)} orders of an earlier run were cancelled")
+        if not _has_position(each):
+            continue
         position = await orders.position(each.category, each.symbol)
-        if each.category != "spot" and signed_lots(each.instrument, position.qty) != 0:
+        if signed_lots(each.instrument, position.qty) != 0:
             raise VenueError(
                 f"{each.symbol}: the account holds {position.qty}; a run begins flat, so that limits and P&L are of "
                 "what it did. Close the position first"

@@ -24,7 +24,7 @@ from mmbot.runtime.latency import Latencies
 from mmbot.runtime.reconciling import Reconciler, clean_account
 from mmbot.runtime.status import FillShown
 from mmbot.runtime.worth import value
-from mmbot.venues.port import ExecutionSeen, LinkEvent, TermsChanged, VenueError
+from mmbot.venues.port import ExecutionSeen, LinkEvent, Refused, TermsChanged, VenueError
 from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Ticker
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Runner:
         self._sync, self._settle_s = sync, settle_s
         self._told = told
         self._orders: OrderEntry | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._due: int | None = None
         self._framed = 0
         self._began = NEVER
         self._flat = asyncio.Event()
@@ -114,6 +115,7 @@ class Runner:
         decoded = time.perf_counter_ns()
         self.latencies.add("decode", decoded - self._framed)
         try:
+            self._ring(ts_recv)
             for record in records:
                 self._record(category, record, ts_recv)
             self.clock.at_least(self.market.last_recv)
@@ -143,6 +145,7 @@ class Runner:
     def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
         """Let the engine hear, and the strategy look."""
         try:
+            self._ring(self.clock.peek())
             self._hear(facts)
             self._step(self.clock())
         except Exception as error:  # noqa: BLE001  as above
@@ -154,8 +157,17 @@ class Runner:
         for fact in facts:
             if isinstance(fact, ExecutionSeen) and fact.kind == "trade":
                 self._show_fill(fact)
+            elif isinstance(fact, Refused):
+                self._show_refusal(fact)
         if not self.bridge.open():
             self._flat.set()
+
+    def _show_refusal(self, fact: Refused) -> None:
+        """Keep the venue's own words, of which the engine hears the reason alone."""
+        self.counters[f"{fact.request} refused"] += 1
+        words = {"request": fact.request, "reason": fact.reason, "code": fact.code, "message": fact.message}
+        self._note("refused", {"client_id": fact.client_id, **words})
+        self._told({"event": "refused", **words})
 
     def _is_history(self, fact: Fact) -> bool:
         """Tell executions from before the run: the position that it began with, which is none, holds them."""
@@ -226,8 +238,7 @@ class Runner:
         if fresh:
             self._told({"event": "paused", "why": why})
             for number in self.bridge.open():
-                now = self.clock()
-                self._send(self.core.cancel(now, number), now)
+                self._send(self.core.cancel(self.clock(), number))
 
     def _resume(self, name: str) -> None:
         if self.pauses.pop(name, None) is not None and not self.pauses:
@@ -243,16 +254,16 @@ class Runner:
         decided = time.perf_counter_ns()
         self.latencies.add("decide", decided - before)
         if commands:
-            sent = self._send(commands, now)
+            sent = self._send(commands)
             if decoded is not None:
                 self.latencies.add("wire_to_wire", sent - self._framed)
         self._arm()
 
-    def _send(self, commands: Sequence[tuple[object, ...]], now: int) -> int:
+    def _send(self, commands: Sequence[tuple[object, ...]]) -> int:
         """Write down, then send; returns when the bytes were handed to the socket."""
         if not commands or self._orders is None:
             return time.perf_counter_ns()
-        requests = self.bridge.requests(commands, now)
+        requests = self.bridge.requests(commands, self.clock.peek())
         worded = time.perf_counter_ns()
         if self._sync:
             self.journal.sync()
@@ -266,18 +277,35 @@ class Runner:
         self.counters["requests"] += len(requests)
         return sent
 
+    def _ring(self, until: int) -> None:
+        """Ask the strategy at every time that its timer was due by then, with what had been heard by that time.
+
+        A busy loop comes to a timer late; what came in the meantime is not let in before it. So a backtest of the tape
+        asks at the same times and shows the same market, and the delay is part of the way to the venue.
+        """
+        while not (self.pauses or self.stopping or self.failure):
+            due = self.core.next_timer()
+            if due is None or due > until:
+                return
+            self._step(max(due, self.core.now + 1))
+
     def _arm(self) -> None:
         """Set the alarm for the strategy's next timer."""
-        if self._timer is not None:
-            self._timer.cancel()
         due = self.core.next_timer()
+        if due == self._due:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._due = due
         if due is not None:
             delay = max(due - self.clock.peek(), 0) / 1e9
-            self._timer = asyncio.get_running_loop().call_later(delay, self._alarm)
+            self._alarm = asyncio.get_running_loop().call_later(delay, self._rang)
 
-    def _alarm(self) -> None:
+    def _rang(self) -> None:
         try:
-            self._step(self.clock())
+            self._due = None
+            self._ring(self.clock.peek())
+            self._arm()
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
 
@@ -408,12 +436,11 @@ class Runner:
         self.stopping = True
         self.pauses.clear()
         self._told({"event": "stopping"})
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         try:
-            now = self.clock()
             self._flat.clear()
-            self._send(self.core.halt(now), now)
+            self._send(self.core.halt(self.clock()))
             if self.bridge.open():
                 await asyncio.wait_for(self._flat.wait(), self._settle_s / 2)
         except TimeoutError:

@@ -170,6 +170,7 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "quoting": lambda _: "quoting",
     "stray": lambda event: f"not of this run: {event['why']}",
     "unanswered": lambda event: f"order {event['order']}: {event['why']}",
+    "refused": lambda event: f"{event['request']} refused ({event['code']}): {event['message']}",
     "cleaned": lambda event: str(event["what"]),
     "reconcile": _reconciled,
     "stopping": lambda event: f"stopping: {event.get('why', 'quotes out')}",
