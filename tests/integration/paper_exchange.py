@@ -49,11 +49,14 @@ class Collector:
 
     async def until(self, held: Callable[[], bool], seconds: float = 15.0) -> None:
         """Wait until something holds, looking after each event and ten times a second."""
-        async with asyncio.timeout(seconds):
-            while not held():
-                self._moved.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._moved.wait(), 0.1)
+        try:
+            async with asyncio.timeout(seconds):
+                while not held():
+                    self._moved.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._moved.wait(), 0.1)
+        except TimeoutError as error:
+            raise AssertionError(f"not within {seconds:g} s; last events: {self.events[-20:]}") from error
 
 
 class PaperExchange:
@@ -91,7 +94,14 @@ class PaperExchange:
                 "instruments": [one],
                 "strategy": {"name": "join_touch", "params": params},
                 "sample_ms": 200,
-                "session": {"url": self.exchange.http, "reconcile_s": 1.0, "settle_s": 4.0, **changes},
+                "session": {
+                    "url": self.exchange.http,
+                    "calls_per_second": 1_000,  # the account's tier
+                    "breaker_s": 0.5,
+                    "reconcile_s": 1.0,
+                    "settle_s": 4.0,
+                    **changes,
+                },
             }
         )
 

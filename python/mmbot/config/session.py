@@ -51,6 +51,8 @@ class SessionConfig(Strict):
     calls_per_second: Annotated[int, Field(gt=0, le=10_000)] = 9
     """Requests that may leave within any second, a fifth of them kept for cancels. Bybit takes 10 from an ordinary
     account, more from some."""
+    breaker_s: Seconds = 60.0
+    """How long no order leaves, cancels aside, after the venue said that it is asked too much."""
     reconcile_s: Seconds = 60.0
     """How often orders, position and cash are compared with the venue's."""
     settle_s: Seconds = 10.0

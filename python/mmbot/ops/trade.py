@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import mmbot
 from mmbot import _core
 from mmbot.config import ConfigError
-from mmbot.execution import ClientIds, Throttle
+from mmbot.execution import Breaker, ClientIds, Throttle
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
@@ -79,8 +79,13 @@ async def trade(
         if credentials is None:
             raise ConfigError("the run has no credentials")  # wiring gives them to every run that is not embedded
         endpoint, relay = wiring.endpoint(url), Relay()
-        throttle = Throttle.of(wiring.session.calls_per_second)
-        orders = OrderGate(relay, clock.peek, throttle=throttle, told=watcher.told)
+        orders = OrderGate(
+            relay,
+            clock.peek,
+            throttle=Throttle.of(wiring.session.calls_per_second),
+            breaker=Breaker(open_s=wiring.session.breaker_s),
+            told=watcher.told,
+        )
         orders.attach(wiring.orders(endpoint, credentials, orders, markets))
         await orders.start()
         stack.push_async_callback(orders.stop)

@@ -171,6 +171,12 @@ class Bridge:
         """Return the client id of an order."""
         return self._ids.name(number)
 
+    def doubt(self, client_id: str) -> None:
+        """Have the venue asked about an order of this run that may still be open."""
+        number = self._ids.sequence(client_id)
+        if number is not None and number in self.open():
+            self.doubts.setdefault(number, "place")
+
     def is_ours(self, client_id: str) -> bool:
         """Tell an order of this run from those of others and of earlier runs."""
         return self._ids.sequence(client_id) is not None

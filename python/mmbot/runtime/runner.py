@@ -19,6 +19,7 @@ from collections import Counter, deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from mmbot.execution.reconcile import Remedy
 from mmbot.runtime.bridge import Bridge
 from mmbot.runtime.latency import Latencies
 from mmbot.runtime.reconciling import Reconciler, clean_account
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from mmbot import _core
     from mmbot.execution.client_ids import ClientIds
+    from mmbot.execution.reconcile import ReconReport
     from mmbot.runtime.bridge import Doubt, Listed
     from mmbot.runtime.clock import RunClock
     from mmbot.runtime.market import Recorded
@@ -421,10 +423,20 @@ class Runner:
             self._told(
                 {"event": "reconcile", "compared": report.compared, "breaks": [one.said for one in report.breaks]}
             )
-            if report.breaks:
-                self._pause("reconcile", "; ".join(one.said for one in report.breaks))
+            self._judge(report)
+
+    def _judge(self, report: ReconReport) -> None:
+        """Ask about orders that the venue sees otherwise, which stay exposure; any other break takes the quotes out."""
+        serious = []
+        for one in report.breaks:
+            if one.kind.remedy is Remedy.RESOLVE:
+                self.bridge.doubt(one.name)
             else:
-                self._resume("reconcile")
+                serious.append(one.said)
+        if serious:
+            self._pause("reconcile", "; ".join(serious))
+        else:
+            self._resume("reconcile")
 
     def _session(self) -> OrderEntry:
         if self._orders is None:

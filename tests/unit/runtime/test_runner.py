@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from trading_desk import Desk, settle
 
+from mmbot.execution.reconcile import Break, BreakKind, ReconReport
 from mmbot.runtime.runner import RunFailedError
 from mmbot.strategy import Strategy, Wake
 from mmbot.venues.port import ExecutionSeen, Unanswered, VenueError
@@ -102,6 +103,20 @@ def test_a_link_that_is_down_stops_the_quoting(link: str, tmp_path: Path):
     desk.book()
     settle(desk)
     assert desk.strategy.asked > asked
+
+
+def test_an_order_that_the_venue_does_not_list_is_asked_for_and_quoting_goes_on(tmp_path: Path):
+    """It stays exposure inside the limits; a position that disagrees takes the quotes out until it agrees."""
+    desk = opened(tmp_path)
+    missing = Break(BreakKind.ORDER_MISSING, desk.ids.name(1), "linear BTCUSDT", 10, None)
+    drift = Break(BreakKind.POSITION, "linear BTCUSDT", "linear BTCUSDT", 0, 3)
+    desk.runner._judge(ReconReport(now_ns=1, compared=2, breaks=(missing,)))
+    assert desk.runner.bridge.doubts == {1: "place"}
+    assert desk.runner.pauses == {}
+    desk.runner._judge(ReconReport(now_ns=2, compared=2, breaks=(missing, drift)))
+    assert desk.runner.pauses == {"reconcile": "position linear BTCUSDT: we hold 0, the venue says 3; freeze"}
+    desk.runner._judge(ReconReport(now_ns=3, compared=2))
+    assert desk.runner.pauses == {}
 
 
 def test_an_unanswered_order_stays_exposure_until_the_venue_has_spoken(tmp_path: Path):
