@@ -19,6 +19,7 @@ from collections import Counter, deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS
 from mmbot.execution.reconcile import Remedy
 from mmbot.runtime.bridge import Bridge
 from mmbot.runtime.latency import Latencies
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFailedError", "Runner"]
 
-CHASE_S, CHASE_MOST_S = 0.25, 2.0
-"""How often the venue is asked about an order in doubt: first, and at most."""
+CHASE_S = 0.25
+"""How often to look whether it is time to ask the venue about an order in doubt."""
 CONFIRM_NS = 2_000_000_000
 """An order that was taken in and not shown for so long is in doubt."""
 BOOK_S = 20.0
@@ -377,18 +378,18 @@ class Runner:
 
     async def _chase(self) -> None:
         """Ask the venue about orders in doubt, and cancel again what should be gone, until nothing is in doubt."""
-        waits: dict[int, tuple[float, float]] = {}
+        asked: dict[int, tuple[int, int]] = {}
         while True:
             await asyncio.sleep(CHASE_S)
             for number in self.bridge.unconfirmed(self.clock.peek() - CONFIRM_NS):
                 self.bridge.doubts.setdefault(number, "place")
-            now = time.monotonic()
+            now = self.clock.peek()
             for number, doubt in list(self.bridge.doubts.items()):
-                due, wait = waits.get(number, (now, CHASE_S))
+                times, due = asked.get(number, (0, now))
                 if due <= now:
-                    waits[number] = (now + wait, min(2 * wait, CHASE_MOST_S))
+                    asked[number] = (times + 1, UNKNOWN_ORDERS.next_ns("read", times + 1, now) or now)
                     await self._ask(number, doubt)
-            waits = {number: wait for number, wait in waits.items() if number in self.bridge.doubts}
+            asked = {number: one for number, one in asked.items() if number in self.bridge.doubts}
             self._expose_doubts()
 
     async def _ask(self, number: int, doubt: Doubt) -> None:
@@ -409,13 +410,20 @@ class Runner:
 
     async def _compare(self) -> None:
         """Compare with the venue, at its time and after each lost link."""
+        failures = 0
         while True:
             await self._reconciler.wait()
             try:
                 pulled = await self._reconciler.pull(self._session())
             except VenueError as error:
+                failures += 1
+                now = self.clock.peek()
+                again = READS.next_ns("read", failures, now)
+                if again is not None:
+                    asyncio.get_running_loop().call_later((again - now) / 1e9, self._reconciler.hurry)
                 self._told({"event": "reconcile", "error": str(error)})
                 continue
+            failures = 0
             self.on_facts(pulled.facts, self.clock())
             report = self._reconciler.compare(pulled, self.clock.peek())
             self.counters["breaks"] += len(report.breaks)
@@ -460,7 +468,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001  the venue's own cancel-all needs neither engine nor journal
             self.fail(error)
         for each in self.listed:
-            await orders.cancel_all(each.category, each.symbol)
+            await self._cancel_all(orders, each)
             left = await orders.open_orders(each.category, each.symbol)
             late = await orders.executions(each.category, each.symbol, self._reconciler.since)
             facts: list[Fact] = [*late]
@@ -476,6 +484,24 @@ class Runner:
                     f"{each.symbol}: the venue still has {len(ours)} orders of ours: {ours[:5]}; cancel them there"
                 )
         self.left = True
+
+    async def _cancel_all(self, orders: OrderEntry, each: Listed) -> None:
+        """Cancel at the venue, again after 4, 8 and 16 s where it fails, as long as the end may take."""
+        failures, until = 0, self.clock.peek() + round(self._settle_s * 1e9)
+        while True:
+            try:
+                await orders.cancel_all(each.category, each.symbol)
+                return
+            except VenueError as error:
+                failures += 1
+                now = self.clock.peek()
+                again = ORDER_CALLS.next_ns("cancel_all", failures, now)
+                if again is None or again > until:
+                    raise
+                self._told(
+                    {"event": "stopping", "why": f"cancel-all failed, again in {(again - now) / 1e9:g} s: {error}"}
+                )
+                await asyncio.sleep((again - now) / 1e9)
 
 
 def _grid(terms: InstrumentTerms) -> tuple[str, str]:

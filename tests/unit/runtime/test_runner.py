@@ -1,11 +1,13 @@
 """The loop of a run: what it sends, what it never assumes, and how it leaves."""
 
 import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from trading_desk import Desk, settle
 
+from mmbot.execution.backoff import Backoff
 from mmbot.execution.reconcile import Break, BreakKind, ReconReport
 from mmbot.runtime.runner import RunFailedError
 from mmbot.strategy import Strategy, Wake
@@ -262,6 +264,34 @@ async def reachable(desk: Desk):
     """Ask the venue once more for open orders."""
     await desk.venue.start()
     return await desk.venue.open_orders("linear", "BTCUSDT")
+
+
+@pytest.mark.parametrize(("failures", "raises"), [(2, False), (3, True)])
+def test_cancel_all_is_tried_again_while_the_end_may_take_time(
+    failures: int, raises: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As often as its delays say, and the last failure is told to the operator."""
+    monkeypatch.setattr("mmbot.runtime.runner.ORDER_CALLS", Backoff(delays_s=(0.001, 0.001)))
+
+    async def story() -> None:
+        desk = Desk(tmp_path)
+        await desk.open()
+        left = [VenueError("the venue is away")] * failures
+
+        async def cancel_all(*_: str) -> int:
+            if left:
+                raise left.pop()
+            return 0
+
+        monkeypatch.setattr(desk.venue, "cancel_all", cancel_all)
+        with pytest.raises(VenueError, match="away") if raises else nullcontext():
+            await desk.runner._cancel_all(desk.venue, desk.listed)
+        assert left == []
+        assert [event["why"] for event in desk.told("stopping")] == [
+            "cancel-all failed, again in 0.001 s: the venue is away"
+        ] * 2
+
+    asyncio.run(story())
 
 
 def test_a_strategy_that_raises_ends_the_run_in_order(tmp_path: Path):
