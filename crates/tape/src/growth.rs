@@ -13,7 +13,7 @@
 //! truncates the files.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, Take};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, fence};
@@ -66,7 +66,7 @@ impl Part {
 /// Address space set aside for each file: 1.7 billion depth messages. It costs nothing until it is used.
 pub(crate) const RESERVED: usize = 1 << 36;
 /// A file grows by its own length, within these bounds.
-const GROWTH: (usize, usize) = (1 << 16, 1 << 24);
+const GROWTH: (usize, usize) = (1 << 16, 1 << 22);
 
 /// One file of records.
 struct Store {
@@ -319,11 +319,25 @@ impl Growth {
             return Err(TapeError::format(&path, "is full: seal this tape and go on with another one"));
         }
         allocate(&store.file, capacity, grown - capacity).map_err(TapeError::io(&path))?;
-        // What was written long ago is read seldom: without its pages our memory does not grow with the tape.
-        let old = capacity.saturating_sub(GROWTH.1);
-        // SAFETY: of a shared file the pages come back as they were when somebody reads them.
-        unsafe { store.map.unchecked_advise_range(UncheckedAdvice::DontNeed, 0, old) }.map_err(TapeError::io(&path))?;
+        self.release(part, capacity.saturating_sub(GROWTH.1))?;
         Ok(grown)
+    }
+
+    /// Gives the pages of the first `bytes` back to the system, so that our memory does not grow with the tape: what
+    /// was written long ago is read seldom.
+    pub fn release(&self, part: Part, bytes: usize) -> Result<(), TapeError> {
+        let map = &self.stores[part as usize].map;
+        // SAFETY: of a shared file the pages come back as they were when somebody reads them.
+        let released = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, 0, bytes) };
+        released.map_err(TapeError::io(&self.directory.join(part.name())))
+    }
+
+    /// Reads the committed part of a file from its start, by the side of the map.
+    pub fn reader(&self, part: Part) -> io::Result<Take<&File>> {
+        let store = &self.stores[part as usize];
+        let mut file = &store.file;
+        file.rewind()?;
+        Ok(file.take(store.committed.load(Ordering::Acquire) as u64))
     }
 
     /// Cuts a file to `bytes`, all of it committed.

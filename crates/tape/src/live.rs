@@ -1,5 +1,6 @@
 //! A tape that is being written and can be read at once.
 
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use crate::growth::{Committed, Growth, Part};
 use crate::head::{Counts, Meta, SECTIONS, Section};
 use crate::writer::{finish, join};
 use crate::{MessageKind, Tape, TapeError, TradeMessage};
+
+/// Trades that get their places in one go: what is copied in between stays small.
+const PLACED_AT_ONCE: usize = 8_192;
 
 /// Writes a tape into a directory, message by message, while others read it: same records, same rules as
 /// [`crate::TapeWriter`], and [`LiveTape::seal`] makes the same file.
@@ -213,18 +217,26 @@ impl LiveTape {
     /// their places among the depth messages. What comes late is moved behind that time, and counted.
     ///
     /// # Errors
-    /// [`TapeError::Io`] when the disk is full: then nothing is settled.
+    /// [`TapeError::Io`] when the disk is full: the time is not settled for readers then.
     pub fn settle(&mut self, ts_venue: i64) -> Result<(), TapeError> {
+        self.framer.settle(ts_venue);
         let tape = Arc::clone(&self.tape);
-        let waiting = &tape.trades()[tape.placed_trades().len()..];
-        let due = &waiting[..waiting.partition_point(|trade| trade.ts_venue <= ts_venue)];
-        if !due.is_empty() {
-            self.make_room(Part::Placed, due.len())?;
-            let mut due = due.to_vec();
+        loop {
+            let placed = tape.placed_trades().len();
+            let waiting = &tape.trades()[placed..];
+            let due = waiting.partition_point(|trade| trade.ts_venue <= ts_venue).min(PLACED_AT_ONCE);
+            if due == 0 {
+                break;
+            }
+            self.make_room(Part::Placed, due)?;
+            let mut due = waiting[..due].to_vec();
             rank(tape.depth(), &mut due, &mut self.before);
             self.push(Part::Placed, &due);
+            if due.len() == PLACED_AT_ONCE {
+                self.growth.release(Part::Depth, self.before * Part::Depth.record_bytes())?;
+                self.growth.release(Part::Trades, placed * Part::Trades.record_bytes())?;
+            }
         }
-        self.framer.settle(ts_venue);
         self.growth.settle(ts_venue);
         Ok(())
     }
@@ -251,13 +263,21 @@ impl LiveTape {
     /// it again.
     pub fn seal(mut self, target: impl AsRef<Path>) -> Result<(), TapeError> {
         self.settle(i64::MAX)?;
-        let (target, tape) = (target.as_ref(), &self.tape);
-        let meta = Meta { instrument: tape.instrument().clone(), counts: self.framer.counts };
-        let mut sections: [&[u8]; SECTIONS] = Section::ALL.map(|section| tape.section(section));
-        sections[Section::Trades as usize] = bytemuck::cast_slice(tape.placed_trades());
-        let records = Section::ALL.map(|section| sections[section as usize].len() / section.record_bytes());
-        let readers = sections.each_mut().map(|bytes| bytes as &mut dyn std::io::Read);
-        finish(join(target, meta, records, readers).map_err(TapeError::io(target))?, target)?;
+        let target = target.as_ref();
+        let meta = Meta { instrument: self.tape.instrument().clone(), counts: self.framer.counts };
+        let parts = [Part::Depth, Part::Levels, Part::Placed, Part::Funding];
+        let join = || {
+            let [depth, levels, trades, funding] = parts.map(|part| self.growth.reader(part));
+            let (mut depth, mut levels, mut trades, mut funding) = (depth?, levels?, trades?, funding?);
+            let sections: [&mut dyn Read; SECTIONS] =
+                [&mut depth, &mut levels, &mut trades, &mut funding, &mut io::empty()];
+            let mut records = [0; SECTIONS];
+            for (count, part) in records.iter_mut().zip(parts) {
+                *count = self.written[part as usize] / part.record_bytes();
+            }
+            join(target, meta, records, sections)
+        };
+        finish(join().map_err(TapeError::io(target))?, target)?;
         self.growth.remove()
     }
 

@@ -126,6 +126,21 @@ fn a_long_tape_grows() {
     sealed(live);
 }
 
+/// Trades are placed in pieces: however many wait, the file is the same.
+#[test]
+fn many_trades_get_their_places() {
+    let room = tempfile::tempdir().unwrap();
+    let mut live = live_at(&room.path().join("x.live"));
+    let said: Vec<_> = (0..30_000i64)
+        .map(|i| match i % 3 {
+            0 => Depth(i, i - i % 5, MessageKind::Snapshot, vec![level(10, 1)], vec![level(11, 1)]),
+            _ => Trade(i, i - i % 11, level(10, 1), Side::Sell),
+        })
+        .collect();
+    said.iter().for_each(|message| add(&mut live, message).unwrap());
+    assert_eq!(sealed(live), whole(&said));
+}
+
 /// After a power loss some pages never reached the disk: what was synced is there, and all of it is sound.
 #[test]
 fn a_power_loss_costs_what_was_not_synced() {
