@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,6 +209,13 @@ def test_every_test_file_stands_in_a_known_level():
         named(p) for p in TESTS if p.stem.startswith("test_") and p.relative_to(ROOT / "tests").parts[0] not in levels
     ]
     assert not stray, f"put these under one of {sorted(levels)}: {stray}"
+
+
+def test_no_two_test_files_share_a_name():
+    """Pytest imports them by name alone, so with two of one name no run of all tests can begin."""
+    names = Counter(path.name for path in TESTS if path.name != "conftest.py")
+    shared = [named(path) for path in TESTS if names[path.name] > 1]
+    assert not shared, f"rename all but one: {shared}"
 
 
 @pytest.mark.parametrize("marker", ["slow"])
