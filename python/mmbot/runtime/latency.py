@@ -10,8 +10,9 @@ from dataclasses import dataclass
 __all__ = ["STAGES", "Latencies", "Spread"]
 
 STAGES = ("decode", "decide", "journal", "send", "wire_to_wire", "answer")
-"""What is measured. `wire_to_wire` is the first four of a frame that led to a request; `answer` is from the socket to
-the venue's word on a request, so it holds the network and the venue."""
+"""What is measured, of steps that led to a request. `decode`, and `wire_to_wire` from the frame to the socket, are of
+frames; `decide`, `journal` and `send` also of timers and facts; `answer` is from the socket to the venue's word on a
+request, so it holds the network and the venue."""
 
 KEPT = 4_096
 """Latest values kept for each stage; quantiles are theirs."""

@@ -116,7 +116,6 @@ class Runner:
     def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
         """Put what the market said on the tape, and let the strategy look."""
         decoded = time.perf_counter_ns()
-        self.latencies.add("decode", decoded - self._framed)
         try:
             self._ring(ts_recv)
             for record in records:
@@ -254,11 +253,11 @@ class Runner:
             return
         before = time.perf_counter_ns() if decoded is None else decoded
         commands = self.core.step(now, self._decide, self._windows)
-        decided = time.perf_counter_ns()
-        self.latencies.add("decide", decided - before)
         if commands:
+            self.latencies.add("decide", time.perf_counter_ns() - before)
             sent = self._send(commands)
             if decoded is not None:
+                self.latencies.add("decode", decoded - self._framed)
                 self.latencies.add("wire_to_wire", sent - self._framed)
         self._arm()
 
