@@ -7,6 +7,7 @@ be left (one line says which); 2 a mistake in the command line.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from enum import StrEnum
@@ -120,6 +121,9 @@ async def _traded(
     from mmbot.wiring import Trading
 
     assert isinstance(wiring, Trading)
+    # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
+    gc.collect()
+    gc.freeze()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -14,6 +14,7 @@ Source: https://bybit-exchange.github.io/docs/v5/rate-limit
 """
 
 import dataclasses
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from pydantic import Field, model_validator
@@ -70,12 +71,15 @@ class Throttle(Strict):
         if state.calls_ns and now_ns < state.calls_ns[-1]:
             raise ValueError(f"now_ns is {now_ns}, before the last call at {state.calls_ns[-1]}; time has to go on")
         start = now_ns - round(self.window_ms * _NS_PER_MS)
-        calls = tuple(ns for ns in state.calls_ns if ns > start)
+        calls = state.calls_ns[bisect_right(state.calls_ns, start) :]
         if call != "cancel_all":
             denial = self._deny(state, now_ns, calls, call)
             if denial:
                 return dataclasses.replace(state, calls_ns=calls), denial
-        return dataclasses.replace(state, calls_ns=(*calls, now_ns)), _ALLOWED
+        spent = ThrottleState(
+            calls_ns=(*calls, now_ns), venue_limit=state.venue_limit, held_until_ns=state.held_until_ns
+        )
+        return spent, _ALLOWED
 
     def heard(
         self, state: ThrottleState, *, limit: int | None = None, held_until_ns: int | None = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mmbot import _core
 from mmbot.venues.port import (
@@ -63,6 +63,7 @@ class Listed:
 class _Sent:
     """What the venue was asked for, and the terms that it has shown last."""
 
+    client_id: str
     instrument: int
     price: str
     qty: str
@@ -107,54 +108,56 @@ class Bridge:
 
     # ---- out
 
-    def requests(self, commands: Iterable[tuple[object, ...]], now: int) -> list[OrderRequest]:
+    def requests(self, commands: Iterable[tuple[Any, ...]], now: int) -> list[OrderRequest]:
         """Word the engine's commands for the venue."""
         return [self._request(command, now) for command in commands]
 
-    def _request(self, command: tuple[object, ...], now: int) -> OrderRequest:
-        match command:
-            case ("place", int(number), int(index), side, int(tick), int(lots), tif, post_only, reduce_only):
-                listed = self._listed[index]
-                price, qty = listed.instrument.price(tick), listed.instrument.quantity(lots)
-                self._remember(number, _Sent(index, price, qty, now, {"place": now}))
-                return PlaceOrder(
-                    client_id=self._ids.name(number),
-                    category=listed.category,
-                    symbol=listed.symbol,
-                    side=side,  # type: ignore[arg-type]
-                    price=price,
-                    qty=qty,
-                    tif=tif,  # type: ignore[arg-type]
-                    post_only=bool(post_only),
-                    reduce_only=bool(reduce_only),
-                )
-            case ("amend", int(number), int(index), int(tick), int(lots)):
-                listed = self._listed[index]
-                self._asked(number, "amend", now)
-                return AmendOrder(
-                    client_id=self._ids.name(number),
-                    category=listed.category,
-                    symbol=listed.symbol,
-                    price=listed.instrument.price(tick),
-                    qty=listed.instrument.quantity(lots),
-                )
-            case ("cancel", int(number), int(index)):
-                self._asked(number, "cancel", now)
-                return self.cancel(number)
-        raise TypeError(f"the engine said {command!r}, which is no command")
+    def _request(self, command: tuple[Any, ...], now: int) -> OrderRequest:
+        kind, number, index = command[:3]
+        listed = self._listed[index]
+        if kind == "place":
+            _, _, _, side, tick, lots, tif, post_only, reduce_only = command
+            price, qty = listed.instrument.price(tick), listed.instrument.quantity(lots)
+            sent = _Sent(self._ids.name(number), index, price, qty, now, {"place": now})
+            self._remember(number, sent)
+            return PlaceOrder(
+                client_id=sent.client_id,
+                category=listed.category,
+                symbol=listed.symbol,
+                side=side,
+                price=price,
+                qty=qty,
+                tif=tif,
+                post_only=post_only,
+                reduce_only=reduce_only,
+            )
+        self._asked(number, kind, now)
+        if kind == "cancel":
+            return self.cancel(number)
+        _, _, _, tick, lots = command
+        return AmendOrder(
+            client_id=self._sent[number].client_id,
+            category=listed.category,
+            symbol=listed.symbol,
+            price=listed.instrument.price(tick),
+            qty=listed.instrument.quantity(lots),
+        )
 
     def _asked(self, number: int, request: Doubt, now: int) -> None:
-        self._sent[number].asked_at[request] = self._sent[number].touched = now
+        sent = self._sent[number]
+        sent.asked_at[request] = sent.touched = now
 
     def cancel(self, number: int) -> CancelOrder:
         """Word the cancel of an order; it may be said as often as need be."""
-        listed = self._listed[self._sent[number].instrument]
-        return CancelOrder(client_id=self._ids.name(number), category=listed.category, symbol=listed.symbol)
+        sent = self._sent[number]
+        listed = self._listed[sent.instrument]
+        return CancelOrder(client_id=sent.client_id, category=listed.category, symbol=listed.symbol)
 
     def place_of(self, number: int) -> tuple[str, str, str]:
         """Category, symbol and client id of an order of this run."""
-        listed = self._listed[self._sent[number].instrument]
-        return listed.category, listed.symbol, self._ids.name(number)
+        sent = self._sent[number]
+        listed = self._listed[sent.instrument]
+        return listed.category, listed.symbol, sent.client_id
 
     def _remember(self, number: int, sent: _Sent) -> None:
         self._sent[number] = sent
@@ -183,7 +186,7 @@ class Bridge:
 
     def touched(self) -> dict[str, int]:
         """Return when orders and positions moved last, by the names under which they are compared."""
-        orders = {self._ids.name(number): sent.touched for number, sent in self._sent.items()}
+        orders = {sent.client_id: sent.touched for sent in self._sent.values()}
         return orders | {f"{category} {symbol}": ts for (category, symbol), ts in self._moved.items()}
 
     def unconfirmed(self, before: int) -> list[int]:

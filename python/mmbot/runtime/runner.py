@@ -17,7 +17,7 @@ import json
 import time
 from collections import Counter, deque
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS
 from mmbot.execution.reconcile import Remedy
@@ -261,7 +261,7 @@ class Runner:
                 self.latencies.add("wire_to_wire", sent - self._framed)
         self._arm()
 
-    def _send(self, commands: Sequence[tuple[object, ...]]) -> int:
+    def _send(self, commands: Sequence[tuple[Any, ...]]) -> int:
         """Write down, then send; returns when the bytes were handed to the socket."""
         if not commands or self._orders is None:
             return time.perf_counter_ns()
