@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from pydantic import SecretStr
 
 from mmbot.config import ConfigError, SessionConfig
-from mmbot.data.catalog import open_tape
 from mmbot.research.desks import WHOLE
 from mmbot.venues.bybit.endpoints import SIMULATOR_KEY, Endpoint
 from mmbot.venues.port import Credentials
@@ -26,10 +25,10 @@ from mmbot.venues.port import Credentials
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mmbot.config import BacktestConfig, InstrumentConfig
+    from mmbot.config import BacktestConfig
     from mmbot.venues.port import Clock, OrderEntry, OrderSink, PublicFeed, PublicSink, Subscription
 
-__all__ = ["CANARY", "Mode", "Trading", "Watching", "Wiring", "market_of", "wire"]
+__all__ = ["CANARY", "Mode", "Trading", "Watching", "Wiring", "wire"]
 
 CANARY = Fraction(1, 10)
 """Share of the configured limits with which a live run begins."""
@@ -153,14 +152,3 @@ def _check_key(session: SessionConfig, credentials: Credentials) -> None:
             f"{session.key_variable} holds a key of the simulator, and the run is on {session.environment}; "
             "use a key of that venue"
         )
-
-
-def market_of(instrument: InstrumentConfig) -> tuple[str, str]:
-    """Category and symbol of a configured instrument at the venue: as it says, or as its tape does.
-
-    Raises what opening the tape raises.
-    """
-    if instrument.category is not None and instrument.symbol is not None:
-        return instrument.category, instrument.symbol
-    recorded = open_tape(instrument.recording).instrument
-    return instrument.category or recorded.kind, instrument.symbol or recorded.symbol

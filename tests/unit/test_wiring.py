@@ -7,7 +7,8 @@ from fractions import Fraction
 import pytest
 
 from mmbot.config import BacktestConfig, ConfigError
-from mmbot.wiring import CANARY, Mode, Trading, Watching, market_of, wire
+from mmbot.data.catalog import market_of
+from mmbot.wiring import CANARY, Mode, Trading, Watching, wire
 
 KEYS = {"MMBOT_BYBIT_API_KEY": "k-0123456789", "MMBOT_BYBIT_API_SECRET": "s-0123456789"}
 

@@ -23,11 +23,8 @@ from mmbot.data.normalise import Normaliser
 from mmbot.data.tape import NO_ASK, NO_BID, records
 from mmbot.venues.binance import wire as binance_wire
 from mmbot.venues.bybit import wire as bybit_wire
-from mmbot.venues.port import InstrumentTerms
+from mmbot.venues.port import InstrumentTerms, Market
 from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Record, Skipped, WireError
-
-Market: TypeAlias = tuple[str, str]
-"""Category (or empty) and symbol."""
 
 
 class Heard(msgspec.Struct, frozen=True):

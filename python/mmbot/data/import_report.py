@@ -6,7 +6,7 @@ import msgspec
 from rich.table import Table
 
 from mmbot.data.clock import ClockShift
-from mmbot.data.normalise import Counted
+from mmbot.data.scribe import Counted
 
 
 class ImportReport(Counted, kw_only=True):
@@ -19,7 +19,6 @@ class ImportReport(Counted, kw_only=True):
     venue: str
     symbol: str
     lines: dict[str, int] = msgspec.field(default_factory=dict)
-    gaps: int = 0
     crossed: int = 0
     repeated_levels: int = 0
     recv_corrections: int = 0

@@ -1,23 +1,23 @@
-"""What a venue's records become on a tape: one law for what is imported and for what is recorded live.
+"""Records that nobody has checked yet, on their way to a tape: do updates follow one another, and can their times be?
 
-    snapshot ── update ── update ──╳── update …… snapshot      a missing or unusable update is a gap: the book is
-                                   gap         (wait)          unknown until the next snapshot
+    snapshot ── update ── update ──╳── update …… snapshot      a missing update is a gap as an unusable one is; updates
+                                   gap         (wait)          wait for the snapshot, and those after it follow it
 
-A record that can not be trusted is handed to whoever wants to keep it, and is not on the tape.
+What is good goes to the scribe (`mmbot.data.scribe`), which writes it down. A record that can not be trusted is handed
+to whoever wants to keep it, and is not on the tape.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Generic, TypeVar
 
-import msgspec
 from msgspec import structs
 
 from mmbot._core import Instrument, LiveTape, TapeWriter
-from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Record, Skipped, Ticker
+from mmbot.data.scribe import UNUSABLE, Counted, Scribe
+from mmbot.venues.records import BookLost, BookUpdate, Record, Skipped, Ticker
 
-__all__ = ["EARLY_NS_MAX", "LATE_NS_MAX", "WAITING_MAX", "Counted", "Normaliser"]
+__all__ = ["EARLY_NS_MAX", "LATE_NS_MAX", "WAITING_MAX", "Normaliser"]
 
 EARLY_NS_MAX = 1_000_000_000
 LATE_NS_MAX = 3_600_000_000_000
@@ -25,23 +25,6 @@ WAITING_MAX = 100_000
 """Book updates kept while a snapshot is awaited; older ones can not follow it any more."""
 
 Origin = TypeVar("Origin")
-
-
-class Counted(msgspec.Struct, kw_only=True):
-    """What became of the records of one market.
-
-    Each book update is in exactly one of applied, skipped_before_snapshot, stale (at or before a snapshot, or
-    repeated), lost_to_gap (unknown book, waiting for a snapshot) or quarantined.
-    """
-
-    snapshots: int = 0
-    updates_applied: int = 0
-    updates_skipped_before_snapshot: int = 0
-    updates_stale: int = 0
-    updates_lost_to_gap: int = 0
-    trades: int = 0
-    funding: int = 0
-    quarantined: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Normaliser(Generic[Origin]):
@@ -56,15 +39,12 @@ class Normaliser(Generic[Origin]):
         depth: int = 0,
     ) -> None:
         """`refused` hears origin, reason and detail of what is not used; books of fewer levels than `depth` are not."""
-        self.writer = writer
-        self.instrument = instrument
         self.counted = counted
-        self.ticker = Ticker(symbol=instrument.symbol, ts_venue=0, mark=None, funding_rate=None, next_funding=None)
-        """What is known of the funding to come."""
+        self._scribe = Scribe(writer, instrument, counted)
         self._refused = refused
         self._depth = depth
-        self._book_id: int | None = None
-        """Last update in the book; None while it is unknown."""
+        self._book_id = 0
+        """Last update in the book, while there is one."""
         self._following = False
         """An update has been applied since the snapshot, so the next must name it exactly."""
         self._waiting: deque[tuple[Origin, BookUpdate]] = deque()
@@ -74,55 +54,49 @@ class Normaliser(Generic[Origin]):
     @property
     def known(self) -> bool:
         """Whether there is a book."""
-        return self._book_id is not None
+        return self._scribe.known
+
+    @property
+    def ticker(self) -> Ticker:
+        """What is known of the funding to come."""
+        return self._scribe.ticker
 
     def take(self, origin: Origin, ts_recv: int, records: Iterable[Record | BookLost]) -> None:
         """Everything one message says, in order. Raises OSError when the disk does not take it."""
         for record in records:
             if isinstance(record, Skipped):
                 continue  # counted by its kind where messages are counted
-            if isinstance(record, BookLost):
-                self._gap(ts_recv, None)
-                continue
-            ts_venue = record.ts_venue
+            ts_venue = None if isinstance(record, BookLost) else record.ts_venue
             if ts_venue is not None and not -EARLY_NS_MAX <= ts_recv - ts_venue <= LATE_NS_MAX:
-                detail = f"venue time {ts_venue} is {(ts_venue - ts_recv) / 1e9:.3f} s ahead of the receive time"
-                self._refuse(origin, "implausible time", detail, record, ts_recv)
-                continue
-            match record:
-                case BookUpdate() if record.depth < self._depth:
-                    pass  # the best prices again, beside the book
-                case BookUpdate(kind="snapshot"):
-                    self._snapshot(origin, ts_recv, record)
-                case BookUpdate():
-                    self._delta(origin, ts_recv, record)
-                case PublicTrade():
-                    self._trade(origin, ts_recv, record)
-                case Ticker():
-                    self._ticker(origin, ts_recv, record)
+                self._refuse_time(origin, ts_recv, ts_venue, record)
+            elif not isinstance(record, BookUpdate):
+                self._said(origin, self._scribe.take(record, ts_recv))
+            elif record.depth < self._depth:
+                pass  # the best prices again, beside the book
+            elif record.kind == "snapshot":
+                self._snapshot(origin, ts_recv, record)
+            else:
+                self._delta(origin, ts_recv, record)
 
-    def _refuse(self, origin: Origin, reason: str, detail: str, record: Record, ts_recv: int) -> None:
-        """Counts and hands on; if the book lost something by it, the book is unknown from here."""
+    def _refuse_time(self, origin: Origin, ts_recv: int, ts_venue: int, record: Record | BookLost) -> None:
+        reason = "implausible time"
+        self.counted.refuse(reason)
+        detail = f"venue time {ts_venue} is {(ts_venue - ts_recv) / 1e9:.3f} s ahead of the receive time"
         self._refused(origin, reason, detail)
-        self.counted.quarantined[reason] = self.counted.quarantined.get(reason, 0) + 1
         if isinstance(record, BookUpdate):
-            self._gap(ts_recv, None)
+            self._scribe.lose(ts_recv)
 
-    def _gap(self, ts_recv: int, ts_venue: int | None) -> None:
-        """Marks the book as unknown, once until the next snapshot."""
-        if self._book_id is not None:
-            self._book_id = None
-            # A time in doubt is not used: clocks only move forward, so zero means "as late as the last message".
-            self.writer.depth(ts_recv, ts_venue or 0, "gap", [], [])
+    def _said(self, origin: Origin, why: str) -> bool:
+        """Hands on what the scribe could not write; whether there was no such thing."""
+        if why:
+            self._refused(origin, UNUSABLE, why)
+        return not why
 
     def _write(self, origin: Origin, ts_recv: int, ts_venue: int, update: BookUpdate) -> bool:
-        try:
-            self.writer.depth(ts_recv, ts_venue, update.kind, update.bids, update.asks)
-        except ValueError as error:
-            self._refuse(origin, "unusable number", str(error), update, ts_recv)
-            return False
-        self._last = update
-        return True
+        why = self._scribe.book(ts_recv, ts_venue, update.kind, update.bids, update.asks)
+        if not why:
+            self._last = update
+        return self._said(origin, why)
 
     def _snapshot(self, origin: Origin, ts_recv: int, snapshot: BookUpdate) -> None:
         """Replaces the book, then applies what waited for it, at its receive time; the first must straddle it."""
@@ -151,7 +125,7 @@ class Normaliser(Generic[Origin]):
 
     def _delta(self, origin: Origin, ts_recv: int, update: BookUpdate) -> None:
         """Applies an update that follows the book; one that does not is a gap, and waits for a snapshot."""
-        if self._book_id is None:
+        if not self.known:
             self._wait(origin, update)
             return
         if update.last_id <= self._book_id:
@@ -159,7 +133,7 @@ class Normaliser(Generic[Origin]):
             return
         straddles = not self._following and update.previous_id < self._book_id
         if update.previous_id != self._book_id and not straddles:
-            self._gap(ts_recv, update.ts_venue)
+            self._scribe.lose(ts_recv, update.ts_venue or 0)
             self._wait(origin, update)
             return
         if self._write(origin, ts_recv, update.ts_venue or ts_recv, update):
@@ -172,38 +146,6 @@ class Normaliser(Generic[Origin]):
             self._waiting.popleft()
             self._pass_over(1)
 
-    def _trade(self, origin: Origin, ts_recv: int, trade: PublicTrade) -> None:
-        try:
-            self.writer.trade(ts_recv, trade.ts_venue, trade.price, trade.qty, trade.aggressor)
-        except ValueError as error:
-            self._refuse(origin, "unusable number", str(error), trade, ts_recv)
-        else:
-            self.counted.trades += 1
-
-    def _ticker(self, origin: Origin, ts_recv: int, ticker: Ticker) -> None:
-        """A settlement is seen when the next one moves on; it was at the rate and near the mark price known before."""
-        known = self.ticker
-        if known.next_funding is not None and (ticker.next_funding or 0) > known.next_funding:
-            self._settled(origin, ts_recv, known.next_funding, ticker)
-        self.ticker = Ticker(
-            symbol=known.symbol,
-            ts_venue=ticker.ts_venue,
-            mark=known.mark if ticker.mark is None else ticker.mark,
-            funding_rate=known.funding_rate if ticker.funding_rate is None else ticker.funding_rate,
-            next_funding=ticker.next_funding or known.next_funding,
-        )
-
-    def _settled(self, origin: Origin, ts_recv: int, ts_venue: int, ticker: Ticker) -> None:
-        mark, rate = self.ticker.mark, self.ticker.funding_rate
-        if mark is None or rate is None:
-            return
-        try:
-            self.writer.funding(ts_recv, ts_venue, _rounded(rate, "0.00000001"), _rounded(mark, self.instrument.tick))
-        except (ValueError, OverflowError) as error:
-            self._refuse(origin, "unusable number", f"funding: {error}", ticker, ts_recv)
-        else:
-            self.counted.funding += 1
-
     def close(self) -> None:
         """Counts what waits for a snapshot that does not come."""
         self._pass_over(len(self._waiting))
@@ -215,22 +157,12 @@ class Normaliser(Generic[Origin]):
         Returns that snapshot in the place of the chain where it stands; None while the book is unknown. Only a
         normaliser that writes a LiveTape can move.
         """
-        if not isinstance(self.writer, LiveTape):
-            raise TypeError(f"a {type(self.writer).__name__} does not give its book away; expected a LiveTape")
-        book, last, self.writer = self.writer.book(), self._last, tape
-        if book is None or last is None or self._book_id is None:
+        written = self._scribe.tape
+        if not isinstance(written, LiveTape):
+            raise TypeError(f"a {type(written).__name__} does not give its book away; expected a LiveTape")
+        book, last, self._scribe.tape = written.book(), self._last, tape
+        if book is None or last is None or not self.known:
             return None
         snapshot = structs.replace(last, kind="snapshot", bids=book[0], asks=book[1])
         tape.depth(ts_recv, last.ts_venue or ts_recv, "snapshot", *book)
         return snapshot
-
-
-def _rounded(text: str, step: str) -> int:
-    """Whole steps nearest to a decimal, half to even: a mark price is an index and need not be on the grid."""
-    try:
-        value = Decimal(text)
-        if not value.is_finite():
-            raise ValueError(f"{text!r} is not a finite number")
-        return int((value / Decimal(step)).to_integral_value(ROUND_HALF_EVEN))
-    except InvalidOperation as error:
-        raise ValueError(f"{text!r} is not a number of usable size") from error

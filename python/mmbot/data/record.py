@@ -20,15 +20,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO
 
 import msgspec
 
 from mmbot._core import Instrument, LiveTape, Tape, TapeFault
-from mmbot.data.normalise import Counted, Normaliser
+from mmbot.data.normalise import Normaliser
 from mmbot.data.raw_file import PARTIAL, RawFile, answered, connected, mend, noted, received
+from mmbot.data.scribe import Counted
 from mmbot.venues.bybit.wire import book_frame, ticker_frame
-from mmbot.venues.port import Clock, Heard, LinkEvent
+from mmbot.venues.port import Clock, Heard, LinkEvent, Market
 from mmbot.venues.records import BookLost, Skipped
 
 __all__ = ["LIVE", "HttpAnswer", "Recorded", "Recorder", "RecorderError", "Recovered", "Rotation", "recover"]
@@ -41,9 +42,6 @@ LOCK = "recorder.lock"
 PIECE = 1 << 20
 """Bytes of lines that are compressed together."""
 _SECOND = 1_000_000_000
-
-Market: TypeAlias = tuple[str, str]
-"""Category and symbol."""
 
 
 class RecorderError(Exception):

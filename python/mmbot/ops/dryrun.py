@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmbot.config import BacktestConfig, ConfigError
-from mmbot.data.catalog import open_tape
+from mmbot.data.catalog import market_of, open_tape
 from mmbot.ops.iterations import Iterations
-from mmbot.ops.runs import Cut, RunSummary, RunWriter, market_of, names_of
+from mmbot.ops.runs import Cut, RunSummary, RunWriter, names_of
 from mmbot.ops.strictness import Doubts
 from mmbot.research.backtest import Stage, open_tapes
 from mmbot.research.desks import configured

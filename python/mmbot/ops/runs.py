@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from mmbot.config import BacktestConfig, ConfigError, MissingProfileError, load, load_profile
-from mmbot.data.catalog import open_tape
+from mmbot.data.catalog import market_of
 from mmbot.ops.artifacts import write_text
 from mmbot.ops.iterations import (
     IterationError,
@@ -34,7 +34,6 @@ from mmbot.research.report import utc_now
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mmbot.config import InstrumentConfig
     from mmbot.ops.iterations import Iteration
     from mmbot.ops.strictness import Doubts
     from mmbot.research.frames import Frames
@@ -48,7 +47,6 @@ __all__ = [
     "RunSummary",
     "RunWriter",
     "load_run",
-    "market_of",
     "names_of",
     "read_run",
     "with_symbols",
@@ -122,14 +120,6 @@ def load_run(config: Path, profile: str, doubts: Doubts) -> BacktestConfig:
         except MissingProfileError as error:
             doubts.warn(str(error), "going on without it")
     return load(config, BacktestConfig)
-
-
-def market_of(config: InstrumentConfig) -> tuple[str, str]:
-    """Category (linear, inverse, spot) and symbol of an instrument: as configured, else as its tape says."""
-    if config.category is not None and config.symbol is not None:
-        return config.category, config.symbol
-    recorded = open_tape(config.recording).instrument
-    return config.category or recorded.kind, config.symbol or recorded.symbol
 
 
 def with_symbols(config: BacktestConfig, symbols: Sequence[str]) -> BacktestConfig:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from mmbot._core import Tape
 from mmbot.config import BacktestConfig, ConfigError
-from mmbot.data.catalog import open_tape
+from mmbot.data.catalog import market_of, open_tape
 from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.ops.counters import Counters
 from mmbot.ops.iterations import IterationError, Iterations
-from mmbot.ops.runs import Cut, RunSummary, RunWriter, market_of, names_of
+from mmbot.ops.runs import Cut, RunSummary, RunWriter, names_of
 from mmbot.ops.shadow_market import ShadowMarket
 from mmbot.ops.strictness import Doubts
 from mmbot.research.backtest import Stage, on_tape, told_apart
@@ -35,10 +35,9 @@ if TYPE_CHECKING:
     from mmbot import _core
     from mmbot.config import InstrumentConfig
     from mmbot.ops.iterations import Iteration
-    from mmbot.ops.shadow_market import Market
     from mmbot.ops.shadow_sources import Source
     from mmbot.strategy import Strategy
-    from mmbot.venues.port import InstrumentTerms
+    from mmbot.venues.port import InstrumentTerms, Market
 
 __all__ = ["Shadow", "as_listed", "shadow", "tapes_of"]
 

@@ -4,35 +4,32 @@
     ticks of Redis         ├─▶ ShadowMarket ─▶ LiveTape ─▶ the replay that shadows, and the recording that is left
     tapes, played          ┘
 
-What does not fit an instrument's grid is not traded on: it is counted, and leaves a gap, so that shadow run and dry run
-both know nothing until the next whole book. Trades that took nothing from the public book are counted and left out, for
-they cannot have reached an order that rests there.
+What becomes of a record is the scribe's law (`mmbot.data.scribe`), so shadow run and dry run know the same.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from mmbot import _core
-from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Ticker
+from mmbot.data.scribe import Scribe
+from mmbot.venues.records import BookUpdate, PublicTrade, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from mmbot.data.scribe import Counted
     from mmbot.ops.counters import Counters
     from mmbot.ops.ticks import Tick
-    from mmbot.venues.port import Heard
+    from mmbot.venues.port import Heard, Market
     from mmbot.venues.records import Levels
 
-__all__ = ["Market", "ShadowMarket", "Times"]
+__all__ = ["Kind", "ShadowMarket", "Times"]
 
-Market: TypeAlias = tuple[str, str]
-"""Category and symbol at the venue."""
-RATE_STEP: Final = Decimal("0.00000001")
+Kind: TypeAlias = Literal["snapshot", "delta", "gap"]
 SLOWEST_NS_MAX: Final = 60_000_000_000
 END_OF_TIME: Final = 2**63 - 1
 
@@ -60,10 +57,11 @@ class ShadowMarket:
             for market, instrument in instruments.items()
         }
         self._views = {market: tape.tape for market, tape in self.tapes.items()}
+        self._scribes = {market: Scribe(self.tapes[market], one) for market, one in instruments.items()}
+        self.resync: Callable[[str, str, str], None] | None = None
+        """Asks the source for a new book (category, symbol, why) when a message of one cannot be used."""
         self.slowest_ns = 0
         """Longest that a message was under way so far, by the two clocks, if it was not longer than a minute."""
-        self._known: set[Market] = set()
-        self._funding = {market: _Funding(instrument) for market, instrument in instruments.items()}
 
     @property
     def started_ns(self) -> int | None:
@@ -73,76 +71,49 @@ class ShadowMarket:
     # ---- what is heard (PublicSink, but for the raw frames, which nobody here keeps)
 
     def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
-        """Take in what one frame says. News of other instruments is passed by."""
+        """Take in what one frame says. News of other instruments is passed by. Raises OSError."""
         for record in records:
-            if isinstance(record, BookUpdate | PublicTrade | Ticker | BookLost):
-                market = (category, record.symbol)
-                if market in self.tapes:
-                    self._take(market, record, ts_recv)
-
-    def _take(self, market: Market, record: BookUpdate | PublicTrade | Ticker | BookLost, ts_recv: int) -> None:
-        match record:
-            case BookUpdate():
-                times = Times(ts_recv, ts_recv if record.ts_venue is None else record.ts_venue)
-                self.book(market, times, record.kind, record.bids, record.asks)
-            case PublicTrade(off_book=True):
-                self.counters.add("shadow_off_book_trades_total", symbol=market[1])
-            case PublicTrade():
-                self.trade(market, Times(ts_recv, record.ts_venue), record.price, record.qty, record.aggressor)
-            case BookLost():
-                self.lose(market, ts_recv)
-            case Ticker():
-                settled = self._funding[market].seen(record)
-                if settled is not None:
-                    self.funding(market, Times(ts_recv, settled[0]), *settled[1:])
+            if isinstance(record, Skipped):
+                continue
+            scribe = self._scribes.get((category, record.symbol))
+            if scribe is None:
+                continue
+            match record:
+                case BookUpdate(ts_venue=int(ts_venue)) | PublicTrade(ts_venue=ts_venue, off_book=False):
+                    self._clock(ts_recv, ts_venue)
+            why = scribe.take(record, ts_recv)
+            if why and isinstance(record, BookUpdate) and record.kind == "delta" and self.resync is not None:
+                self.resync(category, record.symbol, why)  # another snapshot would be off the same grid
 
     def on_tick(self, market: Market, tick: Tick, ts_recv: int, *, after_gap: bool) -> None:
         """Take in the best prices as a book of one level, and the trade where the tick says all of it."""
         if after_gap:
-            self.lose(market, ts_recv)
+            self._scribes[market].lose(ts_recv)
         times = Times(ts_recv, tick.ts_venue)
         self.book(market, times, "snapshot", [(tick.bid, tick.bid_size)], [(tick.ask, tick.ask_size)])
         if tick.last_price is not None and tick.last_side is not None and Decimal(tick.last_qty) > 0:
             self.trade(market, times, tick.last_price, tick.last_qty, tick.last_side)
 
-    def book(self, market: Market, times: Times, kind: str, bids: Levels, asks: Levels) -> None:
-        """Write one book message; one that cannot be is counted, and the book is lost. Raises OSError."""
-        self._clock(times)
-        try:
-            self.tapes[market].depth(times.recv, times.venue, kind, bids, asks)
-        except ValueError:
-            self._refuse(market, times.recv)
+    def book(self, market: Market, times: Times, kind: Kind, bids: Levels, asks: Levels) -> None:
+        """Write one book message. Raises OSError."""
+        self._clock(*times)
+        if kind == "gap":
+            self._scribes[market].lose(*times)
         else:
-            if kind == "snapshot":
-                self._known.add(market)
+            self._scribes[market].book(*times, kind, bids, asks)
 
-    def trade(self, market: Market, times: Times, price: str, qty: str, aggressor: str) -> None:
-        """Write one trade; one that cannot be is counted, and the book is lost. Raises OSError."""
-        self._clock(times)
-        try:
-            self.tapes[market].trade(times.recv, times.venue, price, qty, aggressor)
-        except ValueError:
-            self._refuse(market, times.recv)
-
-    def _clock(self, times: Times) -> None:
-        delay = times.recv - times.venue
-        if self.slowest_ns < delay <= SLOWEST_NS_MAX:
-            self.slowest_ns = delay
+    def trade(self, market: Market, times: Times, price: str, qty: str, aggressor: Literal["buy", "sell"]) -> None:
+        """Write one trade. Raises OSError."""
+        self._clock(*times)
+        self._scribes[market].trade(*times, price, qty, aggressor)
 
     def funding(self, market: Market, times: Times, rate: int, mark: int) -> None:
         """Write one settlement: rate in 10^-8, mark in ticks. Raises OSError."""
-        self.tapes[market].funding(times.recv, times.venue, rate, mark)
+        self._scribes[market].funding(*times, rate, mark)
 
-    def _refuse(self, market: Market, ts_recv: int) -> None:
-        self.counters.add("shadow_messages_refused_total", symbol=market[1])
-        self.lose(market, ts_recv)
-
-    def lose(self, market: Market, ts_recv: int) -> None:
-        """Say on the tape that the book is unknown, once until it is whole again. Raises OSError."""
-        if market in self._known:
-            self._known.remove(market)
-            self.counters.add("shadow_books_lost_total", symbol=market[1])
-            self.tapes[market].depth(ts_recv, 0, "gap", [], [])
+    def _clock(self, recv: int, venue: int) -> None:
+        if self.slowest_ns < recv - venue <= SLOWEST_NS_MAX:
+            self.slowest_ns = recv - venue
 
     # ---- what becomes of it
 
@@ -156,37 +127,20 @@ class ShadowMarket:
         self.settle(END_OF_TIME)
         sealed = {}
         for market, tape in self.tapes.items():
-            self.counters.set("shadow_late_messages_total", tape.late, symbol=market[1])
+            self._count(market[1], tape.late, self._scribes[market].counted)
             sealed[market] = self.folder / f"{_name(market)}.tape"
             tape.seal(sealed[market])
         return sealed
 
+    def _count(self, symbol: str, late: int, counted: Counted) -> None:
+        for name, value in (
+            ("late_messages", late),
+            ("messages_refused", sum(counted.quarantined.values())),
+            ("books_lost", counted.gaps),
+            ("off_book_trades", counted.trades_off_book),
+        ):
+            self.counters.set(f"shadow_{name}_total", value, symbol=symbol)
+
 
 def _name(market: Market) -> str:
     return "-".join(market)
-
-
-@dataclass
-class _Funding:
-    """Sees a settlement when the ticker moves on to the next: at the rate and near the mark price known before."""
-
-    instrument: _core.Instrument
-    next_funding: int | None = None
-    mark: str | None = None
-    rate: str | None = None
-
-    def seen(self, ticker: Ticker) -> tuple[int, int, int] | None:
-        """(settlement time, rate in 10^-8, mark in ticks) if this ticker shows that one has passed."""
-        due, settled = self.next_funding, None
-        moved = due is not None and ticker.next_funding is not None and ticker.next_funding > due
-        if moved and due is not None and self.rate is not None and self.mark is not None:
-            tick = Decimal(self.instrument.tick)
-            settled = due, _rounded(self.rate, RATE_STEP), _rounded(self.mark, tick)
-        self.next_funding = ticker.next_funding or self.next_funding
-        self.mark, self.rate = ticker.mark or self.mark, ticker.funding_rate or self.rate
-        return settled
-
-
-def _rounded(text: str, step: Decimal) -> int:
-    """Whole steps nearest to a decimal, half to even: a mark price is an index and need not be on the grid."""
-    return int((Decimal(text) / step).to_integral_value(ROUND_HALF_EVEN))

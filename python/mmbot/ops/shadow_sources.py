@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from mmbot import _core
     from mmbot.ops.counters import Counters
     from mmbot.ops.redis_ticks import RedisTicks
-    from mmbot.ops.shadow_market import Market, ShadowMarket
+    from mmbot.ops.shadow_market import Kind, ShadowMarket
     from mmbot.ops.ticks import Tick
-    from mmbot.venues.port import Clock, Heard, LinkEvent, PublicFeed, PublicSink
+    from mmbot.venues.port import Clock, Heard, LinkEvent, Market, PublicFeed, PublicSink
 
 __all__ = ["LAG_NS", "FeedSource", "RedisSource", "Source", "TapeSource"]
 
@@ -40,7 +40,7 @@ FIRST_NS: Final = 30_000_000_000
 """How long a live market may say nothing at all at the start."""
 LOOK_S: Final = 0.1
 SLICE_NS: Final = 100_000_000
-KINDS: Final = ("delta", "snapshot", "gap")
+KINDS: Final[tuple[Kind, ...]] = ("delta", "snapshot", "gap")
 LEVELS_BITS: Final = 2**56 - 1
 DEPTH_BITS: Final = 2**31 - 1
 
@@ -84,6 +84,7 @@ class FeedSource:
         """Connect."""
         self._market, self._began = market, self.clock()
         self._feed = self.feed(self, self.clock)
+        market.resync = self._feed.resync
         await self._feed.start()
 
     async def advance(self) -> int | None:

@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mmbot.config import ConfigError
+from mmbot.data.catalog import market_of
 from mmbot.ops.counters import Counters
 from mmbot.ops.redis_link import connected, shown_url
-from mmbot.ops.runs import market_of
 from mmbot.ops.shadow import as_listed, tapes_of
 from mmbot.ops.shadow_sources import FeedSource, RedisSource, TapeSource
 from mmbot.venues.bybit.endpoints import Endpoint
@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from mmbot.ops.findings import Finding
     from mmbot.ops.iterations import Iteration
     from mmbot.ops.redis_export import RedisExport
-    from mmbot.ops.shadow_market import Market
     from mmbot.ops.shadow_sources import Source
     from mmbot.ops.strictness import Doubts
-    from mmbot.venues.port import Clock, PublicFeed, PublicSink
+    from mmbot.venues.port import Clock, Market, PublicFeed, PublicSink
 
 __all__ = ["Exporting", "Origin", "Wired", "checked_redis", "wire_market"]
 

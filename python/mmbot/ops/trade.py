@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import mmbot
 from mmbot import _core
 from mmbot.config import ConfigError
+from mmbot.data.catalog import market_of
 from mmbot.execution import Breaker, ClientIds, Throttle
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
@@ -27,11 +28,11 @@ from mmbot.runtime.embedded import EmbeddedExchange
 from mmbot.runtime.ended import Ended
 from mmbot.runtime.folder import RunFolder
 from mmbot.runtime.gate import OrderGate
-from mmbot.runtime.market import Recorded
+from mmbot.runtime.market import RunMarket
 from mmbot.runtime.relay import Relay
 from mmbot.runtime.runner import RunFailedError, Runner
 from mmbot.venues.port import Subscription, VenueError
-from mmbot.wiring import Trading, market_of
+from mmbot.wiring import Trading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,7 +150,7 @@ class _Run:
         self.runner = Runner(
             core=core,
             journal=self.journal,
-            market=Recorded(self._tapes),
+            market=RunMarket(self._tapes),
             listed=listed,
             ids=self.ids,
             clock=clock,

@@ -4,69 +4,47 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmbot.venues.records import BookUpdate, PublicTrade
+from mmbot.data.scribe import Scribe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mmbot import _core
-    from mmbot.venues.records import Ticker
+    from mmbot.data.scribe import Written
+    from mmbot.venues.port import Market
 
-__all__ = ["Recorded"]
+__all__ = ["RunMarket"]
 
 
-class Recorded:
-    """Writes what is heard on the tapes, as (category, symbol) → tape; the engine reads it there.
+class RunMarket:
+    """Writes what is heard on the tapes; the engine reads it there.
 
-    What does not fit an instrument's grid is not traded on: it leaves a gap on the tape, so that engine and backtest
-    both know nothing until the next whole book.
+    What cannot be written is not traded on: engine and backtest both know nothing of a book that was lost, until the
+    next whole one.
     """
 
-    def __init__(self, tapes: Mapping[tuple[str, str], _core.LiveTape]) -> None:
-        self._tapes = tapes
-        self._views = {market: tape.tape for market, tape in tapes.items()}
-        self._known: set[tuple[str, str]] = set()
+    def __init__(self, tapes: Mapping[Market, _core.LiveTape]) -> None:
+        self._lines = {market: (Scribe(tape, tape.tape.instrument), tape.tape) for market, tape in tapes.items()}
         self.last_recv = 0
         """Receive time of the latest message on any tape, ns since epoch: not before the venue's own time."""
 
-    def take(self, category: str, record: BookUpdate | PublicTrade | Ticker, ts_recv: int) -> bool:
-        """Write one record down; False if it cannot be, and the book is unknown then. Others' news is passed by."""
-        market = (category, record.symbol)
-        tape = self._tapes.get(market)
-        if tape is None:
-            return True
-        try:
-            match record:
-                case BookUpdate():
-                    tape.depth(ts_recv, record.ts_venue or ts_recv, record.kind, record.bids, record.asks)
-                    if record.kind == "snapshot":
-                        self._known.add(market)
-                case PublicTrade():
-                    tape.trade(ts_recv, record.ts_venue, record.price, record.qty, record.aggressor)
-        except ValueError:
-            self.lose(category, record.symbol, ts_recv)
-            return False
-        self._follow(market)
-        return True
-
-    def _follow(self, market: tuple[str, str]) -> None:
-        span = self._views[market].span
-        if span is not None:
-            self.last_recv = max(self.last_recv, span[1] - 1)
-
-    def lose(self, category: str, symbol: str, ts_recv: int) -> None:
-        """Say on the tape that the book is unknown, once until it is whole again."""
-        market = (category, symbol)
-        if market in self._known:
-            self._known.remove(market)
-            self._tapes[market].depth(ts_recv, 0, "gap", [], [])
-            self._follow(market)
+    def take(self, category: str, record: Written, ts_recv: int) -> str:
+        """Write one record down. Returns "" or why it cannot be written; others' news is passed by."""
+        line = self._lines.get((category, record.symbol))
+        if line is None:
+            return ""
+        scribe, view = line
+        why = scribe.take(record, ts_recv)
+        span = view.span
+        if span is not None and span[1] > self.last_recv:
+            self.last_recv = span[1] - 1
+        return why
 
     @property
     def complete(self) -> bool:
         """Every book is known."""
-        return len(self._known) == len(self._tapes)
+        return all(scribe.known for scribe, _ in self._lines.values())
 
     def missing(self) -> list[str]:
         """Name the instruments whose book is not known."""
-        return [f"{category} {symbol}" for category, symbol in self._tapes if (category, symbol) not in self._known]
+        return [f"{category} {symbol}" for (category, symbol), (scribe, _) in self._lines.items() if not scribe.known]

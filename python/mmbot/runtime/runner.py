@@ -27,7 +27,7 @@ from mmbot.runtime.reconciling import Reconciler, clean_account
 from mmbot.runtime.status import FillShown
 from mmbot.runtime.worth import value
 from mmbot.venues.port import ExecutionSeen, LinkEvent, Refused, TermsChanged, VenueError
-from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Ticker
+from mmbot.venues.records import BookLost, BookUpdate, Skipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mmbot.execution.reconcile import ReconReport
     from mmbot.runtime.bridge import Doubt, Listed
     from mmbot.runtime.clock import RunClock
-    from mmbot.runtime.market import Recorded
+    from mmbot.runtime.market import RunMarket
     from mmbot.strategy import Strategy, View
     from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, PublicFeed
 
@@ -70,7 +70,7 @@ class Runner:
         *,
         core: _core.Live,
         journal: _core.Journal,
-        market: Recorded,
+        market: RunMarket,
         listed: Sequence[Listed],
         ids: ClientIds,
         clock: RunClock,
@@ -99,6 +99,7 @@ class Runner:
         self._decide, self._windows = strategy.decide, windows
         self._sync, self._settle_s = sync, settle_s
         self._told = told
+        self._feed: PublicFeed | None = None
         self._orders: OrderEntry | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._due: int | None = None
@@ -126,21 +127,23 @@ class Runner:
             self.fail(error)
 
     def _record(self, category: str, record: Heard, ts_recv: int) -> None:
+        if isinstance(record, Skipped):
+            return
+        why = self.market.take(category, record, ts_recv)
+        if why:
+            self.counters["unusable"] += 1
         match record:
-            case BookUpdate() | PublicTrade() | Ticker():
-                if not self.market.take(category, record, ts_recv):
-                    self.counters["unusable"] += 1
-                    self._pause(f"book {record.symbol}", "a message off the instrument's grid")
-                elif isinstance(record, BookUpdate) and record.kind == "snapshot":
-                    self._resume(f"book {record.symbol}")
-                    if self.market.complete:
-                        self._resume("start")
+            case BookUpdate() if why:
+                self._pause(f"book {record.symbol}", f"a message that cannot be used: {why}")
+                if record.kind == "delta" and self._feed is not None:  # another snapshot would be off the same grid
+                    self._feed.resync(category, record.symbol, why)
+            case BookUpdate(kind="snapshot"):
+                self._resume(f"book {record.symbol}")
+                if self.market.complete:
+                    self._resume("start")
             case BookLost():
                 self.counters["books lost"] += 1
-                self.market.lose(category, record.symbol, ts_recv)
                 self._pause(f"book {record.symbol}", "book lost, waiting for a whole one")
-            case _:
-                return
 
     # ---- what the venue says of us (OrderSink)
 
@@ -341,7 +344,7 @@ class Runner:
         Raises VenueError where the account is not fit to begin with or orders of ours stay there, RunFailedError from
         what made the run end by itself.
         """
-        self._orders = orders
+        self._feed, self._orders = feed, orders
         for remark in await clean_account(orders, self.listed):
             self._told({"event": "cleaned", "what": remark})
         self._began = self.clock.peek() // VENUE_TIME_NS * VENUE_TIME_NS

@@ -91,6 +91,9 @@ Reason: TypeAlias = Literal[
 ]
 """Why, in words that every venue's answers are translated to. The venue's own code and message stand beside it."""
 
+Market: TypeAlias = tuple[str, str]
+"""Category and symbol of an instrument at its venue."""
+
 OPERATOR_REASONS: frozenset[Reason] = frozenset({"clock", "credentials", "banned"})
 """Refusals that no strategy can mend: stop trading and call a person."""
 
@@ -364,6 +367,9 @@ class PublicFeed(Protocol):
 
     async def stop(self) -> None:
         """Close every connection and wait for it. Safe to call twice."""
+
+    def resync(self, category: str, symbol: str, why: str) -> None:
+        """Drop an instrument's book, which the sink hears of, and ask the venue for it again."""
 
 
 class OrderEntry(Protocol):

@@ -212,6 +212,7 @@ class Script:
 
     def __init__(self, told) -> None:
         self.now, self.told, self.stopped = START, told, False
+        self.asked: list[str] = []
 
     def __call__(self, sink, clock):
         """Be the feed that the source makes."""
@@ -225,6 +226,11 @@ class Script:
     async def stop(self) -> None:
         """Go down."""
         self.stopped = True
+
+    def resync(self, category: str, symbol: str, why: str) -> None:
+        """Drop the book, as a feed does that is asked for it again."""
+        self.asked.append(why)
+        self.sink.on_records(category, [BookLost(symbol=symbol, why=why)], self.now)
 
     async def look(self, seconds: float) -> None:
         """Instead of waiting: let the time pass, and tell what comes."""
@@ -277,8 +283,9 @@ def test_what_cannot_be_used_is_counted_and_leaves_a_gap(tmp_path: Path):
                 return [trade(now, off_book=True), trade(now, symbol="DOGEUSDT"), Skipped(kind="pong")]
         return steady(now)
 
-    seen, _, config = listened(tmp_path, told)
+    seen, script, config = listened(tmp_path, told)
     said = seen.counters
+    assert ["1000.3" in why for why in script.asked] == [True]
     assert said['shadow_messages_refused_total{symbol="BTCUSDT"}'] == 1
     assert said['shadow_books_lost_total{symbol="BTCUSDT"}'] == 2
     assert said['shadow_off_book_trades_total{symbol="BTCUSDT"}'] == 1

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from trading_desk import Desk, settle
@@ -82,6 +83,29 @@ def test_a_lost_book_takes_the_quotes_out_and_a_whole_one_brings_them_back(tmp_p
         "paused",
         "quoting",
     ]
+
+
+def test_a_book_message_off_the_grid_takes_the_quotes_out_and_the_book_is_asked_for(tmp_path: Path):
+    """What cannot be written is not traded on, and the feed, which saw nothing wrong, is told to begin anew."""
+    desk = opened(tmp_path)
+    asked: list[tuple[str, str]] = []
+    desk.runner._feed = SimpleNamespace(resync=lambda category, symbol, _why: asked.append((category, symbol)))
+    desk.book("100.05", kind="delta")
+    settle(desk)
+    assert (desk.resting(), asked) == ([], [("linear", "BTCUSDT")])
+    assert "not a whole multiple" in desk.runner.pauses["book BTCUSDT"]
+    desk.book()
+    settle(desk)
+    assert desk.resting() == BOTH
+
+
+def test_a_trade_off_the_grid_is_counted_and_quoting_goes_on(tmp_path: Path):
+    """It changes no book: the quotes stay out, and the tape is without it."""
+    desk = opened(tmp_path)
+    desk.print("100.05", "1", "sell")
+    settle(desk)
+    assert (desk.resting(), desk.runner.counters["unusable"]) == (BOTH, 1)
+    assert desk.tape.tape.info()["trades"] == 0
 
 
 @pytest.mark.parametrize("link", ["public", "private"])

@@ -10,7 +10,7 @@ from mmbot import _core
 from mmbot.execution.client_ids import ClientIds
 from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
-from mmbot.runtime.market import Recorded
+from mmbot.runtime.market import RunMarket
 from mmbot.runtime.runner import Runner
 from mmbot.strategy import Strategy, View, Wake, quotes
 from mmbot.venues.fake import FakeVenue
@@ -79,7 +79,7 @@ class Desk:
         self.runner = Runner(
             core=self.core,
             journal=self.journal,
-            market=Recorded({("linear", "BTCUSDT"): self.tape}),
+            market=RunMarket({("linear", "BTCUSDT"): self.tape}),
             listed=[self.listed],
             ids=self.ids,
             clock=self.clock,
