@@ -32,6 +32,10 @@ def test_ctrl_c_ends_a_run_with_no_order_left(tmp_path: Path):
     assert names[0] == "attested"
     assert names[-1] == "ended"
     assert [event["open_orders"] for event in events if event["event"] == "left"] == [0]
+    asked = {event["correlation_id"] for event in events if event["event"] == "request" and event["request"] == "place"}
+    filled = {event["correlation_id"] for event in events if event["event"] == "fill"}
+    assert filled
+    assert filled <= asked
     check_ended(events[-1])
 
 

@@ -174,6 +174,11 @@ class Bridge:
         """Return the client id of an order."""
         return self._ids.name(number)
 
+    def last_unanswered_place(self) -> int | None:
+        """Return when the last order was sent that the venue has not spoken of since; None if there is none."""
+        asked = [self._sent[number].asked_at.get("place") for number in self.open() if number in self._sent]
+        return max((at for at in asked if at is not None), default=None)
+
     def doubt(self, client_id: str) -> None:
         """Have the venue asked about an order of this run that may still be open."""
         number = self._ids.sequence(client_id)
@@ -246,6 +251,7 @@ class Bridge:
             case OrderSeen():
                 self._name(number, fact.venue_id)
                 self._unconfirmed.pop(number, None)
+                self._sent[number].asked_at.pop("place", None)
                 self._seen(number, fact, clock)
 
     def _answer(self, number: int, request: Doubt, now: int) -> None:

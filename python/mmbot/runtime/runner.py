@@ -19,6 +19,8 @@ from collections import Counter, deque
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS
 from mmbot.execution.reconcile import Remedy
 from mmbot.runtime.bridge import Bridge
@@ -26,7 +28,16 @@ from mmbot.runtime.latency import Latencies
 from mmbot.runtime.reconciling import Reconciler, clean_account
 from mmbot.runtime.status import FillShown
 from mmbot.runtime.worth import value
-from mmbot.venues.port import ExecutionSeen, LinkEvent, Refused, TermsChanged, VenueError
+from mmbot.venues.port import (
+    AmendOrder,
+    CancelOrder,
+    ExecutionSeen,
+    LinkEvent,
+    PlaceOrder,
+    Refused,
+    TermsChanged,
+    VenueError,
+)
 from mmbot.venues.records import BookLost, BookUpdate, Skipped
 
 if TYPE_CHECKING:
@@ -39,7 +50,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.clock import RunClock
     from mmbot.runtime.market import RunMarket
     from mmbot.strategy import Strategy, View
-    from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, PublicFeed
+    from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, OrderRequest, PublicFeed
 
 __all__ = ["RunFailedError", "Runner"]
 
@@ -49,8 +60,12 @@ CONFIRM_NS = 2_000_000_000
 """An order that was taken in and not shown for so long is in doubt."""
 BOOK_S = 20.0
 """How long a start waits for the first whole book of every instrument."""
+ARRIVES_NS = 5_000_000_000
+"""After this long no create can arrive: the venue's window of 2 s for a request's age, our clock's error, and the time
+in which the venue shows what it took in."""
 FILLS_KEPT = 50
 NEVER = 2**63
+KINDS: dict[type, str] = {PlaceOrder: "place", AmendOrder: "amend", CancelOrder: "cancel"}
 VENUE_TIME_NS = 1_000_000
 """Step of the venue's times."""
 
@@ -172,7 +187,7 @@ class Runner:
         self.counters[f"{fact.request} refused"] += 1
         words = {"request": fact.request, "reason": fact.reason, "code": fact.code, "message": fact.message}
         self._note("refused", {"client_id": fact.client_id, **words})
-        self._told({"event": "refused", **words})
+        self._told({"event": "refused", "correlation_id": fact.client_id, **words})
 
     def _is_history(self, fact: Fact) -> bool:
         """Tell executions from before the run: the position that it began with, which is none, holds them."""
@@ -194,7 +209,14 @@ class Runner:
         if fill not in self.fills:  # told twice by the venue, booked once by the engine
             self.fills.append(fill)
             self._capture(fact)
-            self._told({"event": "fill", "execution_id": fact.execution_id, **_plain(fill)})
+            self._told(
+                {
+                    "event": "fill",
+                    "correlation_id": fact.client_id,
+                    "execution_id": fact.execution_id,
+                    **_plain(fill),
+                }
+            )
 
     def _capture(self, fact: ExecutionSeen) -> None:
         for index, each in enumerate(self.listed):
@@ -280,6 +302,8 @@ class Runner:
         self.latencies.add("journal", written - worded)
         self.latencies.add("send", sent - written)
         self.counters["requests"] += len(requests)
+        for request in requests:
+            self._told(_asked(request))
         return sent
 
     def _ring(self, until: int) -> None:
@@ -469,23 +493,54 @@ class Runner:
             self._told({"event": "stopping", "why": "some cancels are unanswered; cancelling all at the venue"})
         except Exception as error:  # noqa: BLE001  the venue's own cancel-all needs neither engine nor journal
             self.fail(error)
-        for each in self.listed:
-            await self._cancel_all(orders, each)
-            left = await orders.open_orders(each.category, each.symbol)
-            late = await orders.executions(each.category, each.symbol, self._reconciler.since)
-            facts: list[Fact] = [*late]
-            for number in self.bridge.open():
-                found = await orders.find(*self.bridge.place_of(number))
-                facts += [found] if found is not None else []
-            facts.append(await orders.position(each.category, each.symbol))
-            self._hear(facts)
-            ours = [one.client_id for one in left if self.bridge.is_ours(one.client_id)]
-            self._told({"event": "left", "symbol": each.symbol, "open_orders": len(ours)})
-            if ours:
-                raise VenueError(
-                    f"{each.symbol}: the venue still has {len(ours)} orders of ours: {ours[:5]}; cancel them there"
-                )
+        await self._cancel_everywhere(orders)
+        if await self._outlive_unanswered():
+            await self._cancel_everywhere(orders)
+        troubles = [trouble for each in self.listed if (trouble := await self._last_word(orders, each))]
+        if troubles:
+            raise VenueError("; ".join(troubles))
         self.left = True
+
+    async def _cancel_everywhere(self, orders: OrderEntry) -> None:
+        """Cancel all of every instrument; trouble with one keeps none of the others from being cancelled."""
+        for each in self.listed:
+            try:
+                await self._cancel_all(orders, each)
+            except VenueError as error:  # what is left is asked for below, and ends the run with an error
+                self._told({"event": "stopping", "why": f"{each.symbol}: {error}"})
+
+    async def _outlive_unanswered(self) -> bool:
+        """Wait until no create without an answer can reach the venue any more; False if there is none.
+
+        A request is refused by the venue once it is older than its window, so zero open orders mean something only
+        after that.
+        """
+        last = self.bridge.last_unanswered_place()
+        if last is None:
+            return False
+        wait_s = max(0.0, (last + ARRIVES_NS - self.clock.peek()) / 1e9)
+        self._told({"event": "stopping", "why": f"a create had no answer; asking again in {wait_s:.1f} s"})
+        await asyncio.sleep(wait_s)
+        return True
+
+    async def _last_word(self, orders: OrderEntry, each: Listed) -> str:
+        """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""
+        try:
+            left = await orders.open_orders(each.category, each.symbol)
+            facts: list[Fact] = [*await orders.executions(each.category, each.symbol, self._reconciler.since)]
+            for number in self.bridge.open():
+                if self.bridge.place_of(number)[:2] == (each.category, each.symbol):
+                    found = await orders.find(*self.bridge.place_of(number))
+                    facts += [found] if found is not None else []
+            facts.append(await orders.position(each.category, each.symbol))
+        except VenueError as error:
+            return f"{each.symbol}: the venue did not say whether orders of ours are left ({error}); look there"
+        self._hear(facts)
+        ours = [one.client_id for one in left if self.bridge.is_ours(one.client_id)]
+        self._told({"event": "left", "symbol": each.symbol, "open_orders": len(ours)})
+        if not ours:
+            return ""
+        return f"{each.symbol}: the venue still has {len(ours)} orders of ours: {ours[:5]}; cancel them there"
 
     async def _cancel_all(self, orders: OrderEntry, each: Listed) -> None:
         """Cancel at the venue, again after 4, 8 and 16 s where it fails, as long as the end may take."""
@@ -504,6 +559,13 @@ class Runner:
                     {"event": "stopping", "why": f"cancel-all failed, again in {(again - now) / 1e9:g} s: {error}"}
                 )
                 await asyncio.sleep((again - now) / 1e9)
+
+
+def _asked(request: OrderRequest) -> dict[str, object]:
+    """What was asked for, under the name that follows the order through everything that is told of it."""
+    words = structs.asdict(request)
+    kind = KINDS[type(request)]
+    return {"event": "request", "request": kind, "correlation_id": words.pop("client_id"), **words}
 
 
 def _grid(terms: InstrumentTerms) -> tuple[str, str]:

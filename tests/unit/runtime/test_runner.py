@@ -352,3 +352,44 @@ def test_orders_of_an_earlier_run_are_cancelled_and_foreign_ones_refuse_the_star
 
     with pytest.raises(VenueError, match="not of a run of ours"):
         run_whole(desk, meanwhile=nothing)
+
+
+def test_a_run_does_not_leave_before_an_unanswered_create_has_had_its_time(tmp_path: Path, monkeypatch):
+    """The venue is asked again once nothing that was sent can arrive any more; then the run has left."""
+    monkeypatch.setattr("mmbot.runtime.runner.ARRIVES_NS", 300_000_000)
+    desk = Desk(tmp_path)
+    asked: list[str] = []
+    cancel_all = desk.venue.cancel_all
+
+    async def counted(category: str, symbol: str) -> int:
+        asked.append(symbol)
+        return await cancel_all(category, symbol)
+
+    desk.venue.cancel_all = counted  # type: ignore[method-assign]
+    desk.venue.lose("place", reached=False)
+
+    async def wait(desk: Desk) -> None:
+        async with asyncio.timeout(5):
+            while not desk.runner.bridge.doubts:
+                await asyncio.sleep(0)
+
+    run_whole(desk, meanwhile=wait)
+    assert len(asked) == 2
+    assert any("a create had no answer" in str(event.get("why")) for event in desk.told("stopping"))
+    assert desk.runner.left
+
+
+def test_trouble_at_the_end_is_an_error_that_names_the_instrument(tmp_path: Path):
+    """A venue that cannot be asked at the end leaves the run with an error, not with a claim."""
+    desk = Desk(tmp_path)
+
+    async def refuse(category: str, symbol: str):
+        raise VenueError("nobody answers")
+
+    async def cut(desk: Desk) -> None:
+        await quoted(desk)
+        desk.venue.open_orders = refuse  # type: ignore[method-assign]
+
+    with pytest.raises(VenueError, match="BTCUSDT: the venue did not say whether orders of ours are left"):
+        run_whole(desk, meanwhile=cut)
+    assert not desk.runner.left
