@@ -87,7 +87,7 @@ def markets() -> dict[tuple[str, str], Any]:
     named = {
         (category, record.symbol) for category, raw, _ in frames for record in wire.decode(raw) if _is_book(record)
     }
-    return {market: instruments.bybit(*market, terms[market].tick, terms[market].lot, FEES) for market in sorted(named)}
+    return {market: instruments.bybit(terms[market], FEES) for market in sorted(named)}
 
 
 def _is_book(record: object) -> bool:

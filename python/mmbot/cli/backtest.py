@@ -6,14 +6,14 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 if TYPE_CHECKING:
-    from mmbot.research.backtest import StrategyError
     from mmbot.research.result import Result
 
 INTERRUPTED = 130
@@ -44,17 +44,11 @@ def backtest(
 def _report(config: Path, out: Path | None, *, json: bool, show_progress: bool) -> None:
     from mmbot.research.backtest import StrategyError
 
-    try:
+    with one_clear_line(StrategyError):
         _check_folder(out or Path("reports"))
         result = _run(config, show_progress=show_progress)
         folder = out or Path("reports") / result.run.run_id
         paths = result.write(folder)
-    except StrategyError as error:
-        show_strategy_error(error)
-        raise typer.Exit(1) from error
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     if json:
         typer.echo(paths["summary.json"].read_text(encoding="utf-8"), nl=False)
     else:
@@ -116,12 +110,3 @@ def _show(result: Result, report: Path, config: Path) -> None:
         "         your own strategy: docs/first-strategy.md",
     ):
         console.print(line, highlight=False, soft_wrap=True)
-
-
-def show_strategy_error(error: StrategyError) -> None:
-    """The strategy's own traceback, without our frames, and one line that says when it happened."""
-    cause = error.__cause__
-    frames = cause.__traceback__.tb_next if cause is not None and cause.__traceback__ is not None else None
-    if cause is not None and frames is not None:
-        typer.echo("".join(traceback.format_exception(cause.with_traceback(frames))), err=True, nl=False)
-    typer.echo(f"error: {error}", err=True)

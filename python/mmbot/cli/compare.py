@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 EXIT = {"PASS": 0, "FAIL": 1, "WARN": 2}
 """Exit code of a verdict. 1 is also that of folders that cannot be compared: a gate must not pass on either."""
 
@@ -42,12 +44,9 @@ def compare(
         "age_minutes_max": max_age,
     }
     limits = msgspec.structs.replace(ACCURACY, **{name: limit for name, limit in asked.items() if limit is not None})
-    try:
+    with one_clear_line():
         found = compared(a, b, limits=limits)
         report, summary = found.write(out)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     if json:
         typer.echo(summary.read_text(encoding="utf-8"), nl=False)
     else:

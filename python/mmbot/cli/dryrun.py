@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 CONFIG = Annotated[Path, typer.Argument(help="TOML configuration, as for a backtest.")]
 ITERATIONS = Annotated[int | None, typer.Option(min=1, help="Most iterations; default: as many as there are.")]
 DURATION = Annotated[float, typer.Option(help="Length of an iteration in seconds of the market.")]
@@ -32,7 +34,6 @@ def dryrun(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Replay recorded markets offline, and write the iterations of a shadow run."""
-    from mmbot.cli.backtest import show_strategy_error  # noqa: PLC0415  --help must not load what a replay needs
     from mmbot.cli.progress import shown  # noqa: PLC0415
     from mmbot.ops.dryrun import dry_run, on_recording  # noqa: PLC0415
     from mmbot.ops.runs import Cut, load_run, with_symbols  # noqa: PLC0415
@@ -40,19 +41,13 @@ def dryrun(
     from mmbot.research.backtest import StrategyError  # noqa: PLC0415
 
     doubts = Doubts(strict=strict, tell=warn)
-    try:
+    with one_clear_line(StrategyError):
         read = with_symbols(load_run(config, profile, doubts), listed(symbols))
         if tapes is not None:
             read = on_recording(read, tapes)
         with shown("replaying", wanted=not quiet and not json) as progress:
             cut = Cut(duration_s=duration, iterations=iterations)
             summary = dry_run(read, out, cut=cut, profile=profile, doubts=doubts, progress=progress)
-    except StrategyError as error:
-        show_strategy_error(error)
-        raise typer.Exit(1) from error
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     show_run(out, json=json)
     if not json:
         typer.echo(f"\n{summary.iterations} iterations in {out}, report in {out / 'report' / 'report.html'}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 app = typer.Typer(help="Where the basis points went.", no_args_is_help=True)
 
 
@@ -28,14 +30,11 @@ def audit(
     from mmbot.research.edge import EdgeError, audit_result, audit_trades  # noqa: PLC0415  --help stays quick
     from mmbot.research.report import utc_now  # noqa: PLC0415
 
-    try:
+    with one_clear_line():
         if trades.is_dir() and quotes is not None:
             raise EdgeError(f"{trades} is the folder of a run, which knows its own market; leave {quotes} out")
         found = audit_result(trades, horizon=horizon) if trades.is_dir() else audit_trades(trades, quotes)
         if out is not None:
             found.write(out)
         text = found.as_json(utc=utc_now(os.environ)) if json else f"{found}\n"
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(text, nl=False)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 if TYPE_CHECKING:
     from mmbot.exchange.venue import Exchange
 
@@ -54,7 +56,7 @@ def exchange(  # noqa: PLR0917 (typer reads options from parameters)
     from mmbot.exchange.listed import open_hall
     from mmbot.exchange.venue import Exchange
 
-    try:
+    with one_clear_line():
         public, private = read_switches(switch or [])
         kind = None if market is None else MarketKind(market)
         clock = VenueClock()
@@ -62,9 +64,6 @@ def exchange(  # noqa: PLR0917 (typer reads options from parameters)
         token = secrets.token_hex(16) if admin else None
         opened = Exchange.open(hall, clock, switches=private, seed=seed, admin_token=token, host=host, port=port)
         uvloop.run(_serve(opened, token, json=json))
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 async def _serve(opened: Exchange, token: str | None, *, json: bool) -> None:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 if TYPE_CHECKING:
     from mmbot.data.record import Recorded, Recorder
     from mmbot.venues.port import Subscription
@@ -70,16 +72,13 @@ def record(  # noqa: PLR0917 (typer reads options from parameters)
 
     if (recover is None) == (not markets):
         raise typer.BadParameter("name what to record, as linear:BTCUSDT, or --recover FOLDER, and not both")
-    try:
+    with one_clear_line(VenueError, RecorderError):
         if recover is not None:
             _finish_leftovers(recover)
             return
         wanted = [_subscription(text, depth) for text in markets or ()]
         terms = Terms(every=every, size_mb=size_mb, duration=duration, json=json)
         made = uvloop.run(_recorded(wanted, at, url, to, fees, terms=terms))
-    except (ValueError, OSError, VenueError, RecorderError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     _tell(made, json=json)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 if TYPE_CHECKING:
     from mmbot.research.journal import RecordedRun
 
@@ -24,25 +26,18 @@ def replay(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a screen.")] = False,
 ) -> None:
     """Do a recorded run again from its journal and tapes; write its report, verify it, or compare it to a backtest."""
-    from mmbot.cli.backtest import show_strategy_error
     from mmbot.research.backtest import StrategyError
     from mmbot.research.journal import RecordedRun
 
     if verify and parity:
         raise typer.BadParameter("--verify and --parity are two questions; ask one at a time")
-    try:
+    with one_clear_line(StrategyError):
         if parity:
             _parity(journal, out or journal.parent / "parity", json=json)
         elif verify:
             _verify(RecordedRun.open(journal), other_code=other_code, json=json)
         else:
             _report(RecordedRun.open(journal), out or journal.parent / "report", json=json)
-    except StrategyError as error:
-        show_strategy_error(error)
-        raise typer.Exit(1) from error
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 def _verify(run: RecordedRun, *, other_code: bool, json: bool) -> None:

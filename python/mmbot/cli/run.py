@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 if TYPE_CHECKING:
     from mmbot.config import BacktestConfig
     from mmbot.runtime.audience import Unshaken, Watcher
@@ -55,7 +57,7 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     from mmbot.config import BacktestConfig, load
     from mmbot.wiring import Mode, Trading, wire
 
-    try:
+    with one_clear_line():
         read = load(config, BacktestConfig)
         wiring = wire(Mode(mode.value), read, os.environ, override_gate=override_gate)
         if not isinstance(wiring, Trading):
@@ -64,9 +66,6 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         if wiring.mode is Mode.LIVE:
             _warn(override_gate)
         ended = uvloop.run(_traded(read, wiring, watcher, duration, out))
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     watcher.ended(ended)
     if watcher.trouble is not None:
         _without_stdout()

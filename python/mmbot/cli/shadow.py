@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from mmbot.cli.clear_line import one_clear_line
 from mmbot.cli.dryrun import CONFIG, DURATION, JSON, PROFILE, STRICT, SYMBOLS, listed, show_run, warn
 
 if TYPE_CHECKING:
@@ -72,7 +73,6 @@ def run(
     json: JSON = False,
 ) -> None:
     """Shadow a market until the iterations are done, or Ctrl-C: what was heard until then is kept and measured."""
-    from mmbot.cli.backtest import show_strategy_error  # noqa: PLC0415  --help must not load what a run needs
     from mmbot.ops.counters import Counters  # noqa: PLC0415
     from mmbot.ops.redis_link import redis_errors  # noqa: PLC0415
     from mmbot.ops.redis_link import redis_url as asked_url  # noqa: PLC0415
@@ -110,15 +110,8 @@ def run(
             if exporting is not None:
                 await exporting.close()
 
-    answered: tuple[type[Exception], ...] = (ValueError, OSError, VenueError, *redis_errors())
-    try:
+    with one_clear_line(StrategyError, VenueError, *redis_errors()):
         summary = asyncio.run(watch(with_symbols(load_run(config, profile, doubts), listed(symbols))))
-    except StrategyError as error:
-        show_strategy_error(error)
-        raise typer.Exit(1) from error
-    except answered as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     show_run(out, json=json)
     if not json:
         typer.echo(f"\n{summary.iterations} iterations in {out}, recording in {out / 'tapes'}")
@@ -136,11 +129,8 @@ def audit(
     from mmbot.ops.audit import REPORTS, audit_shadow  # noqa: PLC0415
     from mmbot.ops.strictness import Doubts  # noqa: PLC0415
 
-    try:
+    with one_clear_line():
         found = audit_shadow(base, doubts=Doubts(strict=strict, tell=warn))
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     summary = base / REPORTS / "POST_SHADOW_AUDIT_SUMMARY.json"
     typer.echo(summary.read_text(encoding="utf-8").rstrip("\n") if json else f"{found}\nreport   {summary}")
     raise typer.Exit(1 if fail_on_hold and found.verdict == "HOLD" else 0)
@@ -173,12 +163,9 @@ def make_baseline(
     """Make a run's iterations the baseline that others are held against."""
     from mmbot.ops.baseline import baseline_of  # noqa: PLC0415
 
-    try:
+    with one_clear_line():
         found = baseline_of(folder)
         found.write(out)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(f"{out}: {len(found.total)} budgets of {found.iterations} iterations")
 
 
@@ -192,13 +179,10 @@ def report(
     from mmbot.ops.baseline import read_baseline, write_report  # noqa: PLC0415
     from mmbot.ops.strictness import Doubts  # noqa: PLC0415
 
-    try:
+    with one_clear_line():
         if not baseline.exists():
             Doubts(strict=strict, tell=warn).warn(f"{baseline} does not exist", "the report has no budgets")
         paths = write_report(folder, read_baseline(baseline) if baseline.exists() else None)
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     for path in paths:
         typer.echo(str(path))
 
@@ -221,13 +205,10 @@ def redis_check(
     from mmbot.ops.redis_link import redis_url as asked_url  # noqa: PLC0415
     from mmbot.ops.shadow_wiring import checked_redis  # noqa: PLC0415
 
-    try:
+    with one_clear_line():
         *_, last = read_iterations(src)
         url = asked_url(redis_url, os.environ)
         findings = asyncio.run(checked_redis(url, env, last, sample_keys=sample_keys, backfill=do_flat_backfill))
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     _conclude(findings, strict=strict, json=json)
 
 

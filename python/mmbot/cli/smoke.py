@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec.json import encode
 
+from mmbot.cli.clear_line import one_clear_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from mmbot.venues.port import Credentials
 
 KEY, SECRET = "MMBOT_BYBIT_API_KEY", "MMBOT_BYBIT_API_SECRET"
-_INITIALS = {"simulator": "s", "testnet": "t", "demo": "d"}
 
 
 class SmokeEnvironment(StrEnum):
@@ -53,11 +54,8 @@ def smoke(  # noqa: PLR0917 (typer reads options from parameters)
     def tell(step: SmokeStep) -> None:
         typer.echo(_line(step, json=json))
 
-    try:
+    with one_clear_line(SmokeError, VenueError):
         asyncio.run(_run(_Target(environment, url, category, symbol, wait), tell))
-    except (SmokeError, VenueError, ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ async def _run(target: _Target, tell: Callable[[SmokeStep], None]) -> None:
 
 
 async def _steps(target: _Target, credentials: Credentials, tell: Callable[[SmokeStep], None]) -> None:
-    from mmbot.execution import ClientIds
+    from mmbot.execution import ENVIRONMENT_LETTERS, ClientIds
     from mmbot.ops.smoke import SmokeListener, SmokeTest
     from mmbot.venues.bybit.endpoints import Endpoint
     from mmbot.venues.bybit.public import BybitPublic
@@ -99,7 +97,7 @@ async def _steps(target: _Target, credentials: Credentials, tell: Callable[[Smok
         BybitOrders(endpoint, credentials, listener, time.time_ns, instruments=[(category, symbol)]),
         BybitPublic(endpoint, [subscription], listener, time.time_ns),
         listener,
-        ClientIds(_INITIALS[target.environment.value], int(time.time()), "smk"),
+        ClientIds(ENVIRONMENT_LETTERS[target.environment.value], int(time.time()), "smk"),
         category=category,
         symbol=symbol,
         wait_s=target.wait_s,

@@ -7,8 +7,6 @@ Commands load what they work with only when they run: `--help` must not wait for
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mmbot.cli.clear_line import one_clear_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,16 +53,6 @@ class Rows(StrEnum):
     ORDERS = "orders"
 
 
-@contextmanager
-def _one_clear_line() -> Iterator[None]:
-    """Turns what a user can mend into one line on stderr and exit code 1."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
-
-
 def _print(shown: RenderableType) -> None:
     from rich.console import Console
 
@@ -96,7 +86,7 @@ def import_(  # noqa: PLR0917 (typer reads options from parameters)
     """Make tapes from a recording; writes <tape>.report.json beside each."""
     from mmbot.data import ClockPolicy, import_binance, import_bybit, import_sse, instruments
 
-    with _one_clear_line():
+    with one_clear_line():
         policy = ClockPolicy(mode=clock.value, base_latency_ns=base_latency_us * 1_000)
         profile = instruments.fee_profile(fees)
         reports: list[tuple[Path, ImportReport]]
@@ -124,7 +114,7 @@ def info(path: Annotated[Path, typer.Argument(help="A tape.")]) -> None:
 
     from mmbot.data import open_tape
 
-    with _one_clear_line():
+    with one_clear_line():
         table = Table("what", "value", title=path.name)
         for key, value in open_tape(str(path)).info().items():
             table.add_row(key, str(value))
@@ -136,7 +126,7 @@ def check(path: Annotated[Path, typer.Argument(help="A tape.")]) -> None:
     """Read all of a tape against its checksums and its promises."""
     from mmbot.data import open_tape
 
-    with _one_clear_line():
+    with one_clear_line():
         tape = open_tape(str(path))
         tape.check()
         typer.echo(f"{path}: intact, {tape.events} events, hash {tape.tape_hash:016x}")
@@ -154,7 +144,7 @@ def head(
     from mmbot.data import open_tape
     from mmbot.data import tape as tape_frames
 
-    with _one_clear_line():
+    with one_clear_line():
         frames = islice(getattr(tape_frames, rows.value)(open_tape(str(path))), 1)
         with pl.Config(tbl_rows=n, tbl_cols=-1, tbl_hide_dataframe_shape=True):
             for frame in frames:
@@ -169,7 +159,7 @@ def convert(
     """Copy a tape into its packed or open form."""
     from mmbot.data import open_tape
 
-    with _one_clear_line():
+    with one_clear_line():
         if out.suffix not in (".tape", ".tapez"):
             raise ValueError(f"{out}: the name must end in .tape or .tapez")
         open_tape(str(path)).save(out)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 
 def walkforward(
     config: Annotated[Path, typer.Argument(help="TOML configuration of a backtest, with its strategy.")],
@@ -30,14 +32,13 @@ def walkforward(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Choose the best parameters of each train window, and show what they earn in the test window after it."""
-    from mmbot.cli.backtest import show_strategy_error  # noqa: PLC0415
     from mmbot.cli.progress import shown  # noqa: PLC0415  --help must not load what a replay needs
     from mmbot.research.backtest import StrategyError  # noqa: PLC0415
     from mmbot.research.report import utc_now  # noqa: PLC0415
     from mmbot.research.sweep import axes  # noqa: PLC0415
     from mmbot.research.walkforward import walk_forward  # noqa: PLC0415
 
-    try:
+    with one_clear_line(StrategyError):
         with shown("walking", wanted=not quiet and not json) as progress:
             walk = walk_forward(
                 config,
@@ -53,12 +54,6 @@ def walkforward(
         if out is not None:
             walk.write(out)
         text = walk.as_json(utc=utc_now(os.environ)) if json else f"{walk}\n"
-    except StrategyError as error:
-        show_strategy_error(error)
-        raise typer.Exit(1) from error
-    except (ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
     typer.echo(text, nl=False)
     if out is not None and not json:
         typer.echo(f"\nreport   {out}")

@@ -317,8 +317,7 @@ def import_bybit(
     with _Quarantine(out / "bybit.quarantine.jsonl") as quarantine:
         imports = {}
         for (category, symbol), depth in sorted(markets.items()):
-            terms = recording.terms[category, symbol]
-            instrument = instruments.bybit(category, symbol, terms.tick, terms.lot, fees)
+            instrument = instruments.bybit(recording.terms[category, symbol], fees)
             path = out / f"bybit-{category}-{symbol}.{form}"
             imports[category, symbol] = _Import(path, instrument, shift, quarantine, depth)
         return list(_write(_decoded([source], recording.decode), imports, quarantine).values())

@@ -4,8 +4,10 @@ Fees are a choice of the backtest, not of the recording: the tape carries a defa
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from mmbot._core import Instrument
+from mmbot.venues.port import FeeRates, InstrumentTerms
 
 RATE_PER_BP = 10_000
 """Fee rates are whole multiples of 10^-8 of the notional."""
@@ -17,6 +19,15 @@ class FeeProfile:
 
     maker: int
     taker: int
+
+    @classmethod
+    def of(cls, rates: FeeRates) -> "FeeProfile":
+        """What an account pays, to the nearest 10^-8."""
+        return cls(maker=_whole(rates.maker), taker=_whole(rates.taker))
+
+
+def _whole(rate: str) -> int:
+    return int((Decimal(rate) * 10**8).to_integral_value())
 
 
 FEE_PROFILES = {
@@ -67,14 +78,14 @@ def sse(symbol: str, fees: FeeProfile) -> Instrument:
     return Instrument(venue="sse", symbol=symbol, kind="spot", tick="0.01", lot="1", maker=fees.maker, taker=fees.taker)
 
 
-def bybit(category: str, symbol: str, tick: str, lot: str, fees: FeeProfile) -> Instrument:
-    """A Bybit instrument; `category` is "linear", "inverse" or "spot". An inverse contract is worth one USD."""
+def bybit(terms: InstrumentTerms, fees: FeeProfile) -> Instrument:
+    """An instrument on the grid that Bybit lists. An inverse contract is worth one USD."""
     return Instrument(
-        venue=f"bybit-{category}",
-        symbol=symbol,
-        kind=category,
-        tick=tick,
-        lot=lot,
+        venue=f"bybit-{terms.category}",
+        symbol=terms.symbol,
+        kind=terms.kind,
+        tick=terms.tick,
+        lot=terms.lot,
         maker=fees.maker,
         taker=fees.taker,
     )

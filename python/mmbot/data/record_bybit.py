@@ -43,10 +43,7 @@ async def record_bybit(
         asked = [await _terms(http, endpoint, one, clock) for one in subscriptions]
     finally:
         await http.stop()
-    grids = {
-        (one.category, one.symbol): instruments.bybit(one.category, one.symbol, one.tick, one.lot, fees)
-        for _, one in asked
-    }
+    grids = {(one.category, one.symbol): instruments.bybit(one, fees) for _, one in asked}
     categories = dict.fromkeys(one.category for one in subscriptions)
     recorder = await asyncio.to_thread(
         Recorder,

@@ -55,6 +55,12 @@ class Holding:
         mark = self.listing.market.mark or self.listing.market.last
         return -(-self.listing.grid.value(mark, lots) * 100 // self.leverage) if mark and lots else 0
 
+    @property
+    def upkeep(self) -> int:
+        """Maintenance margin of the position, in units of the settlement coin."""
+        worth = self.position.worth(self.listing.market.mark) if self.position.lots else 0
+        return half_even(worth * self.listing.maintenance, 10**8)
+
 
 @dataclass(frozen=True, slots=True)
 class Margin:
@@ -125,8 +131,7 @@ class Account:
             position = holding.position
             mark = holding.listing.market.mark
             now = holding.bound(abs(position.lots))
-            upkeep = half_even(position.worth(mark) * holding.listing.maintenance, 10**8) if position.lots else 0
-            parts = (position.unrealised(mark), now, holding.bound(holding.worst) - now, upkeep)
+            parts = (position.unrealised(mark), now, holding.bound(holding.worst) - now, holding.upkeep)
             for place, amount in enumerate(parts):
                 sums[place] += half_even(amount * price, UNIT)
         return Margin(wallet + sums[0], wallet, sums[0], sums[1], sums[2], sums[3], locked)

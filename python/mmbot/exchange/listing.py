@@ -40,7 +40,7 @@ class Listing:
         self.category, self.symbol, self.is_spot = rules.category, rules.symbol, rules.is_spot
         self.key = (rules.category, rules.symbol)
         self.instrument = self.market.instrument
-        self.grid = Grid(self.instrument)
+        self.grid = self.market.grid
         self.base, self.quote, self.settle = rules.base_coin, rules.quote_coin, rules.settle_coin
         self.maintenance = rate_units(rules.maintenance_margin)
         self.leverage_max = units(rules.max_leverage) // 10**10

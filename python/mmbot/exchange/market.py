@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from mmbot._core import Execution, Floor, Instrument
 from mmbot.exchange.klines import Candle, Klines
+from mmbot.exchange.money import Grid
 from mmbot.exchange.prices import Prices
 from mmbot.exchange.public_switches import PublicSwitches
-from mmbot.exchange.rules import CASH_UNITS, Bounds, Category, Rules
+from mmbot.exchange.rules import Bounds, Category, Rules
 
 __all__ = [
     "Clock",
@@ -131,9 +131,7 @@ class Market:
         self._direction = "ZeroPlusTick"
         self._next_second_ms = 0
         self._next_funding_ms = self._prices.next_funding_ms(self.now_ms())
-        scale = Decimal(rules.qty_step)
-        self._tick, self._lot = Decimal(rules.tick_size), scale
-        self._worth_units = int(self._tick * scale * CASH_UNITS)
+        self.grid = Grid(self.instrument)
 
     # --- time and prices ---
 
@@ -171,9 +169,7 @@ class Market:
 
     def worth(self, tick: int, lots: int) -> int:
         """Turnover of a trade in 10^-12 of the quote coin; of the base coin for an inverse contract."""
-        if self.category == "inverse":
-            return int(lots * self._lot / (tick * self._tick) * CASH_UNITS)
-        return tick * lots * self._worth_units
+        return self.grid.value(tick, lots)
 
     # --- clients ---
 

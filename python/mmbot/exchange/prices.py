@@ -13,8 +13,9 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from mmbot.exchange.money import rate_units
 from mmbot.exchange.public_switches import PublicSwitches
-from mmbot.exchange.rules import Bounds, Rules, rate_units
+from mmbot.exchange.rules import Bounds, Rules
 
 __all__ = ["Prices"]
 

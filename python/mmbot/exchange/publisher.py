@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 from mmbot.exchange import tickers
 from mmbot.exchange.klines import INTERVALS, Candle, Klines, end_of
 from mmbot.exchange.market import Market, Print
-from mmbot.exchange.rules import CASH_UNITS
+from mmbot.exchange.money import text
 from mmbot.exchange.wire_text import Texts, dump
 
 __all__ = ["DEPTHS", "BookStream", "Listener", "Publisher", "candle_fields", "klines_of", "print_id"]
@@ -44,13 +44,7 @@ def print_id(market: Market, number: int) -> str:
 def candle_fields(market: Market, texts: Texts, candle: Candle) -> list[str]:
     """Open, high, low, close, volume, turnover as text."""
     prices = (candle.open, candle.high, candle.low, candle.close)
-    worth = _money(candle.turnover)
-    return [*map(texts.price, prices), market.instrument.quantity(candle.volume), worth]
-
-
-def _money(units: int) -> str:
-    whole, part = divmod(units, CASH_UNITS)
-    return f"{whole}.{part:012d}".rstrip("0").rstrip(".")
+    return [*map(texts.price, prices), market.instrument.quantity(candle.volume), text(candle.turnover)]
 
 
 class BookStream:

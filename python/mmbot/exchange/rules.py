@@ -5,16 +5,13 @@ Values are those of the venue's own instruments-info answers of 2026-08-09 (line
 """
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Literal
 
 from mmbot._core import Instrument
 from mmbot.config import Strict
+from mmbot.exchange.money import rate_units, units
 
 Category = Literal["linear", "inverse", "spot"]
-
-CASH_UNITS = 10**12
-"""Money in `_core` is whole 10^-12."""
 
 
 class Rules(Strict):
@@ -73,14 +70,6 @@ class Rules(Strict):
         )
 
 
-def rate_units(rate: str) -> int:
-    """A rate in whole 10^-8. Raises ValueError when it is finer."""
-    units = Decimal(rate) * 10**8
-    if units != units.to_integral_value():
-        raise ValueError(f"rate {rate} is finer than 10^-8")
-    return int(units)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
     """The limits of `Rules` in ticks, lots and 10^-12 of the quote coin."""
@@ -101,7 +90,7 @@ class Bounds:
             market_lots_max=instrument.lots(rules.max_market_qty),
             tick_min=instrument.ticks(rules.min_price),
             tick_max=instrument.ticks(rules.max_price),
-            notional_min=int(Decimal(rules.min_notional) * CASH_UNITS),
+            notional_min=units(rules.min_notional),
         )
 
 

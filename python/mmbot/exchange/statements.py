@@ -20,7 +20,7 @@ def position_row(account: Account, holding: Holding, price_of: PriceOf, *, strea
     size, mark = abs(position.lots), market.mark
     average = grid.average(position.entry_value, size) if size else "0"
     bound = text(holding.bound(size)) if size else ""
-    upkeep = text(half_even(position.worth(mark) * listing.maintenance, 10**8)) if size else ""
+    upkeep = text(holding.upkeep) if size else ""
     row = {
         "positionIdx": 0,
         "riskId": 1,
@@ -114,7 +114,7 @@ def _coin_row(account: Account, name: str, price: int) -> dict[str, Any]:
         unrealised += position.unrealised(mark)
         positions += now
         orders += holding.bound(holding.worst) - now
-        upkeep += half_even(position.worth(mark) * holding.listing.maintenance, 10**8) if position.lots else 0
+        upkeep += holding.upkeep
     equity = coin.balance + unrealised
     return {
         "coin": name,

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import islice
 
 from mmbot.exchange.market import Market
-from mmbot.exchange.rules import CASH_UNITS
+from mmbot.exchange.money import UNIT
 from mmbot.exchange.wire_text import Texts, decimal_text
 
 __all__ = ["rest_row", "stream_row"]
@@ -55,7 +55,7 @@ def _day(market: Market, texts: Texts) -> Row:
         "lowPrice24h": texts.price(low),
         "prevPrice24h": texts.price(before),
         "volume24h": market.instrument.quantity(minutes.volume + current.volume),
-        "turnover24h": decimal_text((Decimal(minutes.turnover + current.turnover) / CASH_UNITS).quantize(_CENTS)),
+        "turnover24h": decimal_text((Decimal(minutes.turnover + current.turnover) / UNIT).quantize(_CENTS)),
         "price24hPcnt": decimal_text(change.quantize(_MILLIONTHS)),
     }
 

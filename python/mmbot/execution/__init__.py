@@ -13,7 +13,7 @@ And after it: does the venue agree with what we hold (`compare`).
 
 from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS, Backoff
 from mmbot.execution.breaker import Breaker, BreakerEvent, BreakerState, Phase, Trouble
-from mmbot.execution.client_ids import ClientIds, Named, parse
+from mmbot.execution.client_ids import ENVIRONMENT_LETTERS, ClientIds, Named, parse
 from mmbot.execution.freshness import FreshnessGate
 from mmbot.execution.order_budget import BudgetState, OrderBudget, ReplaceEdge, WorkingSlot
 from mmbot.execution.placement import MakerPlacement, Placement, PlacementRules
@@ -33,6 +33,7 @@ from mmbot.execution.taker_cap import TakerCap, TakerCapState
 from mmbot.execution.throttle import Throttle, ThrottleState
 
 __all__ = [
+    "ENVIRONMENT_LETTERS",
     "ORDER_CALLS",
     "READS",
     "UNKNOWN_ORDERS",

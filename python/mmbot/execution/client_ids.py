@@ -16,7 +16,10 @@ Known limitation: two runs of one strategy on one account that start in the same
 import re
 from dataclasses import dataclass, field
 
-__all__ = ["ClientIds", "Named", "parse"]
+__all__ = ["ENVIRONMENT_LETTERS", "ClientIds", "Named", "parse"]
+
+ENVIRONMENT_LETTERS = {"simulator": "s", "demo": "d", "testnet": "t", "mainnet": "l"}
+"""What a name says of where its order goes."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _MODULUS = 1271
@@ -46,7 +49,7 @@ class ClientIds:
     """
 
     env: str
-    """Where the orders go; mmbot writes s simulator, d demo, t testnet, l live."""
+    """Where the orders go: see `ENVIRONMENT_LETTERS`."""
     epoch_s: int
     """Start of the run, seconds since epoch."""
     strategy: str

@@ -60,7 +60,7 @@ def as_listed(config: InstrumentConfig, terms: InstrumentTerms) -> _core.Instrum
         raise ConfigError(f"{terms.symbol}: no fees; give fees.maker_bps and fees.taker_bps, or a tape that says them")
     else:
         profile = FeeProfile(maker=0, taker=0)  # the configured ones take its place
-    return bybit(terms.category, terms.symbol, terms.tick, terms.lot, profile)
+    return bybit(terms, profile)
 
 
 @dataclass(frozen=True, kw_only=True)

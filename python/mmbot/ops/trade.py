@@ -16,7 +16,8 @@ import mmbot
 from mmbot import _core
 from mmbot.config import ConfigError
 from mmbot.data.catalog import market_of
-from mmbot.execution import Breaker, ClientIds, Throttle
+from mmbot.data.instruments import FeeProfile, bybit
+from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, Throttle
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
@@ -49,8 +50,6 @@ LIMITATIONS = (
     "Queue position is estimated from level sizes; what the venue really had before us it does not say.",
     "One run of one market: nothing here says how the next day differs.",
 )
-ENVIRONMENT_LETTERS = {"simulator": "s", "demo": "d", "testnet": "t", "mainnet": "l"}
-RATE_UNITS = 10**8
 
 
 async def trade(
@@ -282,17 +281,4 @@ async def _listed(orders: OrderEntry, category: str, symbol: str) -> Listed:
     if not terms.tradable:
         raise VenueError(f"{category} {symbol} is not traded now; try again when the venue lists it as trading")
     rates = await orders.fee_rates(category, symbol)
-    instrument = _core.Instrument(
-        venue=f"bybit-{category}",
-        symbol=symbol,
-        kind=terms.kind,
-        tick=terms.tick,
-        lot=terms.lot,
-        maker=_rate(rates.maker),
-        taker=_rate(rates.taker),
-    )
-    return Listed(category=category, symbol=symbol, instrument=instrument, terms=terms)
-
-
-def _rate(text: str) -> int:
-    return int((Decimal(text) * RATE_UNITS).to_integral_value())
+    return Listed(category=category, symbol=symbol, instrument=bybit(terms, FeeProfile.of(rates)), terms=terms)

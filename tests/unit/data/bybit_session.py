@@ -54,7 +54,7 @@ def recorder(folder: Path, *, every_s: int | None = None, waiting_bytes_max: int
     terms: dict[Market, InstrumentTerms] = {}
     for answer in answers():
         terms |= {(one.category, one.symbol): one for one in wire.decode_terms(answer.data)}
-    grids = {market: instruments.bybit(*market, terms[market].tick, terms[market].lot, FEES) for market in MARKETS}
+    grids = {market: instruments.bybit(terms[market], FEES) for market in MARKETS}
     return Recorder(
         folder,
         grids,
