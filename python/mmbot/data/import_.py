@@ -20,7 +20,7 @@ from mmbot.data.clock import ClockEnvelope, ClockPolicy, ClockShift
 from mmbot.data.import_report import ImportReport
 from mmbot.data.instruments import FeeProfile
 from mmbot.data.normalise import Normaliser
-from mmbot.data.tape import NO_ASK, NO_BID, records
+from mmbot.data.tape_records import NO_ASK, NO_BID, records
 from mmbot.venues.binance import wire as binance_wire
 from mmbot.venues.bybit import wire as bybit_wire
 from mmbot.venues.port import InstrumentTerms, Market

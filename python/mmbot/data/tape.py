@@ -1,43 +1,33 @@
-"""A tape as NumPy records and Polars frames.
+"""A tape as Polars frames.
 
-Records are views of the mapped file. Frames come in chunks of messages, so that a tape of any size can be read with
-little memory: each chunk is a frame of its own, and `pl.concat` of all of them is the whole. A frame speaks the Arrow C
-stream interface to whoever asks, and `DataFrame.write_ipc` writes Arrow files.
+Frames come in chunks of messages, so that a tape of any size can be read with little memory: each chunk is a frame of
+its own, and `pl.concat` of all of them is the whole. A frame speaks the Arrow C stream interface to whoever asks, and
+`DataFrame.write_ipc` writes Arrow files.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from mmbot._core import Tape
-
-NO_BID = -(2**31)
-"""Touch of a side that is empty or unknown: below every price."""
-NO_ASK = 2**31 - 1
-"""Likewise: above every price."""
+from mmbot.data.tape_records import (
+    KINDS,
+    NO_ASK,
+    NO_BID,
+    Rows,
+    Section,
+    depth_before_venue,
+    first_level,
+    kind,
+    records,
+    sold,
+)
 
 CHUNK = 65_536
 """Records per frame."""
-_KINDS = np.array(["delta", "snapshot", "gap"])
+_KINDS = np.array(KINDS)
 _ORDER_KINDS = np.array(["add", "reduce", "remove", "execute"])
-_RANK_BITS = np.uint32(2**31 - 1)
-
-Section: TypeAlias = Literal["depth", "levels", "trades", "funding", "orders"]
-
-
-@cache
-def _dtype(section: Section) -> np.dtype[Any]:
-    names, formats, offsets = zip(*Tape.columns(section), strict=True)
-    return np.dtype({"names": list(names), "formats": list(formats), "offsets": list(offsets)})
-
-
-def records(tape: Tape, section: Section, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
-    """Records `start` to `stop` of a section: a structured, read-only view. Raises TapeFault when damaged."""
-    return tape.bytes(section, start, stop).view(_dtype(section))
 
 
 def depth(tape: Tape) -> Iterator[pl.DataFrame]:
@@ -61,7 +51,7 @@ def levels(tape: Tape) -> Iterator[pl.DataFrame]:
     """Level updates with the clocks of their message: ts_recv, ts_venue (ns), kind, side, tick, lots (zero deletes)."""
     for rows in _rows(tape, "depth"):
         counts = rows["n_bid"].astype(np.int64) + rows["n_ask"]
-        first = int(rows["span"][0] & np.uint64(2**56 - 1))
+        first = int(first_level(rows[:1])[0])
         updates = records(tape, "levels", first, first + int(counts.sum()))
         message = np.repeat(np.arange(len(rows)), counts)
         place = np.arange(len(updates)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -70,7 +60,7 @@ def levels(tape: Tape) -> Iterator[pl.DataFrame]:
             {
                 "ts_recv": rows["ts_recv"][message],
                 "ts_venue": rows["ts_venue"][message],
-                "kind": _kind(rows)[message],
+                "kind": _KINDS[kind(rows)][message],
                 "side": side,
                 "tick": updates["tick"].copy(),
                 "lots": updates["lots"].copy(),
@@ -100,27 +90,23 @@ def orders(tape: Tape) -> Iterator[pl.DataFrame]:
     return _chunks(tape, "orders", lambda rows: _orders_frame(rows, messages[rows["depth"]]))
 
 
-def _rows(tape: Tape, section: Section) -> Iterator[npt.NDArray[Any]]:
+def _rows(tape: Tape, section: Section) -> Iterator[Rows]:
     total = int(tape.info()[section])  # type: ignore[arg-type]  # counts are whole numbers
     for start in range(0, total, CHUNK):
         yield records(tape, section, start, min(start + CHUNK, total))
 
 
-def _chunks(tape: Tape, section: Section, frame: Callable[[npt.NDArray[Any]], pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _chunks(tape: Tape, section: Section, frame: Callable[[Rows], pl.DataFrame]) -> Iterator[pl.DataFrame]:
     return (frame(rows) for rows in _rows(tape, section))
 
 
-def _kind(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return _KINDS[(rows["span"] >> np.uint64(56)).astype(np.int64)]
-
-
-def _depth_frame(rows: npt.NDArray[Any]) -> pl.DataFrame:
+def _depth_frame(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "ts_recv": rows["ts_recv"].copy(),
             "ts_venue": rows["ts_venue"].copy(),
-            "kind": _kind(rows),
-            "first_level": (rows["span"] & np.uint64(2**56 - 1)).astype(np.int64),
+            "kind": _KINDS[kind(rows)],
+            "first_level": first_level(rows),
             "n_bid": rows["n_bid"].copy(),
             "n_ask": rows["n_ask"].copy(),
             "bid": rows["bid"].copy(),
@@ -132,21 +118,21 @@ def _depth_frame(rows: npt.NDArray[Any]) -> pl.DataFrame:
     )
 
 
-def _trades_frame(rows: npt.NDArray[Any]) -> pl.DataFrame:
+def _trades_frame(rows: Rows) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "ts_recv": rows["ts_recv"].copy(),
             "ts_venue": rows["ts_venue"].copy(),
             "tick": rows["tick"].copy(),
             "lots": rows["lots"].copy(),
-            "aggressor": np.where(rows["depth_before_venue"] > _RANK_BITS, "sell", "buy"),
+            "aggressor": np.where(sold(rows), "sell", "buy"),
             "depth_before_recv": rows["depth_before_recv"].copy(),
-            "depth_before_venue": rows["depth_before_venue"] & _RANK_BITS,
+            "depth_before_venue": depth_before_venue(rows),
         }
     )
 
 
-def _orders_frame(rows: npt.NDArray[Any], messages: npt.NDArray[Any]) -> pl.DataFrame:
+def _orders_frame(rows: Rows, messages: Rows) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "ts_recv": messages["ts_recv"].copy(),

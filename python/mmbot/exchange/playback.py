@@ -4,19 +4,18 @@
 
 Server time stays real time, whatever the speed: SDKs check it, and every timestamp that is published is wall time. When
 a tape ends it starts over with its first snapshot, and wall time goes on. What is due is played in venue order, in one
-call of the core, so a playback that can not keep its speed falls behind by a bounded stride (`stride_ns`) per beat and
-says how far (`lag_ns`).
+call of the core, however much it is: after a pause of the process one beat makes up for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from mmbot._core import Tape
+from mmbot.data.tape_records import records, sold
 from mmbot.exchange.market import NS, Fill, Hit, Market, Side, printed
 
 __all__ = ["SPEED_MAX", "SPEED_MIN", "Source", "TapeSource", "checked_speed"]
@@ -24,7 +23,6 @@ __all__ = ["SPEED_MAX", "SPEED_MIN", "Source", "TapeSource", "checked_speed"]
 SPEED_MIN, SPEED_MAX = 0.1, 1000.0
 _REST_NS = 1_000 * NS
 """Between the last event of a tape and its first one of the next round, in tape time."""
-_SOLD = 1 << 31
 
 
 class Source(Protocol):
@@ -61,12 +59,9 @@ class TapeSource:
         self._tape = tape
         self._speed = checked_speed(speed)
         self._depth_count, self._trade_count = depth, int(tape.info()["trades"] or 0)  # type: ignore[arg-type]
-        names, formats, offsets = zip(*Tape.columns("trades"), strict=True)
-        self._trade = np.dtype({"names": list(names), "formats": list(formats), "offsets": list(offsets)})
-        first = _venue_time(tape, "depth", 0)
-        last = _venue_time(tape, "depth", depth - 1)
+        first, last = (int(records(tape, "depth", at, at + 1)["ts_venue"][0]) for at in (0, depth - 1))
         if self._trade_count:
-            last = max(last, _venue_time(tape, "trades", self._trade_count - 1))
+            last = max(last, int(records(tape, "trades", self._trade_count - 1)["ts_venue"][0]))
         self._first_ns, self._length_ns = first, last - first + _REST_NS
         self._start_ns = 0
         self._at = (0, 0)
@@ -74,7 +69,7 @@ class TapeSource:
     def open(self, market: Market, now_ns: int) -> None:
         """The tape's first messages, now; its trades from before the first book are left out."""
         self._start_ns = now_ns
-        trades = self._trades(0, self._trade_count)
+        trades = records(self._tape, "trades")
         early = int(np.searchsorted(trades["ts_venue"], self._first_ns))
         self._at = (0, early)
         self._play(market, self._first_ns)
@@ -105,11 +100,8 @@ class TapeSource:
                 events.append((ts_venue, [(side, tick, lots)], [(order_id, 0, tick, lots)]))
             else:
                 by_trade.setdefault(cause, []).append((order_id, tick, lots, aggressor))
-        records = self._trades(trade, next_trade)
-        sold = records["depth_before_venue"] >= _SOLD
-        columns = zip(
-            records["ts_venue"].tolist(), records["tick"].tolist(), records["lots"].tolist(), sold.tolist(), strict=True
-        )
+        played = records(self._tape, "trades", trade, next_trade)
+        columns = zip(*(played[name].tolist() for name in ("ts_venue", "tick", "lots")), sold(played), strict=True)
         for index, (ts_venue, tick, lots, is_sell) in enumerate(columns, trade):
             side = "sell" if is_sell else "buy"
             hits = by_trade.get(index, ())
@@ -128,12 +120,3 @@ class TapeSource:
 
     def _wall(self, ts_venue: int) -> int:
         return self._start_ns + int((ts_venue - self._first_ns) / self._speed)
-
-    def _trades(self, start: int, stop: int) -> npt.NDArray[Any]:
-        return self._tape.bytes("trades", start, stop).view(self._trade)
-
-
-def _venue_time(tape: Tape, section: str, index: int) -> int:
-    offset = next(offset for name, _, offset in Tape.columns(section) if name == "ts_venue")
-    record = tape.bytes(section, index, index + 1)
-    return int(record[offset : offset + 8].view("<i8")[0])

@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 
 import mmbot
-from mmbot.data.tape import records
+from mmbot.data.tape_records import records
 from mmbot.ops.artifacts import write_text
 from mmbot.ops.kpis import Delays, Fills, Kpis, kpis, risk_ratio
 from mmbot.research.frames import Frames
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from mmbot.data.tape import Section
+    from mmbot.data.tape_records import Section
     from mmbot.research.statistics import Integers
     from mmbot.research.traded import Traded
 

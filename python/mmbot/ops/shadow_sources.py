@@ -16,7 +16,7 @@ from operator import methodcaller
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mmbot.config import ConfigError
-from mmbot.data.tape import records
+from mmbot.data.tape_records import KINDS, first_level, kind, records, sold
 from mmbot.ops.shadow_market import Times
 from mmbot.venues.port import VenueError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mmbot import _core
     from mmbot.ops.counters import Counters
     from mmbot.ops.redis_ticks import RedisTicks
-    from mmbot.ops.shadow_market import Kind, ShadowMarket
+    from mmbot.ops.shadow_market import ShadowMarket
     from mmbot.ops.ticks import Tick
     from mmbot.venues.port import Clock, Heard, LinkEvent, Market, PublicFeed, PublicSink
 
@@ -40,9 +40,6 @@ FIRST_NS: Final = 30_000_000_000
 """How long a live market may say nothing at all at the start."""
 LOOK_S: Final = 0.1
 SLICE_NS: Final = 100_000_000
-KINDS: Final[tuple[Kind, ...]] = ("delta", "snapshot", "gap")
-LEVELS_BITS: Final = 2**56 - 1
-DEPTH_BITS: Final = 2**31 - 1
 
 
 class Source(Protocol):
@@ -261,25 +258,23 @@ def _messages(market: Market, tape: _core.Tape) -> Iterator[_Message]:
 
 
 def _books(market: Market, tape: _core.Tape) -> Iterator[_Message]:
-    instrument = tape.instrument
-    for index, row in enumerate(records(tape, "depth")):
-        times, span, bids = _times(row), int(row["span"]), int(row["n_bid"])
-        first = span & LEVELS_BITS
+    instrument, rows = tape.instrument, records(tape, "depth")
+    for index, (row, number, first) in enumerate(zip(rows, kind(rows), first_level(rows), strict=True)):
+        times, bids = _times(row), int(row["n_bid"])
         levels = [
             (instrument.price(tick), instrument.quantity(lots))
             for tick, lots in records(tape, "levels", first, first + bids + int(row["n_ask"])).tolist()
         ]
-        told = methodcaller("book", market, times, KINDS[span >> 56], levels[:bids], levels[bids:])
+        told = methodcaller("book", market, times, KINDS[number], levels[:bids], levels[bids:])
         yield _Message(times.recv, 2 * index + 1, told)
 
 
 def _trades(market: Market, tape: _core.Tape) -> Iterator[_Message]:
-    instrument = tape.instrument
-    for row in records(tape, "trades"):
+    instrument, rows = tape.instrument, records(tape, "trades")
+    for row, is_sell in zip(rows, sold(rows), strict=True):
         times = _times(row)
         price, qty = instrument.price(int(row["tick"])), instrument.quantity(int(row["lots"]))
-        aggressor = "sell" if int(row["depth_before_venue"]) > DEPTH_BITS else "buy"
-        told = methodcaller("trade", market, times, price, qty, aggressor)
+        told = methodcaller("trade", market, times, price, qty, "sell" if is_sell else "buy")
         yield _Message(times.recv, 2 * int(row["depth_before_recv"]), told)
 
 

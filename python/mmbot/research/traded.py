@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmbot.data.tape_records import NO_ASK, NO_BID
+
 if TYPE_CHECKING:
     from mmbot import _core
     from mmbot.config import InstrumentConfig
-
-NO_BID, NO_ASK = -(2**31), 2**31 - 1
-"""Touch of a side that is empty or unknown, in ticks."""
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from mmbot.execution import Breaker, BreakerState, Phase, Throttle, ThrottleState, Trouble
-from mmbot.venues.port import Acked, CancelOrder, LinkEvent, PlaceOrder, Refused, Unanswered, VenueError
+from mmbot.venues.port import Acked, CancelOrder, LinkEvent, PlaceOrder, Refused, Unanswered, VenueError, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         OrderSink,
         PositionSeen,
         Reason,
+        RequestKind,
         WalletSeen,
     )
 
@@ -97,7 +98,7 @@ class OrderGate:
                 passing += self._cancels()
                 continue
             now = self._clock()
-            ruling = self._ask(_kind(request), now)
+            ruling = self._ask(kind_of(request), now)
             if ruling.allowed:
                 passing.append(request)
             else:
@@ -107,7 +108,7 @@ class OrderGate:
         if refused:  # heard after the caller is done, as any answer is
             asyncio.get_running_loop().call_soon(self._sink.on_facts, refused, self._clock())
 
-    def _ask(self, kind: Literal["place", "amend"], now: int) -> Ruling:
+    def _ask(self, kind: RequestKind, now: int) -> Ruling:
         self.breaker, ruling = self._breaker.ask(self.breaker, now, kind)
         if ruling.allowed:
             self._spent, ruling = self._throttle.ask(self._spent, now, kind)
@@ -237,14 +238,10 @@ class OrderGate:
         return await self._through().fee_rates(category, symbol)
 
 
-def _kind(request: PlaceOrder | AmendOrder) -> Literal["place", "amend"]:
-    return "place" if isinstance(request, PlaceOrder) else "amend"
-
-
 def _no(request: PlaceOrder | AmendOrder, ruling: Ruling, now: int) -> Refused:
     return Refused(
         client_id=request.client_id,
-        request=_kind(request),
+        request=kind_of(request),
         reason="rate_limited",
         code=0,
         message=ruling.said,

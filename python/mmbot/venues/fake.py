@@ -44,6 +44,7 @@ from mmbot.venues.port import (
     Unanswered,
     VenueError,
     WalletSeen,
+    kind_of,
 )
 
 __all__ = ["FakeVenue"]
@@ -192,7 +193,7 @@ class FakeVenue:
     def send(self, requests: Sequence[OrderRequest]) -> None:
         """Act on requests, in order; the answers wait in the outbox."""
         for request in requests:
-            kind = _kind(request)
+            kind = kind_of(request)
             lost = next((lost for lost in self._lost if lost[0] == kind), None)
             refused = next((refused for refused in self._refused if refused[0] == kind), None)
             if not self._up:
@@ -451,14 +452,16 @@ class FakeVenue:
 
     def _yes(self, request: OrderRequest, order: _Order) -> None:
         self._tell(
-            Acked(client_id=request.client_id, venue_id=order.venue_id, request=_kind(request), ts_venue=self._clock())
+            Acked(
+                client_id=request.client_id, venue_id=order.venue_id, request=kind_of(request), ts_venue=self._clock()
+            )
         )
 
     def _no(self, request: OrderRequest, reason: Reason, code: int, message: str) -> None:
         self._tell(
             Refused(
                 client_id=request.client_id,
-                request=_kind(request),
+                request=kind_of(request),
                 reason=reason,
                 code=code,
                 message=message,
@@ -485,12 +488,6 @@ class FakeVenue:
     def _resting(self, symbol: str) -> list[_Order]:
         self._market(symbol)
         return [order for order in self._orders.values() if order.request.symbol == symbol and order.leaves]
-
-
-def _kind(request: OrderRequest) -> RequestKind:
-    if isinstance(request, PlaceOrder):
-        return "place"
-    return "amend" if isinstance(request, AmendOrder) else "cancel"
 
 
 def _off_grid(terms: InstrumentTerms, price: Decimal, qty: Decimal) -> str:

@@ -54,6 +54,7 @@ __all__ = [
     "Unanswered",
     "VenueError",
     "WalletSeen",
+    "kind_of",
 ]
 
 Clock: TypeAlias = Callable[[], int]
@@ -146,6 +147,12 @@ class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 OrderRequest: TypeAlias = PlaceOrder | AmendOrder | CancelOrder
+_KINDS: dict[type, RequestKind] = {PlaceOrder: "place", AmendOrder: "amend", CancelOrder: "cancel"}
+
+
+def kind_of(request: OrderRequest) -> RequestKind:
+    """What a request asks for, in one word."""
+    return _KINDS[type(request)]
 
 
 class Acked(msgspec.Struct, frozen=True, kw_only=True, gc=False):

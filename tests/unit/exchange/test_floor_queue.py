@@ -6,7 +6,7 @@ import numpy as np
 
 from mmbot import samples
 from mmbot._core import Floor, QueueTracker
-from mmbot.data.tape import records
+from mmbot.data.tape_records import records
 
 HORIZON = 150
 """Depth messages that an order is followed for."""

@@ -12,7 +12,7 @@ from small_market import MS, SECOND, START, Joins, paint, settings
 
 from mmbot import _core
 from mmbot.config import ConfigError, InstrumentConfig
-from mmbot.data.tape import records
+from mmbot.data.tape_records import records
 from mmbot.ops.counters import Counters
 from mmbot.ops.dryrun import dry_run, on_recording
 from mmbot.ops.iterations import IterationError, read_iterations

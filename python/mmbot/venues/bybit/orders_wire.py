@@ -35,6 +35,7 @@ from mmbot.venues.port import (
     Side,
     Unanswered,
     WalletSeen,
+    kind_of,
 )
 from mmbot.venues.records import WireError
 
@@ -54,7 +55,6 @@ __all__ = [
     "decode_reply",
     "decode_trade",
     "decode_wallet",
-    "kind_of",
     "path",
     "sign",
     "trade_frame",
@@ -69,7 +69,6 @@ Millis: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,16}\Z")]
 
 _SIDES: dict[Side, Literal["Buy", "Sell"]] = {"buy": "Buy", "sell": "Sell"}
 _TIF = {"gtc": "GTC", "ioc": "IOC", "fok": "FOK"}
-_OPS: dict[type, RequestKind] = {PlaceOrder: "place", AmendOrder: "amend", CancelOrder: "cancel"}
 _WORDS: dict[RequestKind, str] = {"place": "create", "amend": "amend", "cancel": "cancel"}
 
 
@@ -116,11 +115,6 @@ def auth_frame(credentials: Credentials, expires_ms: int) -> bytes:
     """Login of a private or trade socket, good until `expires_ms` of the venue's clock."""
     signature = sign(credentials, b"GET/realtime%d" % expires_ms)
     return _ENCODER.encode({"req_id": "auth", "op": "auth", "args": [credentials.key, expires_ms, signature]})
-
-
-def kind_of(request: OrderRequest) -> RequestKind:
-    """What a request asks for, in one word."""
-    return _OPS[type(request)]
 
 
 def path(kind: RequestKind, *, batch: bool) -> str:
@@ -170,7 +164,7 @@ def body(requests: Sequence[OrderRequest]) -> bytes:
 
 def trade_frame(requests: Sequence[OrderRequest], request_id: str, timestamp_ms: int, recv_window_ms: int) -> bytes:
     """Trade socket frame of one request, or of a batch of the same kind and category."""
-    word = _WORDS[_OPS[type(requests[0])]]
+    word = _WORDS[kind_of(requests[0])]
     return _ENCODER.encode(
         _TradeFrame(
             request_id,

@@ -27,7 +27,7 @@ from mmbot.venues.bybit.clock import ERROR_MAX
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.http import Banned, BybitHttp, HttpTiming, NoAnswer
 from mmbot.venues.bybit.link import LinkTiming
-from mmbot.venues.bybit.orders_wire import BATCH_LEGS_MAX, TradeAnswer, answer_facts, body, kind_of, path
+from mmbot.venues.bybit.orders_wire import BATCH_LEGS_MAX, TradeAnswer, answer_facts, body, path
 from mmbot.venues.bybit.private import Login, PrivateStream
 from mmbot.venues.bybit.trade import TradeSocket
 from mmbot.venues.bybit.wire import NS_PER_MS
@@ -54,6 +54,7 @@ from mmbot.venues.port import (
     Unanswered,
     VenueError,
     WalletSeen,
+    kind_of,
 )
 
 __all__ = ["BybitOrders", "OrdersTiming"]

@@ -17,9 +17,9 @@ import msgspec
 
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.link import Link, LinkTiming
-from mmbot.venues.bybit.orders_wire import TradeAnswer, answer_facts, decode_trade, kind_of, trade_frame
+from mmbot.venues.bybit.orders_wire import TradeAnswer, answer_facts, decode_trade, trade_frame
 from mmbot.venues.bybit.private import IDLE_S, Login
-from mmbot.venues.port import Clock, Fact, LinkState, OrderRequest, Unanswered
+from mmbot.venues.port import Clock, Fact, LinkState, OrderRequest, Unanswered, kind_of
 from mmbot.venues.records import WireError
 
 __all__ = ["TradeSocket"]

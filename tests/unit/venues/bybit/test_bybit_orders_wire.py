@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from mmbot.venues.bybit import orders_wire as wire
 from mmbot.venues.bybit.codes import verdict
-from mmbot.venues.port import AmendOrder, CancelOrder, Credentials, OrderRequest, PlaceOrder, Refused
+from mmbot.venues.port import AmendOrder, CancelOrder, Credentials, OrderRequest, PlaceOrder, Refused, kind_of
 from mmbot.venues.records import WireError
 
 FRAMES = Path(__file__).parents[3] / "golden" / "bybit-private"
@@ -135,7 +135,7 @@ def test_requests_become_the_documented_bodies(
         "op": f"order.{kind}",
         "args": [argument],
     }
-    assert wire.path(wire.kind_of(requests[0]), batch=len(requests) > 1) == f"/v5/order/{kind}"
+    assert wire.path(kind_of(requests[0]), batch=len(requests) > 1) == f"/v5/order/{kind}"
 
 
 def test_reduce_only_is_said_and_a_plain_order_leaves_it_out() -> None:
