@@ -62,11 +62,6 @@ class Ticket:
     """Type and size of a market order's tolerance; ("UNKNOWN", "0") for none."""
     market_unit: str
 
-    @property
-    def closes_all(self) -> bool:
-        """Quantity zero asks for the whole position to be closed."""
-        return self.lots == 0
-
 
 @dataclass(slots=True)
 class Change:

@@ -61,14 +61,6 @@ class PublicSockets:
         """Open connections."""
         return len(self._clients)
 
-    def disconnect_all(self, *, abort: bool = True) -> None:
-        """Cuts every public connection, as a restart or a broken network does."""
-        for client in list(self._clients):
-            if abort:
-                client.outbox.abort()
-            else:
-                asyncio.get_running_loop().create_task(client.outbox.close(1001, b"going away"))
-
     async def stop(self) -> None:
         """Closes every connection in form."""
         await asyncio.gather(*(client.outbox.close(1001, b"going away") for client in list(self._clients)))

@@ -54,8 +54,6 @@ class BookStream:
         self.depth = depth
         self.topic = f"orderbook.{depth}.{market.symbol}"
         self.u = 1
-        self.skip = 0
-        """Deltas that will be lost on the way: a fault."""
         self._market = market
         self._texts = texts
         self._interval_ms = interval_ms
@@ -103,9 +101,6 @@ class BookStream:
     ) -> bytes | None:
         self.u += 1
         self._changed_ms = now_ms
-        if self.skip:
-            self.skip -= 1
-            return None
         if not heard:
             return None
         return self.snapshot(now_ms) if self.depth == 1 else self._frame("delta", bids, asks, now_ms)
@@ -217,12 +212,7 @@ class Publisher:
         """How an instrument's numbers are written."""
         return self._channels[market.category, market.symbol].texts
 
-    # --- faults ---
-
-    def lose_deltas(self, category: str, symbol: str, count: int = 1) -> None:
-        """The next deltas of all depths never leave: a gap in `u` for whoever listens. Raises KeyError."""
-        for book in self._channels[category, symbol].books.values():
-            book.skip += count
+    # --- what an operator may do ---
 
     def restart(self, category: str, symbol: str) -> None:
         """The book service restarts: every depth is sent as a snapshot with `u` = 1. Raises KeyError."""

@@ -41,7 +41,11 @@ async def check_redis(
         await export.redis.exists("mmbot")  # whether it answers at all
         if not await export.export(iteration):
             hint = "look at the server's log: it may be read-only or out of memory"
-            return [Finding(check="export", status="FAIL", detail="Redis did not take the keys", hint=hint)]
+            return [
+                Finding(
+                    check="export", status="FAIL", detail=f"Redis did not take the keys: {export.failure}", hint=hint
+                )
+            ]
         keys = {symbol: export.key(iteration.exchange, symbol) for symbol in symbols}
         return [
             Finding(check="export", status="PASS", detail=f"{len(iteration.summary.per_symbol)} symbols written"),

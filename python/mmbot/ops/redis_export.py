@@ -48,6 +48,8 @@ class RedisExport:
     batch: int = 50
     """Symbols in one pipeline."""
     clock: Callable[[], int] = time.monotonic_ns
+    failure: str = ""
+    """Why the last batch that failed did."""
 
     def __post_init__(self) -> None:
         """Let every counter be seen before its first event. Raises ValueError for a batch of nothing."""
@@ -75,7 +77,8 @@ class RedisExport:
                 for symbol, kpis in batch:
                     keys += self._write(pipe, self.key(exchange, symbol), known(kpis))
                 await pipe.execute()
-        except (RedisError, OSError):
+        except (RedisError, OSError) as error:
+            self.failure = f"{type(error).__name__}: {error}"
             self.counters.add("redis_export_fail_total")
             return False
         finally:

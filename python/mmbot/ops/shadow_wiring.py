@@ -114,7 +114,8 @@ class Exporting:
     async def take(self, iteration: Iteration) -> None:
         """Write one. Raises StrictError, under `--strict`, if it did not arrive."""
         if not await self._export.export(iteration):
-            self._doubts.warn(f"{shown_url(self._url)} did not take iteration {iteration.iteration}", "its file has it")
+            doubt = f"{shown_url(self._url)} did not take iteration {iteration.iteration} ({self._export.failure})"
+            self._doubts.warn(doubt, "its file has it")
 
     async def close(self) -> None:
         """Let go of Redis."""

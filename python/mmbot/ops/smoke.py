@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from typing import TYPE_CHECKING, TypeVar
 
-from mmbot._core import Instrument
+from mmbot.data.instruments import bybit, fee_profile
 from mmbot.execution import MakerPlacement, PlacementRules
 from mmbot.venues.port import AmendOrder, CancelOrder, OrderSeen, PlaceOrder, Refused, Unanswered, VenueError
 from mmbot.venues.records import BookUpdate
@@ -25,6 +25,7 @@ from mmbot.venues.records import BookUpdate
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from mmbot._core import Instrument
     from mmbot.execution import ClientIds, Placement
     from mmbot.venues.port import Fact, Heard, InstrumentTerms, LinkEvent, OrderEntry, OrderRequest, PublicFeed
 
@@ -263,9 +264,7 @@ class SmokeTest:
 
 def _least_bid(terms: InstrumentTerms, bid: Decimal, ask: Decimal) -> tuple[Placement, Instrument]:
     """The smallest bid that the venue takes, one percent below its best."""
-    instrument = Instrument(
-        venue="smoke", symbol=terms.symbol, kind=terms.kind, tick=terms.tick, lot=terms.lot, maker=0, taker=0
-    )
+    instrument = bybit(terms, fee_profile("free"))
     tick, lot, price = Decimal(terms.tick), Decimal(terms.lot), bid * _BELOW
     least = Decimal(terms.min_qty or terms.lot)
     if terms.min_notional is not None:

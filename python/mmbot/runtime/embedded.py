@@ -68,6 +68,9 @@ class EmbeddedExchange:
             return cls(said["http"], credentials, process)
         except (TimeoutError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise VenueError(await _told(process, words, log)) from error
+        except asyncio.CancelledError:
+            process.kill()  # in its own session nobody else would end it
+            raise
 
     async def stop(self) -> int:
         """End it: asked first, killed if it does not. Returns its exit code."""

@@ -21,7 +21,6 @@ from pydantic import SecretStr
 from mmbot.venues.records import BookLost, Record
 
 __all__ = [
-    "OPERATOR_REASONS",
     "POSITION_KINDS",
     "Acked",
     "AmendOrder",
@@ -94,9 +93,6 @@ Reason: TypeAlias = Literal[
 
 Market: TypeAlias = tuple[str, str]
 """Category and symbol of an instrument at its venue."""
-
-OPERATOR_REASONS: frozenset[Reason] = frozenset({"clock", "credentials", "banned"})
-"""Refusals that no strategy can mend: stop trading and call a person."""
 
 
 class VenueError(Exception):
