@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,26 @@ def test_an_exchange_that_does_not_come_up_says_why(tmp_path: Path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert "nothing" in done.stderr
+
+
+def test_a_venue_that_does_not_answer_is_one_clear_line(tmp_path: Path):
+    """Nobody listens at the address: the line names what was asked for, there is no traceback, and nothing ran."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    config = tmp_path / "paper.toml"
+    text = (ROOT / "configs/paper.toml").read_text(encoding="utf-8")
+    config.write_text(text.replace('# url = "http://127.0.0.1:8765"', f'url = "{url}"'), encoding="utf-8")
+    keys = {"MMBOT_BYBIT_API_KEY": "mmsim-key", "MMBOT_BYBIT_API_SECRET": "SENTINEL-secret"}
+    done = subprocess.run(
+        [*MMBOT, "run", str(config), "--out", str(tmp_path / "runs")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **keys},
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("error: GET /v5/market/time: no usable answer")
+    assert "SENTINEL" not in done.stderr
 
 
 @pytest.mark.timeout(60)

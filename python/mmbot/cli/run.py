@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmbot.config import BacktestConfig
     from mmbot.runtime.audience import Unshaken, Watcher
     from mmbot.runtime.ended import Ended
+    from mmbot.wiring import Trading
 
 
 SHADOW_ITERATION_S = 60.0
@@ -55,9 +56,10 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     import uvloop
 
     from mmbot.config import BacktestConfig, load
+    from mmbot.venues.port import VenueError
     from mmbot.wiring import Mode, Trading, wire
 
-    with one_clear_line():
+    with one_clear_line(VenueError):
         read = load(config, BacktestConfig)
         wiring = wire(Mode(mode.value), read, os.environ, override_gate=override_gate)
         if not isinstance(wiring, Trading):
@@ -111,15 +113,13 @@ def _watcher(*, json: bool, plain: bool) -> Unshaken:
 
 
 async def _traded(
-    config: BacktestConfig, wiring: object, watcher: Watcher, duration: float | None, out: Path | None
+    config: BacktestConfig, wiring: Trading, watcher: Watcher, duration: float | None, out: Path | None
 ) -> Ended:
     import asyncio
     import signal
 
     from mmbot.ops.trade import trade
-    from mmbot.wiring import Trading
 
-    assert isinstance(wiring, Trading)
     # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
     gc.collect()
     gc.freeze()
