@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 
 from mmbot.exchange.account import Kind
+from mmbot.exchange.conversation import Conversation
 from mmbot.exchange.dcp import PRODUCTS
 from mmbot.exchange.desk import CATEGORIES
 from mmbot.exchange.gateway import Gateway
-from mmbot.exchange.line import How, Line
+from mmbot.exchange.line import Line
 from mmbot.exchange.refusals import RefusedError
 
 __all__ = ["PrivateSocket"]
@@ -27,21 +28,14 @@ _SILENT = {"greeks", "dcp.option"}
 _numbers = itertools.count(1)
 
 
-class PrivateSocket:
+class PrivateSocket(Conversation):
     """One private connection."""
 
     link = "private"
 
     def __init__(self, gateway: Gateway, line: Line, connection: str, address: str, idle_ms: int) -> None:
-        self.uid: int | None = None
-        self.heard_ms = gateway.now_ms()
-        self.idle_ms = idle_ms
-        self._gateway = gateway
-        self._line = line
-        self._connection = connection
-        self._address = address
+        super().__init__(gateway, line, connection, address, idle_ms)
         self._topics: set[str] = set()
-        gateway.sessions.add(self)
 
     def heard(self, raw: str | bytes) -> None:
         """Act on one frame of the client."""
@@ -67,26 +61,18 @@ class PrivateSocket:
                 self._answer(frame, op, success=False, said=f"error:handler not found,op:{op}")
 
     def pinged(self) -> None:
-        """A ping of the WebSocket protocol came: that is a word too."""
-        self.heard_ms = self._gateway.now_ms()
+        """A ping of the WebSocket protocol came: that is a word too, also for the dead man's switch."""
+        super().pinged()
         if self.uid is not None:
             self._gateway.dcp.heard(self.uid, self, self.heard_ms)
 
     def gone(self) -> None:
-        """The connection is closed."""
+        """The connection is closed: nobody listens, and the dead man's switch may fall."""
+        super().gone()
         gateway = self._gateway
-        gateway.sessions.discard(self)
         if self.uid is not None:
             gateway.house.accounts[self.uid].unlisten(self)
             gateway.dcp.lost(self.uid, self, gateway.now_ms())
-
-    def cut(self, how: How) -> None:
-        """End the connection."""
-        self._line.cut(how)
-
-    def mute(self) -> None:
-        """Say nothing more."""
-        self._line.muted = True
 
     def push(self, kind: Kind, topic: str, rows: list[dict[str, Any]]) -> None:
         """Send rows of the account."""

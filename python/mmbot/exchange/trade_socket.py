@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 
 from mmbot.exchange.auth import RECV_WINDOW_MS, ApiKey, check_window, whole
+from mmbot.exchange.conversation import Conversation
 from mmbot.exchange.entry import OPS, Answer, refused
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.gateway import Gateway, limit_headers, pretended
-from mmbot.exchange.line import How, Line
+from mmbot.exchange.line import Line
 from mmbot.exchange.refusals import RefusedError
 
 __all__ = ["TradeSocket"]
@@ -23,22 +24,15 @@ _OPS = {f"order.{op}": op for op in OPS}
 REQUEST_IDS_MAX = 10_000
 
 
-class TradeSocket:
+class TradeSocket(Conversation):
     """One trade connection."""
 
     link = "trade"
 
     def __init__(self, gateway: Gateway, line: Line, connection: str, address: str, idle_ms: int) -> None:
-        self.uid: int | None = None
-        self.heard_ms = gateway.now_ms()
-        self.idle_ms = idle_ms
-        self._gateway = gateway
-        self._line = line
-        self._connection = connection
-        self._address = address
+        super().__init__(gateway, line, connection, address, idle_ms)
         self._key: ApiKey | None = None
         self._request_ids: OrderedDict[str, None] = OrderedDict()
-        gateway.sessions.add(self)
 
     def heard(self, raw: str | bytes) -> None:
         """Act on one frame of the client."""
@@ -59,22 +53,6 @@ class TradeSocket:
             self._auth(frame, now_ms)
         else:
             self._say(frame, op, Answer(code=10404, message="op type is not found"), now_ms)
-
-    def pinged(self) -> None:
-        """A ping of the WebSocket protocol came: that is a word too."""
-        self.heard_ms = self._gateway.now_ms()
-
-    def gone(self) -> None:
-        """The connection is closed."""
-        self._gateway.sessions.discard(self)
-
-    def cut(self, how: How) -> None:
-        """End the connection."""
-        self._line.cut(how)
-
-    def mute(self) -> None:
-        """Say nothing more."""
-        self._line.muted = True
 
     def _request(self, frame: dict[str, Any], op: str, now_ms: int) -> None:
         fault = self._gateway.faults.strike(f"trade:{op}", self.uid)

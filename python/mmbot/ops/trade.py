@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -254,12 +254,9 @@ def _shared(position: str, wiring: Trading) -> str:
 
 
 async def _stopped(runner: Runner, stop: asyncio.Event, duration_s: float | None) -> None:
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), duration_s)
-    except TimeoutError:
-        runner.ended.set()
-    else:
-        runner.ended.set()
+    runner.ended.set()
 
 
 async def _embedded(config: BacktestConfig, wiring: Trading, folder: RunFolder) -> EmbeddedExchange:

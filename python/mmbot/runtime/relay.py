@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from mmbot.venues.port import OrderSink, PublicSink
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -14,20 +16,8 @@ __all__ = ["Listener", "Relay"]
 HELD_MAX = 10_000
 
 
-class Listener(Protocol):
+class Listener(PublicSink, OrderSink, Protocol):
     """Listens to the market and to the account."""
-
-    def on_frame(self, conn: str, raw: bytes, ts_recv: int) -> None:
-        """Bytes of a frame."""
-
-    def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
-        """What a frame means."""
-
-    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
-        """Facts of our account."""
-
-    def on_link(self, event: LinkEvent) -> None:
-        """A link's state."""
 
 
 class Relay:
