@@ -284,7 +284,7 @@ Fact: TypeAlias = Acked | Refused | Unanswered | OrderSeen | ExecutionSeen | Pos
 
 
 class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A link's state moved. "up" is ready for use (subscribed, reconciled); "stale" is open but silent for too long."""
+    """A link's state moved. "up" is ready for use (subscribed, reconciled); "stale" is open and not to be trusted."""
 
     link: Literal["public", "private", "trade"]
     state: LinkState
@@ -366,7 +366,10 @@ class PublicFeed(Protocol):
     """A venue's market data."""
 
     async def start(self) -> None:
-        """Connect and subscribe; returns when asked, not when everything has arrived."""
+        """Connect and subscribe; returns when asked, not when everything has arrived.
+
+        Raises VenueError for what the venue does not have.
+        """
 
     async def stop(self) -> None:
         """Close every connection and wait for it. Safe to call twice."""

@@ -5,7 +5,8 @@
                                      └ malformed: counted; a lost update shows as a gap in the next one
 
 Topics are asked for in small groups, and each group's answer is awaited: one topic that the venue does not know would
-leave its whole request unanswered. A topic that falls silent while the link is alive is asked again.
+leave its whole request unanswered. Silence of one topic says nothing of the link, which has its pings, and little of
+the book: a quiet market sends no changes. The topic is asked anew; the book stands until its snapshot does not come.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from mmbot.venues.bybit.books import BookWatch
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.link import Link, LinkTiming
 from mmbot.venues.bybit.orders_wire import Reply, decode_reply
-from mmbot.venues.port import Clock, Heard, LinkEvent, LinkState, PublicSink, Subscription
+from mmbot.venues.port import Clock, Heard, LinkEvent, LinkState, PublicSink, Subscription, VenueError
 from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Record, Skipped, Ticker, WireError
 
 __all__ = ["BybitPublic", "PublicTiming"]
@@ -39,7 +40,8 @@ class PublicTiming(msgspec.Struct, frozen=True, kw_only=True):
     book_silence_s: float = 30.0
     touch_silence_s: float = 10.0  # repeated by the venue after 3 s without a change
     ticker_silence_s: float = 60.0
-    snapshot_s: float = 5.0
+    snapshot_s: float = 5.0  # from asking for a book to its snapshot; then the book is lost
+    ready_s: float = 5.0  # that `start` waits for the first answers
     look_s: float = 1.0
     resyncs_max: int = 3  # in a row without a snapshot; then a new connection
 
@@ -47,7 +49,7 @@ class PublicTiming(msgspec.Struct, frozen=True, kw_only=True):
 class _Topic:
     """One stream: when it was asked for and last heard, and its book where it is one."""
 
-    __slots__ = ("asked", "heard", "name", "resyncs", "silence_s", "symbol", "watch")
+    __slots__ = ("asked", "awaited", "heard", "name", "refused", "resyncs", "silence_s", "symbol", "watch")
 
     def __init__(self, name: str, symbol: str, silence_s: float, watch: BookWatch | None = None) -> None:
         self.name = name
@@ -56,6 +58,8 @@ class _Topic:
         self.watch = watch
         self.asked = 0.0
         self.heard = 0.0
+        self.awaited = False  # a book's snapshot
+        self.refused = ""
         self.resyncs = 0
 
 
@@ -77,6 +81,7 @@ class BybitPublic:
         names = [(one.category, one.symbol) for one in subscriptions]
         if len(set(names)) != len(names):
             raise ValueError(f"an instrument is subscribed twice: {names}")
+        self._timing = timing or PublicTiming()
         self._conversations = {
             category: _Conversation(
                 category,
@@ -84,7 +89,7 @@ class BybitPublic:
                 [one for one in subscriptions if one.category == category],
                 sink,
                 clock,
-                timing=timing or PublicTiming(),
+                timing=self._timing,
                 link_timing=link_timing or LinkTiming(),
                 random=random or Random(),  # noqa: S311 (spreads reconnects; guards nothing)
             )
@@ -92,9 +97,26 @@ class BybitPublic:
         }
 
     async def start(self) -> None:
-        """Begin to connect; what arrives is told to the sink."""
-        for conversation in self._conversations.values():
+        """Connect and subscribe; what arrives is told to the sink. A venue that cannot be reached is tried on.
+
+        Raises:
+            VenueError: The venue does not have a topic. Nothing stays open.
+        """
+        conversations = self._conversations.values()
+        for conversation in conversations:
             conversation.start()
+        try:
+            async with asyncio.timeout(self._timing.ready_s):
+                await asyncio.gather(*(conversation.until_up() for conversation in conversations))
+        except TimeoutError:
+            log.warning("public: not subscribed after %g s; trying on", self._timing.ready_s)
+        except BaseException:
+            await self.stop()
+            raise
+        refused = [why for conversation in conversations for why in conversation.refused()]
+        if refused:
+            await self.stop()
+            raise VenueError("; ".join(refused))
 
     async def stop(self) -> None:
         """Close every connection and wait for it. Safe to call twice."""
@@ -165,6 +187,13 @@ class _Conversation:
     def start(self) -> None:
         self._link.start()
         self._watching = asyncio.create_task(self._watch(), name=f"watch public {self._category}")
+
+    async def until_up(self) -> None:
+        await self._link.until_up()
+
+    def refused(self) -> list[str]:
+        """What the venue said of each topic that it does not have."""
+        return [topic.refused for topic in self._topics() if topic.refused]
 
     async def stop(self) -> None:
         await self._link.stop()
@@ -248,7 +277,7 @@ class _Conversation:
         if why:
             return (self._lost(topic, why),)
         if update.kind == "snapshot":
-            topic.resyncs = 0
+            topic.awaited, topic.resyncs = False, 0
         return (update,)
 
     def _touch(self, update: BookUpdate, now: float) -> Iterable[Heard]:
@@ -301,6 +330,7 @@ class _Conversation:
         now = asyncio.get_running_loop().time()
         for topic in topics:
             topic.asked = topic.heard = now
+            topic.awaited, topic.refused = topic.watch is not None, ""
         self._asked[self._request("subscribe", topics)] = topics
 
     def _request(self, op: str, topics: Sequence[_Topic]) -> str:
@@ -325,10 +355,9 @@ class _Conversation:
             for topic in topics:
                 self._ask([topic])
             return
-        why = f"the venue refuses {topics[0].name}: {message}; is the symbol listed there?"
-        log.error("public %s: %s", self._category, why)
-        topics[0].silence_s = float("inf")
-        self._tell_link("stale", why)
+        [topic] = topics
+        topic.refused = f"the venue refuses {topic.name}: {message}; is the symbol listed there?"
+        log.error("public %s: %s", self._category, topic.refused)
 
     # ---------------------------------------------------------------------------------------------- silence
 
@@ -341,14 +370,14 @@ class _Conversation:
                     self._look(topic, loop.time())
 
     def _look(self, topic: _Topic, now: float) -> None:
-        watch = topic.watch
-        if watch is not None and not watch.valid:
-            if now - topic.asked > self._timing.snapshot_s and topic.silence_s != float("inf"):
+        if topic.refused:
+            return
+        if not topic.awaited:
+            if now - topic.heard > topic.silence_s:
                 self._again(topic)
-        elif now - topic.heard > topic.silence_s:
-            why = f"{topic.name}: silent for {now - topic.heard:.0f} s"
-            self._tell_link("stale", why)
-            if watch is not None:
+        elif now - topic.asked > self._timing.snapshot_s:
+            if topic.watch is not None and topic.watch.valid:
+                why = f"{topic.name}: silent, and no snapshot came in {self._timing.snapshot_s:g} s"
                 self._sink.on_records(self._category, (self._lost(topic, why),), self._clock())
             else:
                 self._again(topic)

@@ -16,7 +16,7 @@ from scripted_bybit import Heardall, Json, ScriptedBybit
 
 from mmbot.venues.bybit.link import LinkTiming
 from mmbot.venues.bybit.public import BybitPublic, PublicTiming
-from mmbot.venues.port import Credentials, Subscription
+from mmbot.venues.port import Credentials, Subscription, VenueError
 from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Ticker
 
 KEY = Credentials(key="testkey", secret=SecretStr("testsecret"))
@@ -201,26 +201,59 @@ def test_a_snapshot_that_does_not_come_is_asked_for_and_then_connected_for() -> 
     asyncio.run(scenario())
 
 
-def test_a_silent_topic_is_asked_again_while_others_speak() -> None:
-    """Silence of one topic on a living link is told stale; its book is lost and asked for again."""
+def test_a_quiet_market_keeps_its_book_and_its_link() -> None:
+    """A book in which nothing happens is asked for anew, and stands meanwhile; the link, which has its pings, is up."""
 
     async def scenario() -> None:
-        timing = msgspec.structs.replace(QUICK, book_silence_s=0.1)
-        async with listening(BOOK, timing=timing) as (_, _, heard, _):
+        timing = msgspec.structs.replace(QUICK, book_silence_s=0.1, ticker_silence_s=0.1, touch_silence_s=0.1)
+        async with listening(BOOK, timing=timing) as (venue, _, heard, market):
+            await heard.until(lambda: told(heard) == ["snapshot 10"] * 5)
+            market.u = 11
+            venue.say("public", book(11))
+            await heard.until(lambda: told(heard)[-1] == "snapshot 11")
+            assert "lost" not in told(heard)
+            assert heard.states("public") == ["up"]
+
+    asyncio.run(scenario())
+
+
+def test_a_silent_book_whose_snapshot_does_not_come_is_lost_until_it_does() -> None:
+    """Silence is told only where asking did not help, as the loss of that one book; the next snapshot ends it."""
+
+    async def scenario() -> None:
+        timing = msgspec.structs.replace(QUICK, book_silence_s=0.3)
+        async with listening(BOOK, timing=timing) as (_, _, heard, market):
+            await heard.until(lambda: told(heard) == ["snapshot 10"])
+            market.withheld = 1
             await heard.until(lambda: told(heard)[:3] == ["snapshot 10", "lost", "snapshot 10"])
-            assert heard.states("public")[:2] == ["up", "stale"]
+            assert heard.states("public") == ["up"]
+
+    asyncio.run(scenario())
+
+
+def test_an_unknown_topic_stops_the_start() -> None:
+    """A topic that the venue does not have is found out, though it was asked for among others, and named."""
+
+    async def scenario() -> None:
+        unknown = Subscription(category="linear", symbol="NOPE", trades=False, ticker=False)
+        with pytest.raises(VenueError, match=r"refuses orderbook\.50\.NOPE.*is the symbol listed there"):
+            async with listening(BOOK, unknown, unknown="orderbook.50.NOPE"):
+                pytest.fail("it began")
 
     asyncio.run(scenario())
 
 
 def test_one_unknown_topic_does_not_silence_the_others() -> None:
-    """When a group is refused each of its topics is asked for alone: one stays out, and that is said."""
+    """When a topic goes while we listen, its group is asked for one by one: that one stays lost, the others come."""
 
     async def scenario() -> None:
-        unknown = Subscription(category="linear", symbol="NOPE", trades=False, ticker=False)
-        async with listening(BOOK, unknown, unknown="orderbook.50.NOPE") as (_, _, heard, _):
-            await heard.until(lambda: told(heard) == ["snapshot 10"] and "up" in heard.states("public"))
-            assert any("refuses orderbook.50.NOPE" in event.why for event in heard.links)
+        other = Subscription(category="linear", symbol="GONE", trades=False, ticker=False)
+        async with listening(BOOK, other) as (venue, _, heard, _):
+            await heard.until(lambda: told(heard) == ["snapshot 10"] * 2)
+            venue.unknown_topics = {"orderbook.50.GONE"}
+            await venue.drop("public")
+            await heard.until(lambda: heard.states("public") == ["up", "down", "up"] and len(told(heard)) == 5)
+            assert told(heard)[2:] == ["lost", "lost", "snapshot 10"]
 
     asyncio.run(scenario())
 
