@@ -289,6 +289,16 @@ class LiveTape:
     def dropped(self) -> tuple[int, int, int, int]:
         """Records committed and lost before `recover`: depth, levels, trades, funding. After `kill -9`, none."""
 
+# --- predict: crates/py/src/predict.rs ---
+
+def predict(listing: Listing, arrived: Sequence[tuple[int, dict[str, Any]]], until_ns: int) -> list[dict[str, Any]]:
+    """What the simulated venue answers to commands that arrive at known times, until `until_ns` of its own time.
+
+    arrived: (ns, command as the journal tells it), in order; all are for this instrument, whatever index they name, and
+    the listing's latencies do not count. Returns events as the journal tells them. Raises TapeFault for a damaged tape,
+    KeyError and ValueError for a command that is none, or comes before the one in front of it.
+    """
+
 # --- replay: crates/py/src/replay.rs ---
 
 @final
@@ -335,7 +345,8 @@ class Listing:
     delays those.
     `whole_fills`: a match fills the whole order (as most replay simulators do). `consume_liquidity`: what we took stays
     taken. `full_book`: the slow oracle with a second book. `volume_before`: notional before the run that counts for the
-    fee tier. `instrument` may change terms and fees of the tape's, not its grid. Raises ValueError.
+    fee tier. `instrument` may change terms and fees of the tape's, not its grid. `without_us`: for a tape that shows
+    orders of our own, the same without them; the tape is then what is heard, and this what happens. Raises ValueError.
     """
 
     def __new__(
@@ -354,6 +365,7 @@ class Listing:
         full_book: bool = False,
         volume_before: str = "0",
         signals: Sequence[SignalSpec] = ...,
+        without_us: Tape | None = None,
     ) -> Listing: ...
 
 @final

@@ -8,6 +8,7 @@ mod intent;
 mod ledger;
 mod live;
 mod matching;
+mod predict;
 mod replay;
 mod run;
 mod signals;
@@ -27,6 +28,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     run::register(module)?;
     replay::register(module)?;
     live::register(module)?;
+    predict::register(module)?;
     signals::register(module)?;
     specs::register(module)
 }

@@ -243,7 +243,7 @@ fn command_fields(out: &Bound<'_, PyDict>, command: &Command) -> PyResult<()> {
     }
 }
 
-fn event_fields(out: &Bound<'_, PyDict>, event: &Event) -> PyResult<()> {
+pub fn event_fields(out: &Bound<'_, PyDict>, event: &Event) -> PyResult<()> {
     out.set_item("order_id", event.order().map(|id| id.0))?;
     out.set_item("ts_venue", event.ts_venue().map(|ts| ts.0))?;
     let name = match *event {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mmbot_engine::{Desk, DifferRules, Limits};
 use mmbot_replay::{FeedLatency, JoinTouch, Listing, Plan, Replay, ReplayError, Seat, WakeRule};
-use mmbot_sim::{FillRule, LatencyModel, Laws};
+use mmbot_sim::{FillRule, LatencyModel, Laws, VenueListing};
 use mmbot_types::{Cash, InstrumentId, Lots, Nanos};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
@@ -69,6 +69,7 @@ impl PyLatency {
 #[pyclass(name = "Listing", module = "mmbot._core", frozen)]
 pub struct PyListing {
     tape: Arc<mmbot_tape::Tape>,
+    without_us: Option<Arc<mmbot_tape::Tape>>,
     instrument: mmbot_types::Instrument,
     laws: Laws,
     feed: FeedLatency,
@@ -80,7 +81,8 @@ impl PyListing {
     #[new]
     #[pyo3(signature = (
         tape, *, instrument = None, queue = "power", queue_n = None, entry, response, feed = None, feed_extra_ns = 0,
-        whole_fills = false, consume_liquidity = true, full_book = false, volume_before = "0", signals = Vec::new()
+        whole_fills = false, consume_liquidity = true, full_book = false, volume_before = "0", signals = Vec::new(),
+        without_us = None
     ))]
     fn new(
         tape: &PyTape,
@@ -96,6 +98,7 @@ impl PyListing {
         full_book: bool,
         volume_before: &str,
         signals: Vec<PyRef<'_, crate::specs::PySignalSpec>>,
+        without_us: Option<&PyTape>,
     ) -> PyResult<Self> {
         if feed_extra_ns < 0 {
             return Err(value_error(format!("feed_extra_ns must not be negative, got {feed_extra_ns}")));
@@ -127,7 +130,16 @@ impl PyListing {
             None => FeedLatency::Recorded(Nanos(feed_extra_ns)),
         };
         let signals = signals.iter().map(|spec| spec.inner).collect();
-        Ok(Self { tape: Arc::clone(&tape.inner), instrument, laws, feed, signals })
+        let without_us = without_us.map(|tape| Arc::clone(&tape.inner));
+        Ok(Self { tape: Arc::clone(&tape.inner), without_us, instrument, laws, feed, signals })
+    }
+}
+
+impl PyListing {
+    /// As its venue has it.
+    pub fn at_venue(&self) -> VenueListing {
+        let tape = self.without_us.as_ref().unwrap_or(&self.tape);
+        VenueListing { tape: Arc::clone(tape), instrument: self.instrument.clone(), laws: self.laws.clone() }
     }
 }
 
@@ -301,6 +313,7 @@ impl PyReplay {
         }
         let listing = |l: &PyRef<'_, PyListing>| Listing {
             tape: Arc::clone(&l.tape),
+            without_us: l.without_us.clone(),
             instrument: l.instrument.clone(),
             laws: l.laws.clone(),
             feed: l.feed.clone(),

@@ -3,11 +3,17 @@
 //! The venue's own count would be look-ahead: it has seen what is still on its way to us. An order is followed from the
 //! book we hold when its acceptance is heard, and only when somebody asks: then the messages heard since are gone
 //! through for its price alone, so an estimate that nobody reads costs nothing.
+//!
+//! A live venue shows our own orders in its public book. We do not stand behind ourselves, so what a message shows at an
+//! order's price counts without the order, if the message is of a time when it rested already.
+//! Not handled: a second order of ours at the same price, which counts as somebody else's.
 
 use mmbot_book::L2Book;
 use mmbot_sim::{QueueModel, QueuePosition, Records, Rested};
 use mmbot_tape::MessageKind;
 use mmbot_types::{OrderId, Side};
+
+use crate::feed::Feed;
 
 /// One followed order.
 #[derive(Clone, Debug)]
@@ -18,7 +24,30 @@ struct Place {
     place: QueuePosition,
     depth: usize,
     trades: usize,
+    own: Own,
 }
+
+/// What of a level is the order itself.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    lots: u32,
+    since: i64,
+}
+
+impl Own {
+    fn of(rested: &Rested, shown: bool) -> Self {
+        let since = rested.ts_venue.0 - rested.ts_venue.0 % VENUE_TIME_NS;
+        Self { lots: if shown { rested.lots } else { 0 }, since }
+    }
+
+    /// The others' part of a level as of venue time `ts`.
+    fn others(&self, lots: u32, ts: i64) -> u32 {
+        if ts >= self.since { lots.saturating_sub(self.lots) } else { lots }
+    }
+}
+
+/// Venues tell whole milliseconds.
+const VENUE_TIME_NS: i64 = 1_000_000;
 
 /// The followed orders of one strategy and instrument.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +65,26 @@ pub struct Heard {
 }
 
 impl Estimates {
-    /// The order rests now, as far as we know: at the back of what our book shows.
-    pub fn join(&mut self, rested: &Rested, model: &QueueModel, book: &L2Book, heard: Heard) {
+    /// The order rests now, as far as we know: at the back of what our book shows. `shown`: that may be the order too.
+    pub fn join(&mut self, rested: &Rested, model: &QueueModel, book: &L2Book, feed: &Feed, shown: bool) {
+        let before = feed.heard().depth.checked_sub(1).map_or(i64::MIN, |last| feed.tape().depth()[last].ts_venue);
+        self.join_at(rested, model, book.lots(rested.side, rested.tick), (feed.heard(), before), shown);
+    }
+
+    /// `heard`: how much, and of which venue time the last depth message was.
+    fn join_at(
+        &mut self,
+        rested: &Rested,
+        model: &QueueModel,
+        displayed: u32,
+        (heard, last): (Heard, i64),
+        shown: bool,
+    ) {
         let Rested { id, side, tick, .. } = *rested;
         self.leave(id);
-        let place = model.join(book.lots(side, tick));
-        self.places.push(Place { id, side, tick, place, depth: heard.depth, trades: heard.trades });
+        let own = Own::of(rested, shown);
+        let place = model.join(own.others(displayed, last));
+        self.places.push(Place { id, side, tick, place, depth: heard.depth, trades: heard.trades, own });
     }
 
     /// The order rests no more.
@@ -77,7 +120,10 @@ impl Place {
                     let found = levels.binary_search_by_key(&self.tick, |level| level.tick).ok();
                     match (found, message.kind()) {
                         (_, MessageKind::Gap) | (None, MessageKind::Delta) => {}
-                        (Some(at), _) => model.on_depth(&mut self.place, levels[at].lots),
+                        (Some(at), _) => {
+                            let others = self.own.others(levels[at].lots, message.ts_venue);
+                            model.on_depth(&mut self.place, others);
+                        }
                         (None, MessageKind::Snapshot) => model.on_depth(&mut self.place, 0),
                     }
                 }
@@ -102,11 +148,14 @@ mod tests {
         TradeMessage { ts_recv: 0, ts_venue: 0, tick: 100, lots, depth_before_recv, depth_before_venue }
     }
 
+    fn resting(instrument: InstrumentId) -> Rested {
+        let (at, ts_venue) = (Nanos(0), Nanos(0));
+        Rested { at, account: 0, id: OrderId(1), instrument, side: Side::Buy, tick: 100, lots: 5, ts_venue }
+    }
+
     /// The estimate moves with what was heard, not with what is on the tape, and in the order of hearing.
     #[test]
     fn an_estimate_knows_what_was_heard() {
-        let mut book = L2Book::new();
-        book.apply(&[Level { tick: 100, lots: 10 }], &[Level { tick: 101, lots: 9 }]).unwrap();
         let messages = [depth(0, 1), depth(1, 1)];
         let levels = [Level { tick: 100, lots: 7 }, Level { tick: 100, lots: 2 }];
         let trades = [sold(3, 0), sold(4, 2)];
@@ -114,8 +163,8 @@ mod tests {
         let model = QueueModel::RiskAverse;
         let (mut estimates, id) = (Estimates::default(), OrderId(1));
         let instrument = InstrumentId(0);
-        let rested = Rested { at: Nanos(0), account: 0, id, instrument, side: Side::Buy, tick: 100 };
-        estimates.join(&rested, &model, &book, Heard { depth: 0, trades: 0 });
+        let rested = resting(instrument);
+        estimates.join_at(&rested, &model, 10, (Heard { depth: 0, trades: 0 }, 0), false);
         let mut ahead = |depth, trades| estimates.ahead(id, &model, &records, Heard { depth, trades });
         assert_eq!(ahead(0, 0), Some(10.0));
         assert_eq!(ahead(0, 1), Some(7.0)); // three traded
@@ -123,5 +172,23 @@ mod tests {
         assert_eq!(ahead(2, 2), Some(0.0)); // five left, at most two are ahead, four more trade
         estimates.leave(id);
         assert_eq!(estimates.ahead(id, &model, &records, Heard { depth: 2, trades: 2 }), None);
+    }
+
+    /// Where the venue shows our order, the line in front of it is the level without it, before and after.
+    #[test]
+    fn we_do_not_stand_behind_ourselves() {
+        let messages = [depth(0, 1)];
+        let levels = [Level { tick: 100, lots: 9 }]; // four of others, five are ours
+        let records = Records { depth: &messages, levels: &levels, trades: &[] };
+        let (model, none) = (QueueModel::RiskAverse, Heard { depth: 0, trades: 0 });
+        let rested = resting(InstrumentId(0));
+        let ahead = |last, shown| {
+            let mut estimates = Estimates::default();
+            estimates.join_at(&rested, &model, 11, (none, last), shown);
+            [0, 1].map(|depth| estimates.ahead(rested.id, &model, &records, Heard { depth, trades: 0 }).unwrap())
+        };
+        assert_eq!(ahead(0, true), [6.0, 4.0], "the book at joining has us");
+        assert_eq!(ahead(-1, true), [11.0, 4.0], "it was of a time before us");
+        assert_eq!(ahead(0, false), [11.0, 9.0], "a recording of others");
     }
 }

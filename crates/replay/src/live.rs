@@ -457,16 +457,14 @@ impl Live {
         {
             // Accepted for the first time, or moved: it stands at the back of what our book shows at its price.
             if (is_known && !was_known) || was.price != is.price || is.qty > was.qty {
-                self.join_queue(id, is.instrument);
+                self.join_queue(id, is.instrument, event.ts_venue().unwrap_or(self.now));
             }
         }
         self.sitting.settle();
         Ok(())
     }
 
-    /// Not handled: where the venue shows our own order in its public book before we hear that it was accepted, it
-    /// counts as somebody else's ahead of us.
-    fn join_queue(&mut self, id: OrderId, instrument: InstrumentId) {
+    fn join_queue(&mut self, id: OrderId, instrument: InstrumentId, ts_venue: Nanos) {
         let index = instrument.0 as usize;
         let Some(order) = self.sitting.engine.orders().get(id).filter(|order| !order.life.is_terminal()) else {
             return;
@@ -477,8 +475,9 @@ impl Live {
         if let Some(recorder) = &mut self.sitting.recorder {
             recorder.joined(id, book.lots(side, tick));
         }
-        let rested = Rested { at, account: 0, id, instrument, side, tick };
-        self.sitting.estimates[index].join(&rested, &self.queues[index], book, self.feeds[index].heard());
+        let lots = u32::try_from(order.leaves().0).unwrap_or(u32::MAX);
+        let rested = Rested { at, account: 0, id, instrument, side, tick, lots, ts_venue };
+        self.sitting.estimates[index].join(&rested, &self.queues[index], book, &self.feeds[index], true);
     }
 
     // ---- what it knows

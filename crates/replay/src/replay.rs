@@ -50,6 +50,8 @@ pub enum ReplayError {
 pub struct Listing {
     /// Its tape.
     pub tape: Arc<Tape>,
+    /// What happened at the venue, where the tape shows orders of our own as well: the same without them.
+    pub without_us: Option<Arc<Tape>>,
     /// Its terms and fees (those of the tape, or what the user says).
     pub instrument: Instrument,
     /// Its simulated venue's laws.
@@ -83,6 +85,8 @@ pub struct Replay {
     market: Market,
     feeds: Vec<Feed>,
     queues: Vec<QueueModel>,
+    /// Whether a tape shows orders of our own.
+    shows_us: Vec<bool>,
     venue: Venue,
     sittings: Vec<Sitting>,
     now: Nanos,
@@ -119,6 +123,15 @@ fn check_queue(listing: &Listing) -> Result<(), ReplayError> {
     Ok(listing.tape.verify_upto(Section::Orders, usize::MAX)?)
 }
 
+/// A listing as its venue has it. A tape that is heard from another one has a book of its own there.
+fn listed(Listing { tape, without_us, instrument, mut laws, .. }: Listing) -> Result<VenueListing, TapeError> {
+    if let Some(without_us) = &without_us {
+        without_us.verify_all()?;
+        laws.full_book = true;
+    }
+    Ok(VenueListing { tape: without_us.unwrap_or(tape), instrument, laws })
+}
+
 fn not_settled(tape: &Tape, until: Option<Nanos>) -> ReplayError {
     let Instrument { venue, symbol, .. } = tape.instrument();
     let upto = until.map_or("its end".into(), |until| format!("{until} ns"));
@@ -151,13 +164,14 @@ impl Replay {
         }
         let accounts = seats.len();
         let queues: Vec<QueueModel> = listings.iter().map(|listing| listing.laws.queue).collect();
-        let listed = |Listing { tape, instrument, laws, .. }| VenueListing { tape, instrument, laws };
+        let shows_us: Vec<bool> = listings.iter().map(|listing| listing.without_us.is_some()).collect();
         let mut replay = Self {
             market: Market::new(&specs)?,
-            venue: Venue::new(listings.into_iter().map(listed).collect(), accounts),
+            venue: Venue::new(listings.into_iter().map(listed).collect::<Result<_, TapeError>>()?, accounts),
             feeds,
             sittings: seats.into_iter().map(|seat| Sitting::new(seat, &instruments)).collect(),
             queues,
+            shows_us,
             now: Nanos::ZERO,
             end: Nanos::ZERO,
             begun: false,
@@ -316,9 +330,9 @@ impl Replay {
         while let Some(rested) = self.venue.next_rested(until) {
             traded |= self.hear_market(rested.at)?;
             let index = rested.instrument.0 as usize;
-            let (book, heard) = (&self.market.get(rested.instrument).book, self.feeds[index].heard());
+            let (book, feed) = (&self.market.get(rested.instrument).book, &self.feeds[index]);
             let sitting = &mut self.sittings[rested.account as usize];
-            sitting.estimates[index].join(&rested, &self.queues[index], book, heard);
+            sitting.estimates[index].join(&rested, &self.queues[index], book, feed, self.shows_us[index]);
         }
         Ok(self.hear_market(until)? || traded)
     }

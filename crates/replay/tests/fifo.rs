@@ -56,6 +56,7 @@ fn replay(tape: &Arc<Tape>, queue: QueueModel, full_book: bool, seats: usize) ->
     let wake = WakeRule { every: Some(Nanos(500)), ..WakeRule::default() };
     let listing = Listing {
         tape: Arc::clone(tape),
+        without_us: None,
         instrument: tape.instrument().clone(),
         laws,
         feed: FeedLatency::Recorded(Nanos(0)),

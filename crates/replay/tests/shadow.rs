@@ -54,6 +54,7 @@ fn replay_on(tapes: Vec<Arc<Tape>>, stages: &[Stage], players: &[Player]) -> Rep
     let listing = |(tape, stage): (Arc<Tape>, &Stage)| Listing {
         instrument: tape.instrument().clone(),
         tape,
+        without_us: None,
         laws: stage.laws.clone(),
         feed: stage.feed.clone(),
         signals: vec![SignalSpec::Microprice, SignalSpec::TradeFlow { half_life: Nanos(300) }],

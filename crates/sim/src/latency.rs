@@ -21,7 +21,8 @@ pub enum LatencyModel {
         /// Seed.
         seed: u64,
     },
-    /// As it was: the latency recorded last before the time of sending (the first one before that).
+    /// As it was: the latency recorded last before the time of sending (the first one before that). Rows of the very
+    /// time are for the messages sent then, one after the other.
     Recorded(Vec<(Nanos, Nanos)>),
 }
 
@@ -72,6 +73,12 @@ impl LatencyModel {
     /// Latency of the `n`-th message of an account in this direction, sent at `now`.
     #[must_use]
     pub fn latency(&self, now: Nanos, n: u64) -> Nanos {
+        self.latency_after(now, n, usize::MAX)
+    }
+
+    /// The same for one that was sent after `before` others at the very time `now`.
+    #[must_use]
+    pub fn latency_after(&self, now: Nanos, n: u64, before: usize) -> Nanos {
         match self {
             Self::Constant(latency) => *latency,
             Self::Sampled { quantiles, seed } => {
@@ -83,7 +90,11 @@ impl LatencyModel {
                 let high = quantiles[(index + 1).min(quantiles.len() - 1)].0;
                 Nanos(low + ((i128::from(high - low) * fraction) >> 32) as i64)
             }
-            Self::Recorded(rows) => rows[rows.partition_point(|row| row.0 <= now).max(1) - 1].1,
+            Self::Recorded(rows) => {
+                let last = rows.partition_point(|row| row.0 <= now).max(1) - 1;
+                let first = rows.partition_point(|row| row.0 < now);
+                rows[first.saturating_add(before).min(last)].1
+            }
         }
     }
 }
@@ -99,6 +110,14 @@ mod tests {
         let rows = vec![(Nanos(10), Nanos(5)), (Nanos(20), Nanos(7))];
         let model = LatencyModel::Recorded(rows).validated().unwrap();
         assert_eq!([0, 10, 19, 20, 99].map(|at| model.latency(Nanos(at), 0).0), [5, 5, 5, 7, 7]);
+    }
+
+    /// Messages of one time take the rows of that time in turn, and the last row when there are no more.
+    #[test]
+    fn messages_of_one_time_take_its_rows_in_turn() {
+        let model = LatencyModel::Recorded([(10, 5), (20, 7), (20, 9)].map(|(at, ns)| (Nanos(at), Nanos(ns))).into());
+        assert_eq!([0, 1, 2].map(|before| model.latency_after(Nanos(20), 0, before).0), [7, 9, 9]);
+        assert_eq!([0, 1].map(|before| model.latency_after(Nanos(15), 0, before).0), [5, 5]);
     }
 
     /// What makes no sense is refused when the model is built.

@@ -145,12 +145,29 @@ struct Line {
     answered: u64,
     last_arrival: Nanos,
     last_response: Nanos,
+    /// When something last left, in each direction, and how much left at that very time before.
+    sent_at: (Nanos, usize),
+    answered_at: (Nanos, usize),
 }
 
 impl Default for Line {
     fn default() -> Self {
-        Self { sent: 0, answered: 0, last_arrival: Nanos(i64::MIN), last_response: Nanos(i64::MIN) }
+        let never = Nanos(i64::MIN);
+        Self {
+            sent: 0,
+            answered: 0,
+            last_arrival: never,
+            last_response: never,
+            sent_at: (never, 0),
+            answered_at: (never, 0),
+        }
     }
+}
+
+/// Counts a message that leaves `now`, and says how many left at the same time before it.
+fn left_before(last: &mut (Nanos, usize), now: Nanos) -> usize {
+    *last = (now, if last.0 == now { last.1 + 1 } else { 0 });
+    last.1
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -176,6 +193,10 @@ pub struct Rested {
     pub side: Side,
     /// At which price.
     pub tick: i32,
+    /// How much of it is open.
+    pub lots: u32,
+    /// When it joined.
+    pub ts_venue: Nanos,
 }
 
 /// The venue.
@@ -334,7 +355,8 @@ impl Venue {
     /// before.
     pub fn accept(&mut self, account: u16, instrument: InstrumentId, command: Command, now: Nanos) {
         let line = &mut self.accounts[account as usize].lines[instrument.0 as usize];
-        let latency = self.listings[instrument.0 as usize].laws.entry.latency(now, line.sent);
+        let before = left_before(&mut line.sent_at, now);
+        let latency = self.listings[instrument.0 as usize].laws.entry.latency_after(now, line.sent, before);
         line.sent += 1;
         let at = (now + latency).max(line.last_arrival);
         line.last_arrival = at;
@@ -652,7 +674,8 @@ impl Venue {
     fn answer(&mut self, account: u16, instrument: InstrumentId, now: Nanos, event: Event) -> Nanos {
         let holder = &mut self.accounts[account as usize];
         let line = &mut holder.lines[instrument.0 as usize];
-        let latency = self.listings[instrument.0 as usize].laws.response.latency(now, line.answered);
+        let before = left_before(&mut line.answered_at, now);
+        let latency = self.listings[instrument.0 as usize].laws.response.latency_after(now, line.answered, before);
         line.answered += 1;
         let at = (now + latency).max(line.last_response);
         line.last_response = at;
@@ -762,7 +785,7 @@ impl Venue {
         let order = Resting { cum: taking, ..order };
         if taking < request.qty {
             if request.tif == Tif::Gtc && self.open(&order) > Lots::ZERO {
-                self.join(index, books[index], order, heard);
+                self.join(index, books[index], order, now, heard);
             } else {
                 self.answer(account, instrument, now, Event::OrderCanceled { id, cum: taking, ts_venue: now });
             }
@@ -787,12 +810,13 @@ impl Venue {
 
     /// Puts an order at the back of its queue.
     /// `heard`: when its account hears of it.
-    fn join(&mut self, index: usize, local: LocalBook<'_>, mut order: Resting, heard: Nanos) {
+    fn join(&mut self, index: usize, local: LocalBook<'_>, mut order: Resting, now: Nanos, heard: Nanos) {
         let (account, id, side, tick) = (order.account, order.id, order.request.side, order.tick);
         let listing = &mut self.listings[index];
         let displayed = listing.view.lots(local, side, tick);
         order.place = listing.laws.queue.join(displayed);
         order.since = listing.view.cursor();
+        let lots = u32::try_from((order.request.qty - order.cum).0).unwrap_or(u32::MAX);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.orders[slot as usize] = order;
@@ -808,7 +832,8 @@ impl Venue {
         let holder = &mut self.accounts[account as usize];
         holder.orders.push((id, slot));
         holder.joined.push((id, displayed));
-        let rested = Rested { at: heard, account, id, instrument: InstrumentId(index as u16), side, tick };
+        let instrument = InstrumentId(index as u16);
+        let rested = Rested { at: heard, account, id, instrument, side, tick, lots, ts_venue: now };
         let behind = self.rested.iter().rposition(|earlier| earlier.at <= heard).map_or(0, |index| index + 1);
         self.rested.insert(behind, rested);
     }
@@ -880,7 +905,7 @@ impl Venue {
             self.orders[slot as usize].request = request;
         } else {
             self.remove(index, slot);
-            self.join(index, books[index], Resting { request, tick, ..order }, at);
+            self.join(index, books[index], Resting { request, tick, ..order }, now, at);
         }
     }
 

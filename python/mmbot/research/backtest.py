@@ -82,7 +82,8 @@ def _recorded_latency(path: Path) -> _core.Latency:
         raise ConfigError(f"latency table {path}: {error}") from error
 
 
-def _listing(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> _core.Listing:
+def listing_of(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> _core.Listing:
+    """Put an instrument under the configured laws. Raises ConfigError for a latency table that cannot be read."""
     venue = traded.config.venue
     return _core.Listing(
         traded.tape,
@@ -98,6 +99,7 @@ def _listing(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> 
         full_book=venue.full_book,
         volume_before=traded.config.fees.volume_before,
         signals=signals,
+        without_us=traded.without_us,
     )
 
 
@@ -217,7 +219,7 @@ class Stage:
     def set(cls, config: BacktestConfig, strategies: Sequence[Strategy], traded: Sequence[Traded]) -> Stage:
         """Build the replay. Raises ConfigError for limits or a wake rule that cannot be used."""
         signals = strategies[0].signals
-        listings = [_listing(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
+        listings = [listing_of(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
         desks = [desk(each.config, each.instrument, each.symbol) for each in traded]
         seats = [seat(strategy, desks) for strategy in strategies]
         replay = _core.Replay(listings, seats, sample_ns=_ns(config.sample_ms))

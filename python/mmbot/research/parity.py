@@ -1,56 +1,52 @@
-"""A live run beside a backtest of its own tapes: the same decisions and the same fills, up to what was measured.
+"""A live run beside the simulated venue: each of its fills, and a backtest of its own tapes.
 
     found = compare_to_backtest("runs/…/journal.mmj", "runs/…/parity")
     print(found)
 
-The backtest trades the tapes that were recorded in the run, with the latencies that its journal shows: from a command's
-time to the venue's time of what came of it (entry), from there to when we heard (response). What then still differs is
-what the simulated venue's laws get wrong, and that is what this is for.
+Two questions, of which the second one hangs on the first:
 
-Not told apart: the recorded market contains our own orders and fills, as others saw them, so where the run improved a
-price the backtest meets that price as somebody else's. A strategy that is asked while the run paused (a lost book, a
-silent link) decides in the backtest only; such rows say so.
+    orders      do the laws fill the orders that the run had, as the venue did?     `mmbot.research.prediction`
+    backtest    does the strategy decide the same on the same market?               decisions and fills, side by side
+
+The backtest hears the tapes that the run recorded and trades the same without the run's own orders. It has the
+latencies that the journal shows: from a command's time to the venue's time of what came of it (entry), from there to
+when the strategy was asked, or the engine told (response). A fill that only one of the two has changes the position,
+and with it what is wanted from there on.
+
+Not told apart: a strategy that is asked while the run paused (a lost book, a silent link) decides in the backtest only;
+such rows say so. After decisions have parted the backtest still hears the run's own orders, as somebody else's.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from bisect import bisect_left
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mmbot import _core
 from mmbot.config import LatencyConfig
-from mmbot.research.backtest import Stage
+from mmbot.research.backtest import Stage, listing_of
+from mmbot.research.heard import Changes, Decision, HeardRun, Latencies
 from mmbot.research.journal import RecordedRun
+from mmbot.research.own_orders import without_us
+from mmbot.research.prediction import WITHIN_NS, Prediction, predicted
 from mmbot.strategy import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mmbot import _core
     from mmbot.config import BacktestConfig
+    from mmbot.research.own_orders import OwnOrder
+    from mmbot.research.traded import Traded
     from mmbot.strategy import Intent, View
 
 __all__ = ["Decision", "Filled", "Latencies", "Parity", "Row", "compare_to_backtest"]
 
-WITHIN_NS = 500_000_000
-"""Two decisions or fills further apart in time are not the same one."""
 SHOWN = 100
 """Fills on a screen."""
-PAUSE_NS = 1_000_000_000
-"""A backtest's decision this far from every wake of the run was made while the run asked nobody."""
-
-
-class Decision(NamedTuple):
-    """What a strategy wants from a time on: the quotes, where they differ from those wanted before."""
-
-    ts: int
-    instrument: int
-    quotes: tuple[tuple[str, int, int], ...]
-    """(side, ticks, lots)."""
 
 
 class Filled(NamedTuple):
@@ -77,19 +73,13 @@ class Row(NamedTuple):
     """Why only one has it, as far as that can be told."""
 
 
-@dataclass(frozen=True)
-class Latencies:
-    """(time of sending, latency) in ns, to the venue and back, as the journal shows them."""
-
-    entry: tuple[tuple[int, int], ...]
-    response: tuple[tuple[int, int], ...]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Parity:
     """Decisions and fills of a run and of the backtest of its tapes, side by side in the order of time."""
 
     symbols: tuple[str, ...]
+    orders: Prediction
+    """The run's orders, filled by the simulated venue's laws."""
     latencies: Mapping[str, Mapping[str, int]]
     """Count, median and 99 % quantile in ns, to the venue (entry) and back (response)."""
     decisions: tuple[Row, ...]
@@ -103,26 +93,29 @@ class Parity:
 
     def as_json(self) -> str:
         """Everything, as JSON with sorted keys."""
-        return json.dumps({**asdict(self), "counts": self.counts()}, sort_keys=True, indent=1) + "\n"
+        counts = {**self.counts(), "orders": self.orders.counts()}
+        return json.dumps({**asdict(self), "counts": counts}, sort_keys=True, indent=1) + "\n"
+
+    def equal_until(self) -> dict[str, int | None]:
+        """When decisions and fills first part: time of the first that only one of the two has; None where none does."""
+        return {"decisions": _parted(self.decisions), "fills": _parted(self.fills)}
 
     def __str__(self) -> str:
-        lines = [
-            f"{name:<9} {found['both']:>7,} in both {found['run']:>6,} only in the run "
-            f"{found['backtest']:>6,} only in the backtest"
-            for name, found in self.counts().items()
-        ]
+        lines = ["the run's orders, filled by the simulated venue's laws", *self.orders.lines(self.symbols, SHOWN)]
+        lines += [f"refused   {count:>7,} orders of the run: {words}" for words, count in self.refused.items()]
+        lines += ["", "a backtest of the run's tapes"]
         lines += [
             f"{name:<9} {found['count']:>7,} measured, p50 {found['p50'] / 1e6:.3f} ms, p99 {found['p99'] / 1e6:.3f} ms"
             for name, found in self.latencies.items()
         ]
-        lines += [f"refused   {count:>7,} orders of the run: {words}" for words, count in self.refused.items()]
-        parted = next((row for row in self.decisions if row.later_ns is None), None)
-        if parted is not None:
-            first = Decision(*(parted.run or parted.backtest or ()))
-            where = "the run" if parted.run else "the backtest"
-            told = f": {parted.why}" if parted.why else ""
-            lines.append(f"decisions first part at {first.ts} ns, with one that only {where} made{told}")
-        lines += ["", "fills", *(self._line(row) for row in self.fills[:SHOWN])]
+        for name, found in self.counts().items():
+            until = self.equal_until()[name]
+            told = "" if until is None else f"; equal until {until} ns"
+            lines.append(
+                f"{name:<9} {found['both']:>7,} in both {found['run']:>6,} only in the run "
+                f"{found['backtest']:>6,} only in the backtest{told}"
+            )
+        lines += [self._line(row) for row in self.fills[:SHOWN]]
         if len(self.fills) > SHOWN:
             lines.append(f"… and {len(self.fills) - SHOWN:,} more in parity.json")
         return "\n".join(lines)
@@ -140,23 +133,29 @@ def compare_to_backtest(
 ) -> Parity:
     """Backtest the tapes of a recorded run with its measured latencies, and hold the two side by side.
 
-    Writes entry.csv, response.csv (the latency tables, for a backtest of your own) and parity.json to the folder `out`.
+    Writes entry.csv, response.csv (the latency tables) and without_us_N.tape (the market of instrument N without our
+    orders), for a backtest of your own, and parity.json to the folder `out`.
     strategy: makes an untouched one, where the configuration names none. Raises OSError, JournalFault, TapeFault,
     ConfigError, and StrategyError as `RecordedRun.open` and a backtest do.
     """
     run = RecordedRun.open(journal, strategy=strategy() if strategy else None)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    heard = _Journal(Path(journal))
+    heard = HeardRun(Path(journal), [each.tape for each in run.traded])
     live, _ = run.again()
     config = _measured(run.start.config, heard.latencies, folder)
     listening = _Listening(strategy() if strategy else run.strategy())
-    stage = Stage.set(config, [listening], list(run.traded))
+    traded = [
+        replace(each, config=measured, without_us=_without_us(each, index, heard.orders, folder))
+        for index, (each, measured) in enumerate(zip(run.traded, config.instruments, strict=True))
+    ]
+    stage = Stage.set(config, [listening], traded)
     stage.run()
     stage.views.clear()
     theirs = [row for row in _fills(stage.replay) if row.ts <= heard.until]
     found = Parity(
         symbols=tuple(each.symbol for each in run.traded),
+        orders=predicted([listing_of(each, (), config.seed) for each in traded], heard.orders, heard.end),
         latencies={"entry": _spread(heard.latencies.entry), "response": _spread(heard.latencies.response)},
         decisions=_paired(
             heard.decisions,
@@ -184,7 +183,7 @@ class _Listening(Strategy):
     def __init__(self, strategy: Strategy) -> None:
         self._decide, self.decisions = strategy.decide, list[Decision]()
         self.wake, self.signals = strategy.wake, strategy.signals
-        self._changes = _Changes(self.decisions)
+        self._changes = Changes(self.decisions)
 
     def decide(self, view: View) -> Intent | list[Intent] | None:
         """Ask, and note what changed."""
@@ -194,72 +193,11 @@ class _Listening(Strategy):
         return said
 
 
-class _Changes:
-    """Keeps the intents that differ from the one before, of the same instrument."""
-
-    def __init__(self, decisions: list[Decision]) -> None:
-        self._decisions, self._last = decisions, dict[int, tuple[tuple[str, int, int], ...]]()
-
-    def note(self, ts: int, instrument: int, quotes: Iterable[tuple[str, int, int]]) -> None:
-        """Keep an intent, if it is a new one; wanting nothing is nothing new at the start."""
-        wanted = tuple(quotes)
-        if self._last.get(instrument, ()) != wanted:
-            self._decisions.append(Decision(ts, instrument, wanted))
-        self._last[instrument] = wanted
-
-
-class _Journal:
-    """What a journal says of decisions, of latencies and of when the strategy was asked."""
-
-    def __init__(self, path: Path) -> None:
-        self.decisions: list[Decision] = []
-        self.until = 0
-        """When the run stopped asking the strategy."""
-        self.refused: dict[int, str] = {}
-        """New orders that were refused, and why, in the words of who refused."""
-        self._wakes: list[int] = []
-        self._entry: dict[int, int] = {}
-        self._response: dict[int, int] = {}
-        self._asked: dict[tuple[int | None, str], int] = {}
-        changes = _Changes(self.decisions)
-        for _, time, kind, said in _core.JournalReader(path):
-            match kind:
-                case "wake":
-                    self._wakes.append(time)
-                    self.until = time
-                case "intent":
-                    changes.note(time, said["instrument"], said["quotes"])
-                case "command":
-                    self._asked[said.get("order_id"), said["command"]] = time
-                case "event":
-                    self._measure(time, said)
-
-    def _measure(self, time: int, said: Mapping[str, Any]) -> None:
-        """An answer tells how long the question was under way, and how long the answer."""
-        ts, event = said["ts_venue"], said["event"]
-        if event == "rejected":
-            self.refused.setdefault(said["order_id"], said["words"])
-        if event not in ("accepted", "canceled", "amended", "filled"):
-            return  # said by a gateway, by our own gate, or by nobody: no matching engine
-        self._response[ts] = min(max(time - ts, 0), self._response.get(ts, time))  # told twice counts once
-        request = ANSWERS.get(event, "place")
-        asked = self._asked.pop((said["order_id"], request), None)
-        if asked is not None:
-            self._entry[asked] = max(ts - asked, 0)
-
-    @property
-    def latencies(self) -> Latencies:
-        """Sorted by the time of sending, one row for each."""
-        return Latencies(tuple(sorted(self._entry.items())), tuple(sorted(self._response.items())))
-
-    def asked_near(self, ts: int) -> bool:
-        """Whether the strategy was asked within a second of then."""
-        at = bisect_left(self._wakes, ts)
-        return any(abs(wake - ts) <= PAUSE_NS for wake in self._wakes[max(at - 1, 0) : at + 1])
-
-
-ANSWERS = {"canceled": "cancel", "amended": "amend"}
-"""Which request an event answers, if not a new order."""
+def _without_us(traded: Traded, index: int, orders: Sequence[OwnOrder], folder: Path) -> _core.Tape:
+    ours = [order for order in orders if order.instrument == index]
+    path = folder / f"without_us_{index}.tape"
+    path.unlink(missing_ok=True)
+    return without_us(traded.tape, ours, path)
 
 
 def _measured(config: BacktestConfig, latencies: Latencies, folder: Path) -> BacktestConfig:
@@ -287,6 +225,11 @@ def _counted(rows: Sequence[Row]) -> dict[str, int]:
         "run": sides.count((True, False)),
         "backtest": sides.count((False, True)),
     }
+
+
+def _parted(rows: Sequence[Row]) -> int | None:
+    first = next((row for row in rows if row.later_ns is None), None)
+    return None if first is None else int((first.run or first.backtest or (0,))[0])
 
 
 def _fills(run: _core.Run) -> list[Filled]:

@@ -22,6 +22,8 @@ class Traded:
     tape: _core.Tape
     instrument: _core.Instrument
     symbol: str
+    without_us: _core.Tape | None = None
+    """The tape without our own orders, where it shows them: what a simulated venue matches against."""
 
     @property
     def price(self) -> tuple[int, int]:

@@ -124,6 +124,7 @@ pub fn listing(stage: &Stage, full_book: bool) -> Listing {
     Listing {
         instrument: tape.instrument().clone(),
         tape,
+        without_us: None,
         laws: Laws { full_book, ..stage.laws.clone() },
         feed: stage.feed.clone(),
         signals: vec![],
