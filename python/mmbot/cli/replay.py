@@ -18,7 +18,9 @@ def replay(
     journal: Annotated[Path, typer.Argument(help="The journal of a run: runs/…/journal.mmj.")],
     *,
     verify: Annotated[bool, typer.Option("--verify", help="Compare every decision, command and state hash.")] = False,
-    parity: Annotated[bool, typer.Option("--parity", help="Hold a backtest of the run's tapes beside it.")] = False,
+    parity: Annotated[
+        bool, typer.Option("--parity", help="Hold the simulated venue's fills and a backtest beside it.")
+    ] = False,
     other_code: Annotated[
         bool, typer.Option("--other-code", help="With --verify: although the code is not the one that ran.")
     ] = False,

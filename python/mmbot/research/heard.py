@@ -66,7 +66,8 @@ class Changes:
 class HeardRun:
     """What a journal says of orders, of decisions, of latencies and of when the strategy was asked."""
 
-    def __init__(self, path: Path, tapes: Sequence[_core.Tape]) -> None:
+    def __init__(self, path: Path, tapes: Sequence[_core.Tape], every_ns: int | None) -> None:
+        """Read the journal of a run that wrote `tapes` and whose strategy had a timer of `every_ns`, if any."""
         self.orders = own_orders(path)
         self.decisions: list[Decision] = []
         self.until = 0
@@ -80,6 +81,7 @@ class HeardRun:
         self._filled: set[int] = set()
         self._unasked: list[tuple[str, int, object]] = []
         received = [_Received(tape) for tape in tapes]
+        self._first, self._every = min(each.first for each in received), every_ns
         asked = 0
         changes = Changes(self.decisions)
         first = told_first(path)
@@ -115,7 +117,7 @@ class HeardRun:
             self._unasked.append(told)
 
     def _asked(self, time: int, said: Mapping[str, Any], received: Sequence[_Received]) -> int:
-        """When a backtest asks for this wake: it asks at the very time of the news, a run some microseconds later.
+        """When a backtest asks for this wake: at the very time of timer or news, a run some microseconds later.
 
         For a fill the delay counts as part of the answer's way, so that fills heard in one breath are heard at once.
         """
@@ -123,8 +125,10 @@ class HeardRun:
             for told in self._unasked:
                 self._heard[told] = (self._heard[told][0], max(time - self._heard[told][0], 0))
         self._unasked.clear()
-        if {"fill", "timer"} & set(said["reasons"]):
+        if "fill" in said["reasons"]:
             return time
+        if "timer" in said["reasons"] and self._every:
+            return time - (time - self._first) % self._every
         return max(tape.last(*heard) for tape, heard in zip(received, said["heard"], strict=True))
 
     @property
@@ -158,9 +162,10 @@ class _Received:
     """When the messages of a tape were heard."""
 
     def __init__(self, tape: _core.Tape) -> None:
-        from mmbot.data.tape import records  # noqa: PLC0415  it loads Polars
+        from mmbot.data.tape_records import records  # noqa: PLC0415  it loads Polars
 
         self._depth, self._trades = (records(tape, name)["ts_recv"] for name in ("depth", "trades"))
+        self.first = min((int(times[0]) for times in (self._depth, self._trades) if len(times)), default=0)
 
     def last(self, depth: int, trades: int) -> int:
         """Time of the last one of so many."""

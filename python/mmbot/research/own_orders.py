@@ -169,7 +169,7 @@ def without_us(tape: _core.Tape, orders: Sequence[OwnOrder], path: Path) -> _cor
 
     Raises OSError and TapeFault.
     """
-    from mmbot.data.tape import records  # noqa: PLC0415  it loads Polars
+    from mmbot.data.tape_records import records  # noqa: PLC0415  it loads Polars
 
     levels, prints = records(tape, "levels"), _Prints(tape, orders)
     market = _Market(_core.TapeWriter(path, tape.instrument), tape.instrument, _Own(orders))
@@ -199,7 +199,7 @@ class _Prints:
     """The trades of a tape by venue time, moment by moment."""
 
     def __init__(self, tape: _core.Tape, orders: Iterable[OwnOrder]) -> None:
-        from mmbot.data.tape import records  # noqa: PLC0415  it loads Polars
+        from mmbot.data.tape_records import records  # noqa: PLC0415  it loads Polars
 
         ours = Counter[tuple[int, int]]()
         for order in orders:

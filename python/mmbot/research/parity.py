@@ -141,7 +141,8 @@ def compare_to_backtest(
     run = RecordedRun.open(journal, strategy=strategy() if strategy else None)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    heard = HeardRun(Path(journal), [each.tape for each in run.traded])
+    every_ns = (strategy() if strategy else run.strategy()).wake.every_ns
+    heard = HeardRun(Path(journal), [each.tape for each in run.traded], every_ns)
     live, _ = run.again()
     config = _measured(run.start.config, heard.latencies, folder)
     listening = _Listening(strategy() if strategy else run.strategy())

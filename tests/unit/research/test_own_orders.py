@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot._core import Instrument, Tape, TapeWriter
-from mmbot.data.tape import records
+from mmbot.data.tape_records import records
 from mmbot.research.own_orders import Execution, OwnOrder, Terms, own_orders, without_us
 
 MS = 1_000_000
