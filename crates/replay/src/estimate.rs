@@ -4,7 +4,7 @@
 //! book we hold when its acceptance is heard, and only when somebody asks: then the messages heard since are gone
 //! through for its price alone, so an estimate that nobody reads costs nothing.
 //!
-//! A live venue shows our own orders in its public book. We do not stand behind ourselves, so what a message shows at an
+//! A live venue shows our own orders in its public book. We do not stand behind ourselves: what a message shows at an
 //! order's price counts without the order, if the message is of a time when it rested already.
 //! Not handled: a second order of ours at the same price, which counts as somebody else's.
 

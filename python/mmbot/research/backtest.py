@@ -82,8 +82,7 @@ def _recorded_latency(path: Path) -> _core.Latency:
         raise ConfigError(f"latency table {path}: {error}") from error
 
 
-def listing_of(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> _core.Listing:
-    """Put an instrument under the configured laws. Raises ConfigError for a latency table that cannot be read."""
+def _listing(traded: Traded, signals: Sequence[_core.SignalSpec], seed: int) -> _core.Listing:
     venue = traded.config.venue
     return _core.Listing(
         traded.tape,
@@ -212,6 +211,7 @@ class Stage:
     config: BacktestConfig
     strategies: Sequence[Strategy]
     traded: Sequence[Traded]
+    listings: Sequence[_core.Listing]
     replay: _core.Replay
     views: list[View]
 
@@ -219,13 +219,13 @@ class Stage:
     def set(cls, config: BacktestConfig, strategies: Sequence[Strategy], traded: Sequence[Traded]) -> Stage:
         """Build the replay. Raises ConfigError for limits or a wake rule that cannot be used."""
         signals = strategies[0].signals
-        listings = [listing_of(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
+        listings = [_listing(each, signals, config.seed + 1_000 * index) for index, each in enumerate(traded)]
         desks = [desk(each.config, each.instrument, each.symbol) for each in traded]
         seats = [seat(strategy, desks) for strategy in strategies]
         replay = _core.Replay(listings, seats, sample_ns=_ns(config.sample_ms))
         views: list[View] = []
         views.extend(View(replay, index, each.instrument, views) for index, each in enumerate(traded))
-        return cls(config, strategies, traded, replay, views)
+        return cls(config, strategies, traded, listings, replay, views)
 
     def run(self, progress: Progress | None = None) -> None:
         """Play the tapes to their end. Raises StrategyError for what a strategy raised, TapeFault for a bad tape."""

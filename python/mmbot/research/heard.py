@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmbot import _core
+from mmbot.data.tape_records import records
 from mmbot.research.own_orders import JUDGED, own_orders, told_first
 
 if TYPE_CHECKING:
@@ -162,8 +163,6 @@ class _Received:
     """When the messages of a tape were heard."""
 
     def __init__(self, tape: _core.Tape) -> None:
-        from mmbot.data.tape_records import records  # noqa: PLC0415  it loads Polars
-
         self._depth, self._trades = (records(tape, name)["ts_recv"] for name in ("depth", "trades"))
         self.first = min((int(times[0]) for times in (self._depth, self._trades) if len(times)), default=0)
 

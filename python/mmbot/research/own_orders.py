@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmbot import _core
+from mmbot.data.tape_records import KINDS, first_level, kind, records, sold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["JUDGED", "Execution", "OwnOrder", "Terms", "own_orders", "told_first", "without_us"]
 
 JUDGED = ("post_only_would_cross", "not_fillable", "reduce_only")
 """Refusals by a matching engine; what a gateway or our own gate refused never came to one."""
-KINDS = ("delta", "snapshot", "gap")
-KIND_BITS, SOLD_BIT, NEVER = 56, 31, 2**31
-"""How a tape packs its records; see docs/tape-format.md."""
+NEVER = 2**31
+"""Beyond every price."""
 
 
 class Terms(NamedTuple):
@@ -104,10 +104,10 @@ def own_orders(journal: str | Path) -> list[OwnOrder]:
     acked: dict[int, int] = {}
     seen: set[str] = set()
     first = told_first(journal)
-    for number, time, kind, said in _core.JournalReader(journal):
-        if kind == "command" and said["command"] == "place":
+    for number, time, entry, said in _core.JournalReader(journal):
+        if entry == "command" and said["command"] == "place":
             orders[said["order_id"]] = OwnOrder(said["order_id"], said["instrument"], said["side"], dict(said), time)
-        elif kind == "event" and said["order_id"] in orders:
+        elif entry == "event" and said["order_id"] in orders:
             order, ts = orders[said["order_id"]], said["ts_venue"] - (number in first)
             match said["event"]:
                 case "acked":
@@ -136,8 +136,8 @@ def told_first(journal: str | Path) -> set[int]:
     waiting: dict[int, list[int]] = defaultdict(list)
     first: set[int] = set()
     filled: set[str] = set()
-    for number, _, kind, said in _core.JournalReader(journal):
-        if kind != "event":
+    for number, _, entry, said in _core.JournalReader(journal):
+        if entry != "event":
             continue
         if said["event"] in ("accepted", "rejected", "canceled", "amended", "refused"):
             waiting[said["ts_venue"]].append(number)
@@ -169,16 +169,17 @@ def without_us(tape: _core.Tape, orders: Sequence[OwnOrder], path: Path) -> _cor
 
     Raises OSError and TapeFault.
     """
-    from mmbot.data.tape_records import records  # noqa: PLC0415  it loads Polars
-
     levels, prints = records(tape, "levels"), _Prints(tape, orders)
     market = _Market(_core.TapeWriter(path, tape.instrument), tape.instrument, _Own(orders))
-    for ts, span, n_bid, n_ask in records(tape, "depth")[["ts_venue", "span", "n_bid", "n_ask"]].tolist():
-        first, kind = span & ((1 << KIND_BITS) - 1), KINDS[span >> KIND_BITS]
+    depth = records(tape, "depth")
+    columns = (depth["ts_venue"], kind(depth), first_level(depth), depth["n_bid"], depth["n_ask"])
+    for ts, what, first, n_bid, n_ask in zip(*(column.tolist() for column in columns), strict=True):
         middle = first + n_bid
         for moment in prints.until(ts):
             market.printed(*moment)
-        market.told(ts, kind, dict(levels[first:middle].tolist()), dict(levels[middle : middle + n_ask].tolist()))
+        market.told(
+            ts, KINDS[what], dict(levels[first:middle].tolist()), dict(levels[middle : middle + n_ask].tolist())
+        )
     for moment in prints.until(None):
         market.printed(*moment)
     for _, ts, rate, mark in records(tape, "funding").tolist():
@@ -199,20 +200,20 @@ class _Prints:
     """The trades of a tape by venue time, moment by moment."""
 
     def __init__(self, tape: _core.Tape, orders: Iterable[OwnOrder]) -> None:
-        from mmbot.data.tape_records import records  # noqa: PLC0415  it loads Polars
-
         ours = Counter[tuple[int, int]]()
         for order in orders:
             for fill in order.fills:
                 ours[fill.ts, fill.tick] += fill.lots * fill.maker
         self._moments: deque[tuple[int, list[_Print]]] = deque()
-        rows = records(tape, "trades")[["ts_venue", "tick", "lots", "depth_before_venue"]].tolist()
-        for ts, tick, lots, place in sorted(rows, key=lambda row: row[0]):
+        trades = records(tape, "trades")
+        columns = (trades["ts_venue"], trades["tick"], trades["lots"], sold(trades))
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for ts, tick, lots, has_sold in sorted(rows, key=lambda row: row[0]):
             own = min(lots, ours[ts, tick])
             ours[ts, tick] -= own
             if not self._moments or self._moments[-1][0] != ts:
                 self._moments.append((ts, []))
-            self._moments[-1][1].append(_Print(tick, lots, "sell" if place >> SOLD_BIT else "buy", lots - own))
+            self._moments[-1][1].append(_Print(tick, lots, "sell" if has_sold else "buy", lots - own))
 
     def until(self, ts: int | None) -> Iterator[tuple[int, list[_Print]]]:
         """Yield what was printed up to a venue time, once; all of it for None."""
@@ -255,18 +256,13 @@ class _Market:
 
         A print shows that its aggressor got past better prices: no more was there than was printed there, before.
         """
-        swept = {aggressor: [each for each in prints if each.aggressor == aggressor] for aggressor in ("buy", "sell")}
-        before, after = ({side: dict[int, int]() for side in ("buy", "sell")} for _ in range(2))
+        before, after = dict[str, dict[int, int]](), dict[str, dict[int, int]]()
         for aggressor, side, sign in (("sell", "buy", 1), ("buy", "sell", -1)):
             printed = Counter[int]()
-            for each in swept[aggressor]:
-                printed[each.tick] += each.others
-            last = min((sign * tick for tick in printed), default=NEVER)
-            book = self._book[side]
-            passed = {tick: lots for tick, lots in book.items() if lots and sign * tick > last}
-            before[side] = {tick: printed[tick] for tick, lots in passed.items() if printed[tick] < lots}
-            left = {tick: max(book[tick] - lots, 0) for tick, lots in printed.items() if book.get(tick)}
-            after[side] = left | dict.fromkeys(passed, 0)
+            for each in prints:
+                if each.aggressor == aggressor:
+                    printed[each.tick] += each.others
+            before[side], after[side] = _swept(self._book[side], printed, sign)
             self._traded[side] |= after[side].keys()
         if any(before.values()):
             self._write(ts, "delta", before)
@@ -283,6 +279,18 @@ class _Market:
             self._book[side].update(ticks)
             rows.append([(self._price(tick), self._quantity(lots)) for tick, lots in ticks.items()])
         self.out.depth(self.now, ts, kind, *rows)
+
+
+def _swept(book: Mapping[int, int], printed: Mapping[int, int], sign: int) -> tuple[dict[int, int], dict[int, int]]:
+    """Say which levels of a side a moment's prints prove smaller, before the prints and after them.
+
+    sign: 1 for bids, -1 for asks.
+    """
+    last = min((sign * tick for tick in printed), default=NEVER)
+    passed = {tick: lots for tick, lots in book.items() if lots and sign * tick > last}
+    before = {tick: printed.get(tick, 0) for tick, lots in passed.items() if printed.get(tick, 0) < lots}
+    left = {tick: max(book[tick] - lots, 0) for tick, lots in printed.items() if book.get(tick)}
+    return before, left | dict.fromkeys(passed, 0)
 
 
 class _Own:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmbot.config import LatencyConfig
-from mmbot.research.backtest import Stage, listing_of
+from mmbot.research.backtest import Stage
 from mmbot.research.heard import Changes, Decision, HeardRun, Latencies
 from mmbot.research.journal import RecordedRun
 from mmbot.research.own_orders import without_us
@@ -156,7 +156,7 @@ def compare_to_backtest(
     theirs = [row for row in _fills(stage.replay) if row.ts <= heard.until]
     found = Parity(
         symbols=tuple(each.symbol for each in run.traded),
-        orders=predicted([listing_of(each, (), config.seed) for each in traded], heard.orders, heard.end),
+        orders=predicted(stage.listings, heard.orders, heard.end),
         latencies={"entry": _spread(heard.latencies.entry), "response": _spread(heard.latencies.response)},
         decisions=_paired(
             heard.decisions,

@@ -114,21 +114,33 @@ def predicted(listings: Sequence[_core.Listing], orders: Sequence[OwnOrder], unt
     fills: dict[int, list[Execution]] = defaultdict(list)
     refused: dict[int, str] = {}
     for index, listing in enumerate(listings):
-        commands = [command for order in judged if order.instrument == index for command in _commands(order, until)]
-        commands.sort(key=lambda command: command[0])  # stable: those of one order as they came
-        for event in _core.predict(listing, commands, until):
-            if event["event"] == "filled":
-                fill = Execution(event["ts_venue"], event["tick"], event["lots"], event["maker"])
-                fills[event["order_id"]].append(fill)
-            elif event["event"] == "rejected":
-                refused[event["order_id"]] = event["reason"]
-    rows = [_row(order, fills[order.number], refused.get(order.number, "")) for order in judged]
-    real = {order.number for order in judged if order.refused}
+        _judge(listing, [order for order in judged if order.instrument == index], until, fills, refused)
+    filled = [order for order in judged if order.fills or order.number in fills]
+    rows = [_row(order, fills[order.number], refused.get(order.number, "")) for order in filled]
+    real, law = {order.number for order in judged if order.refused}, set(refused)
     return Prediction(
-        orders=tuple(sorted((row for row in rows if row.real or row.predicted), key=lambda row: row.ts)),
+        orders=tuple(sorted(rows, key=lambda row: row.ts)),
         judged=len(judged),
-        refused=(len(real & set(refused)), len(real - set(refused)), len(set(refused) - real)),
+        refused=(len(real & law), len(real - law), len(law - real)),
     )
+
+
+def _judge(
+    listing: _core.Listing,
+    orders: Sequence[OwnOrder],
+    until: int,
+    fills: dict[int, list[Execution]],
+    refused: dict[int, str],
+) -> None:
+    """Put the orders of one instrument through the venue, and add what it says of them."""
+    commands = [command for order in orders for command in _commands(order, until)]
+    commands.sort(key=lambda command: command[0])  # stable: those of one order as they came
+    for event in _core.predict(listing, commands, until):
+        if event["event"] == "filled":
+            fill = Execution(event["ts_venue"], event["tick"], event["lots"], event["maker"])
+            fills[event["order_id"]].append(fill)
+        elif event["event"] == "rejected":
+            refused[event["order_id"]] = event["reason"]
 
 
 def _commands(order: OwnOrder, until: int) -> list[tuple[int, dict[str, Any]]]:
@@ -156,7 +168,7 @@ def _row(order: OwnOrder, law: list[Execution], refused: str) -> OrderFills:
         real=real,
         predicted=lots,
         both=both,
-        ts=min((fill.ts for fill in (*order.fills, *law)), default=0),
+        ts=min(fill.ts for fill in (*order.fills, *law)),
         later_ns=later,
         why="" if both == real == lots else _why(order, law, refused, both),
     )
@@ -175,9 +187,7 @@ def _why(order: OwnOrder, law: Sequence[Execution], refused: str, both: int) -> 
         return f"the law refused it: {refused}"
     if order.refused:
         return f"the venue refused it: {order.refused}"
-    times = [fill.ts for fill in (*order.fills, *law)]
-    edges = [order.arrived, order.gone, *(terms.ts for terms in order.amended)]
-    if any(edge is not None and abs(edge // TIME_NS - ts // TIME_NS) <= 0 for edge in edges for ts in times):
+    if _edges(order) & {fill.ts // TIME_NS for fill in (*order.fills, *law)}:
         return "it came, moved or left in the millisecond of a fill: the tape cannot tell which was first"
     if order.fills and law and not both:
         ns = order.fills[0].ts - law[0].ts
@@ -185,3 +195,9 @@ def _why(order: OwnOrder, law: Sequence[Execution], refused: str, both: int) -> 
     if law and order.fills:
         return "in other parts"
     return "the law left it in line" if order.fills else "the venue left it in line"
+
+
+def _edges(order: OwnOrder) -> set[int]:
+    """The milliseconds in which it came, moved or left."""
+    changes = [terms.ts for terms in order.terms()]
+    return {ts // TIME_NS for ts in (changes if order.gone is None else [*changes, order.gone])}
