@@ -48,8 +48,8 @@ class LatencyConfig(Strict):
     quantiles_ms: list[Milliseconds] | None = None
     """Drawn from the distribution with these equally spaced quantiles, minimum first, in ms."""
     recorded: str | None = None
-    """A CSV file with the columns ts_ns, latency_ns: the row before the time of sending holds. Its path is relative to
-    the configuration file."""
+    """A CSV file with the columns ts_ns, latency_ns: the row before the time of sending holds, and rows of that very
+    time are taken in turn. Its path is relative to the configuration file."""
 
     @field_validator("recorded")
     @classmethod
