@@ -12,7 +12,7 @@ import msgspec
 
 from mmbot.venues.bybit.http import BybitHttp, Params
 from mmbot.venues.bybit.orders_wire import decode_executions, decode_orders, decode_positions, decode_wallet
-from mmbot.venues.bybit.wire import NS_PER_MS, decode_listing
+from mmbot.venues.bybit.wire import FAULTS, NS_PER_MS, decode_listing
 from mmbot.venues.port import (
     Attestation,
     ExecutionSeen,
@@ -76,7 +76,7 @@ class _RatePage(msgspec.Struct):
 def _read(what: str, result: bytes, kind: type[Read]) -> Read:
     try:
         return msgspec.json.decode(result, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except FAULTS as error:
         raise VenueError(f"{what}: {error}; the venue answers otherwise than it documents") from error
 
 

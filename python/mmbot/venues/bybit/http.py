@@ -54,6 +54,7 @@ class HttpTiming(msgspec.Struct, frozen=True, kw_only=True):
     order_s: float = 2.0
     read_tries: int = 4
     pause_s: float = 0.25
+    ban_s: float = BAN_S
     recv_window_ms: int = 2_000
 
 
@@ -109,7 +110,12 @@ class BybitHttp:
     @property
     def banned(self) -> bool:
         """Whether the venue wants silence now."""
-        return self._clock() < self._banned_until
+        return self.silence_s > 0
+
+    @property
+    def silence_s(self) -> float:
+        """For how long the venue still wants silence, seconds; zero if it does not."""
+        return max(0, self._banned_until - self._clock()) / _SECOND
 
     # ----------------------------------------------------------------------------------------------- clock
 
@@ -226,9 +232,8 @@ class BybitHttp:
         session = self._session
         if session is None:
             raise VenueError(f"{method} {path}: not started, or stopped; nothing was sent")
-        left = self._banned_until - self._clock()
-        if left > 0:
-            raise Banned(f"{method} {path}: not sent; the venue wants silence for another {left / 1e9:.0f} s")
+        if self.banned:
+            raise Banned(f"{method} {path}: not sent; the venue wants silence for another {self.silence_s:.0f} s")
         self._endpoint.verify()
         url = f"{self._endpoint.http}{path}"
         if method == "GET" and text:
@@ -248,8 +253,8 @@ class BybitHttp:
             raise NoAnswer(f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
         self._learn(group, headers)
         if status == 403:
-            self._banned_until = self._clock() + int(BAN_S * _SECOND)
-            self.on_ban(f"{method} {path}: HTTP 403, the venue wants silence from this address for {BAN_S:.0f} s")
+            self._banned_until = self._clock() + int(self._timing.ban_s * _SECOND)
+            self.on_ban(f"{method} {path}: HTTP 403, the venue wants silence from this address for {self._timing.ban_s:g} s")
         if status != 200:
             return Answer(status, f"HTTP {status} {raw[:200]!r}", b"{}", (), 0)
         try:

@@ -25,7 +25,7 @@ from mmbot.venues.bybit.account import BybitAccount
 from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.clock import ERROR_MAX
 from mmbot.venues.bybit.endpoints import Endpoint
-from mmbot.venues.bybit.http import Banned, BybitHttp, HttpTiming, NoAnswer
+from mmbot.venues.bybit.http import Banned, BybitHttp, HttpTiming
 from mmbot.venues.bybit.link import LinkTiming
 from mmbot.venues.bybit.orders_wire import BATCH_LEGS_MAX, TradeAnswer, answer_facts, body, path
 from mmbot.venues.bybit.private import Login, PrivateStream
@@ -131,7 +131,7 @@ class BybitOrders:
                 Login(credentials, self._http.venue_ms),
                 clock,
                 answered=self._answered,
-                moved=lambda state, why: self._link("trade", state, why),
+                moved=self._trade_moved,
                 venue_ms=self._http.venue_ms,
                 recv_window_ms=self._timing.http.recv_window_ms,
                 ack_s=self._timing.ack_s,
@@ -142,6 +142,7 @@ class BybitOrders:
         self._known: dict[str, _Known] = {}
         self._over_http: dict[int, Sequence[OrderRequest]] = {}
         self._adrift: dict[str, tuple[PlaceOrder, float]] = {}
+        self._hindered: dict[str, str] = {}  # why nothing may be placed although the trade link is up
         self._watermark = 0
         self._ready = asyncio.Event()
         self._behind = False
@@ -277,11 +278,11 @@ class BybitOrders:
         self._over_http[id(group)] = group
         try:
             answer = await self._http.send_once(path(kind, batch=len(group) > 1), body(group), _budget(group))
-        except NoAnswer as error:
-            facts: Sequence[Fact] = [_unanswered(request, str(error)) for request in group]
         except Banned as error:
             self._refuse(group, "banned", str(error))
-            facts = ()
+            facts: Sequence[Fact] = ()
+        except VenueError as error:
+            facts = [_unanswered(request, str(error)) for request in group]
         else:
             facts = answer_facts(group, answer)
         del self._over_http[id(group)]
@@ -400,9 +401,32 @@ class BybitOrders:
             self._catching_up = True
             self._spawn(self._catch_up())
 
+    def _trade_moved(self, state: LinkState, why: str) -> None:
+        if state == "up" and self._hindered:
+            state, why = "stale", "; ".join(self._hindered.values())
+        self._link("trade", state, why)
+
+    def _hinder(self, what: str, why: str) -> None:
+        """Until `_unhinder` of the same the trade link is stale, whatever else becomes of it."""
+        known, self._hindered[what] = what in self._hindered, why
+        if not known:
+            self._link("trade", "stale", why)
+
+    def _unhinder(self, what: str, why: str) -> None:
+        known = self._hindered.pop(what, None)
+        if known and not self._hindered and (self._trade is None or self._trade.link.is_up):
+            self._link("trade", "up", why)
+
     def _banned(self, why: str) -> None:
         log.critical("%s", why)
-        self._link("trade", "stale", why)
+        if "ban" not in self._hindered:
+            self._spawn(self._sit_out())
+        self._hinder("ban", why)
+
+    async def _sit_out(self) -> None:
+        while (left := self._http.silence_s) > 0:
+            await asyncio.sleep(left)
+        self._unhinder("ban", "the silence that the venue wanted is over")
 
     async def _catch_up(self) -> None:
         """Tell what the stream may have missed, then say that it is up. Facts repeat; they are joined."""
@@ -454,7 +478,7 @@ class BybitOrders:
                 await asyncio.sleep(min(0.1 * 2**attempt, 1.0))
             try:
                 answer = await self._http.cancel(body([request]), _budget([request]))
-            except (NoAnswer, Banned) as error:
+            except VenueError as error:
                 fact = _unanswered(request, str(error))
                 continue
             [fact] = answer_facts([request], answer)
@@ -554,8 +578,11 @@ class BybitOrders:
 
     async def _measure_clock(self) -> None:
         await self._http.measure_clock()
+        known = f"the venue's clock is known to ±{self._http.offset.error / 1e6:.0f} ms"
         if self._http.offset.error > ERROR_MAX:
-            self._link("trade", "stale", f"the venue's clock is known to ±{self._http.offset.error / 1e6:.0f} ms only")
+            self._hinder("clock", f"{known} only")
+        else:
+            self._unhinder("clock", known)
 
     async def _keep_clock(self) -> None:
         while True:

@@ -5,6 +5,7 @@ public; what people have seen beyond the documents (two Filled, a post-only kill
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from mmbot.venues.bybit import orders_wire as wire
+from mmbot.venues.bybit import wire as public_wire
 from mmbot.venues.bybit.codes import verdict
 from mmbot.venues.port import AmendOrder, CancelOrder, Credentials, OrderRequest, PlaceOrder, Refused, kind_of
 from mmbot.venues.records import WireError
@@ -182,6 +184,28 @@ def test_a_failed_batch_fails_each_of_its_legs() -> None:
         ("mm-1", "credentials", 7),
         ("mm-2", "credentials", 7),
     ]
+
+
+@pytest.mark.parametrize("head", [b"", b'{"topic":"order","data":', b'{"result":', b'{"topic":"publicTrade.X","data":'])
+@pytest.mark.parametrize(
+    "decode",
+    [
+        public_wire.decode,
+        public_wire.decode_terms,
+        public_wire.decode_listing,
+        lambda raw: wire.decode_private(raw, {}),
+        wire.decode_trade,
+        wire.decode_answer,
+        wire.decode_reply,
+        lambda raw: wire.decode_orders(raw, "linear"),
+    ],
+    ids=["public", "terms", "listing", "private", "trade", "answer", "reply", "orders"],
+)
+def test_nesting_without_end_is_refused_like_any_other_nonsense(decode: Callable[[bytes], object], head: bytes) -> None:
+    """Brackets and braces by the hundred thousand are a WireError from every decoder, and nothing else."""
+    for deep in (b"[", b'{"data":'):
+        with pytest.raises(WireError):
+            decode(head + deep * 100_000)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 from scripted_bybit import Heardall, Json, ScriptedBybit
 
+from mmbot.venues.bybit.clock import ERROR_MAX, ClockOffset
 from mmbot.venues.bybit.http import HttpTiming
 from mmbot.venues.bybit.link import LinkTiming
 from mmbot.venues.bybit.session import BybitOrders, OrdersTiming
@@ -448,6 +449,61 @@ def test_a_ban_stops_places_over_every_path_and_says_so() -> None:
             assert refused.reason == "banned"
             await heard.until(lambda: [one.request for one in heard.of(Acked)] == ["place", "cancel"])
             assert any("600 s" in event.why for event in heard.links)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("trade", [True, False], ids=["trade socket", "demo"])
+def test_the_trade_link_is_up_again_after_a_ban(trade: bool) -> None:
+    """While the venue wants silence the link is stale, a new connection of it too; afterwards it is told up again."""
+    timing = msgspec.structs.replace(FAST, http=msgspec.structs.replace(HTTP, ban_s=0.5))
+
+    async def scenario() -> None:
+        async with trading(timing=timing, trade=trade) as (venue, session, heard):
+            before = heard.states("trade")
+            venue.script["/v5/account/wallet-balance"].append(lambda _: {"status": 403})
+            with pytest.raises(VenueError, match="403"):
+                await session.wallet()
+            await venue.drop("trade")
+            await heard.until(lambda: heard.states("trade")[-1] == "up" and heard.states("trade") != before)
+            assert heard.states("trade") == ["up", "stale", "down", "stale", "up"] if trade else ["stale", "up"]
+            session.send([place("mm-1")])
+            await heard.until(lambda: heard.of(Acked, "mm-1"))
+
+    run(scenario)
+
+
+def test_the_trade_link_is_up_again_when_the_clock_is_known_again() -> None:
+    """While the clock is not known well enough the link is stale, told once; with a good measurement it is up."""
+
+    async def scenario() -> None:
+        async with trading(timing=msgspec.structs.replace(FAST, clock_s=0.02)) as (venue, session, heard):
+            measured = session._http.measure_clock
+
+            async def unsure() -> ClockOffset:
+                session._http.offset = ClockOffset(0, ERROR_MAX + 1)
+                return session._http.offset
+
+            session._http.measure_clock = unsure  # type: ignore[method-assign]
+            await heard.until(lambda: heard.states("trade") == ["up", "stale"])
+            await session._measure_clock()
+            session._http.measure_clock = measured  # type: ignore[method-assign]
+            await heard.until(lambda: heard.states("trade") == ["up", "stale", "up"])
+
+    run(scenario)
+
+
+def test_a_request_that_can_not_leave_is_answered_and_forgotten() -> None:
+    """Over HTTP, whatever stops a request on our side leaves it answered, and cancel_all does not wait for it."""
+
+    async def scenario() -> None:
+        async with trading(trade=False) as (_, session, heard):
+            pool, session._http._session = session._http._session, None
+            session.send([place("mm-1"), cancel("mm-2")])
+            await heard.until(lambda: heard.of(Unanswered, "mm-1") and heard.of(Unanswered, "mm-2"))
+            assert not session._over_http
+            session._http._session = pool
+            assert await session.cancel_all(*BTC) == 0
 
     run(scenario)
 
