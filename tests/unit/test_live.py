@@ -123,6 +123,39 @@ def test_a_fill_after_the_end_is_booked(venue: Venue):
     assert venue.live.fills(0)["order_id"].tolist() == [1]
 
 
+def test_a_booked_execution_is_known_after_its_order_is_forgotten(venue: Venue):
+    """Told again after thousands of later orders it changes nothing; another one of that order is quarantined."""
+    told = (BID, 1, True, 0, 4)
+    venue.step(100)
+    assert venue.live.filled(venue.tick(), 1, "early", *told)
+    venue.live.canceled(venue.tick(), 1, 1, 5)
+    venue.live.canceled(venue.tick(), 2, 0, 5)
+    venue.wanted = quotes(BID, None, 1)
+    while venue.live.orders_named(0) < 4_200:
+        [placed] = venue.step(100)
+        venue.live.canceled(venue.tick(), placed[1], 0, 5)
+    assert not venue.live.filled(venue.tick(), 1, "early", *told)
+    with pytest.raises(_core.Quarantine, match="OrderId\\(2\\)"):
+        venue.live.filled(venue.tick(), 2, "early", *told)
+    with pytest.raises(_core.Quarantine, match="OrderId\\(1\\)"):
+        venue.live.filled(venue.tick(), 1, "other", *told)
+    assert venue.live.books(0, 0)["position_lots"] == 1
+
+
+def test_a_leap_of_the_clock_takes_bounded_samples(venue: Venue):
+    """After years of silence only the last samples are taken, on their grid; what is no time at all is refused."""
+    venue.step(100)
+    venue.now = 10**18
+    venue.step()
+    times = venue.live.samples(0)["ts"]
+    assert len(times) == 100_000
+    assert set((times[1:] - times[:-1]).tolist()) == {1000 * MS}
+    assert venue.now - 1000 * MS < times[-1] <= venue.now
+    with pytest.raises(RuntimeError, match="later than any clock of ours shows"):
+        venue.live.step(2**63 - 1, lambda view: venue.wanted, venue.windows)
+    venue.step()
+
+
 def test_an_unanswered_cancel_is_said_again(venue: Venue):
     """After `unknown` the next wish cancels again; `cancel` does so at once, as often as it is called."""
     venue.step(100)

@@ -61,7 +61,9 @@ fn live_error(error: LiveError) -> PyErr {
             PyRuntimeError::new_err(error.to_string())
         }
         LiveError::Quarantine(_) => Quarantine::new_err(error.to_string()),
-        LiveError::Clock { .. } | LiveError::Late { .. } => PyRuntimeError::new_err(error.to_string()),
+        LiveError::Clock { .. } | LiveError::Future(_) | LiveError::Late { .. } => {
+            PyRuntimeError::new_err(error.to_string())
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! ledger. Live: one engine on tapes that still grow, and facts from a venue ([`Live`]).
 
 mod estimate;
+mod executions;
 mod feed;
 mod join_touch;
 mod live;

@@ -19,10 +19,10 @@ use mmbot_signals::SignalSpec;
 use mmbot_sim::{QueueModel, Rested};
 use mmbot_tape::Tape;
 use mmbot_types::{Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, Ticks, Touch};
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use thiserror::Error;
 
+use crate::executions::Executions;
 use crate::feed::{Feed, FeedLatency};
 use crate::record::Recorder;
 use crate::replay::ReplayError;
@@ -30,6 +30,12 @@ use crate::seat::{News, Seat, Sitting};
 
 /// Entries between two state hashes in the journal.
 const HASH_EVERY: u32 = 1_000;
+
+/// Samples that one input may lead to: more than a day's, one a second. After a longer silence only the last are taken.
+const SAMPLES_MAX: i64 = 100_000;
+
+/// No input is later than this, in the year 2116: what is later is no time, and leaves room to add a distance to one.
+const LATEST: Nanos = Nanos(i64::MAX / 2);
 
 /// Why an input was not taken.
 #[derive(Debug, Error)]
@@ -54,6 +60,9 @@ pub enum LiveError {
         /// Time of the one before.
         before: Nanos,
     },
+    /// No clock shows such a time.
+    #[error("an input at {0} ns, later than any clock of ours shows; expected ns since 1970")]
+    Future(Nanos),
     /// A tape was written to behind our back.
     #[error(
         "instrument {instrument}: a message with ts_recv {ts_recv} lies on the tape although everything by {heard} ns \
@@ -79,31 +88,6 @@ pub struct LiveListing {
     pub queue: QueueModel,
     /// Measures asked for.
     pub signals: Vec<SignalSpec>,
-}
-
-/// The venue's execution ids, numbered as they come: exact, where a hash of the text might drop a fill.
-#[derive(Default)]
-struct Executions {
-    /// Per venue; never iterated.
-    known: Vec<FxHashMap<Box<str>, u64>>,
-    /// Which of them an instrument's venue is.
-    venue: Vec<usize>,
-    last: u64,
-}
-
-impl Executions {
-    fn new(instruments: &[Instrument]) -> Self {
-        let mut venues: Vec<&str> = Vec::new();
-        let mut number = |venue| {
-            let known = venues.iter().position(|known| *known == venue);
-            known.unwrap_or_else(|| {
-                venues.push(venue);
-                venues.len() - 1
-            })
-        };
-        let venue = instruments.iter().map(|instrument| number(&instrument.venue)).collect();
-        Self { known: vec![FxHashMap::default(); venues.len()], venue, last: 0 }
-    }
 }
 
 /// A live run under way.
@@ -276,19 +260,18 @@ impl Live {
     pub fn filled(&mut self, now: Nanos, execution: &str, told: Execution) -> Result<bool, LiveError> {
         self.hear(now)?;
         let Execution { id, price, qty, maker, fee, ts_venue } = told;
-        let instrument = self.sitting.engine.terms_of(id).map(|(instrument, _)| instrument.0 as usize);
-        let venue = instrument.map(|index| self.executions.venue[index]);
-        let known = venue.and_then(|venue| self.executions.known[venue].get(execution).copied());
-        let touch = instrument.map_or(Touch::EMPTY, |index| self.feeds[index].touch_heard_before(ts_venue));
-        let number = known.unwrap_or(self.executions.last + 1);
+        let instrument = self.sitting.engine.terms_of(id).map(|(instrument, _)| instrument);
+        let known = self.executions.number(execution, id, instrument);
+        let heard_before = |of: InstrumentId| self.feeds[of.0 as usize].touch_heard_before(ts_venue);
+        let touch = instrument.map_or(Touch::EMPTY, heard_before);
+        let number = known.unwrap_or_else(|| self.executions.next());
         let (touch_bid, touch_ask) = (touch.bid, touch.ask);
         let event = Event::Filled { id, execution: number, price, qty, maker, fee, touch_bid, touch_ask, ts_venue };
         self.append(&Entry::Event { event, words: execution })?;
         if known.is_none() {
             self.take(&event)?;
-            if let Some(venue) = venue {
-                self.executions.last = number;
-                self.executions.known[venue].insert(execution.into(), number);
+            if let Some(instrument) = instrument {
+                self.executions.booked(execution, id, instrument);
             }
         }
         self.rest()?;
@@ -302,7 +285,7 @@ impl Live {
     /// says itself that it is dead, and the next wake meets the same market.
     ///
     /// # Errors
-    /// [`LiveError::Clock`].
+    /// [`LiveError::Clock`], [`LiveError::Future`].
     pub fn halt(&mut self, now: Nanos) -> Result<&[(InstrumentId, Command)], LiveError> {
         self.hear_if_possible(now)?;
         self.halted = true;
@@ -315,7 +298,7 @@ impl Live {
     /// order that is done or that nobody knows. Nothing holds it back, as in [`Live::halt`].
     ///
     /// # Errors
-    /// [`LiveError::Clock`].
+    /// [`LiveError::Clock`], [`LiveError::Future`].
     pub fn cancel(&mut self, now: Nanos, id: OrderId) -> Result<&[(InstrumentId, Command)], LiveError> {
         self.hear_if_possible(now)?;
         self.must_leave(&Entry::CancelAsked(id), &[id])
@@ -340,7 +323,7 @@ impl Live {
     /// [`LiveError`].
     pub fn finish(&mut self, now: Nanos) -> Result<(), LiveError> {
         self.hear(now)?;
-        if self.sample.is_some_and(|every| self.next_sample != now + every) {
+        if self.sample.is_some_and(|every| self.next_sample != after(now, every)) {
             self.sitting.sample(now, &self.market);
         }
         self.append_hash()
@@ -376,6 +359,9 @@ impl Live {
         if now <= self.now {
             return Err(LiveError::Clock { now, before: self.now });
         }
+        if now > LATEST {
+            return Err(LiveError::Future(now));
+        }
         self.now = now;
         Ok(())
     }
@@ -410,13 +396,17 @@ impl Live {
             if let Some(first) = first.filter(|first| *first <= now) {
                 self.started = true;
                 self.sitting.start(first);
-                self.next_sample = self.sample.map_or(self.next_sample, |every| first + every);
+                self.next_sample = self.sample.map_or(self.next_sample, |every| after(first, every));
             }
         }
-        while let (true, Some(every)) = (self.next_sample <= now, self.sample) {
-            self.hear_market(self.next_sample)?;
-            self.sitting.sample(self.next_sample, &self.market);
-            self.next_sample += every;
+        if let (true, Some(every)) = (self.next_sample <= now, self.sample) {
+            let due = (now - self.next_sample).0 / every.0 + 1;
+            self.next_sample += Nanos(every.0 * (due - SAMPLES_MAX).max(0));
+            while self.next_sample <= now {
+                self.hear_market(self.next_sample)?;
+                self.sitting.sample(self.next_sample, &self.market);
+                self.next_sample = after(self.next_sample, every);
+            }
         }
         self.hear_market(now)
     }
@@ -561,6 +551,11 @@ impl Live {
         self.sitting.engine.check_invariants();
         self.market.iter().for_each(|heard| heard.book.check_invariants());
     }
+}
+
+/// A time and a distance, as far as times go.
+fn after(time: Nanos, distance: Nanos) -> Nanos {
+    Nanos(time.0.saturating_add(distance.0))
 }
 
 /// What a venue says of one of our executions.
