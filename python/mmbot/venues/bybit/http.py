@@ -253,8 +253,9 @@ class BybitHttp:
             raise NoAnswer(f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
         self._learn(group, headers)
         if status == 403:
-            self._banned_until = self._clock() + int(self._timing.ban_s * _SECOND)
-            self.on_ban(f"{method} {path}: HTTP 403, the venue wants silence from this address for {self._timing.ban_s:g} s")
+            silence_s = self._timing.ban_s
+            self._banned_until = self._clock() + int(silence_s * _SECOND)
+            self.on_ban(f"{method} {path}: HTTP 403, the venue wants silence from this address for {silence_s:g} s")
         if status != 200:
             return Answer(status, f"HTTP {status} {raw[:200]!r}", b"{}", (), 0)
         try:

@@ -477,7 +477,7 @@ def test_the_trade_link_is_up_again_when_the_clock_is_known_again() -> None:
     """While the clock is not known well enough the link is stale, told once; with a good measurement it is up."""
 
     async def scenario() -> None:
-        async with trading(timing=msgspec.structs.replace(FAST, clock_s=0.02)) as (venue, session, heard):
+        async with trading(timing=msgspec.structs.replace(FAST, clock_s=0.02)) as (_, session, heard):
             measured = session._http.measure_clock
 
             async def unsure() -> ClockOffset:
