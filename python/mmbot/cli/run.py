@@ -103,13 +103,14 @@ def _without_stdout() -> None:
 
 
 def _watcher(*, json: bool, plain: bool) -> Unshaken:
+    from mmbot.cli.backtest import called
     from mmbot.runtime.audience import Log, Machine, Screen, Unshaken
 
     if json:
         return Unshaken(Machine(sys.stdout))
     if plain or not sys.stdout.isatty():
-        return Unshaken(Log(sys.stdout))
-    return Unshaken(Screen())
+        return Unshaken(Log(sys.stdout, called()))
+    return Unshaken(Screen(program=called()))
 
 
 async def _traded(

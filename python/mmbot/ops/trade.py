@@ -29,6 +29,7 @@ from mmbot.runtime.embedded import EmbeddedExchange
 from mmbot.runtime.ended import Ended
 from mmbot.runtime.folder import RunFolder
 from mmbot.runtime.gate import OrderGate
+from mmbot.runtime.latency import STAGES
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.relay import Relay
 from mmbot.runtime.runner import RunFailedError, Runner
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mmbot.config import BacktestConfig
     from mmbot.research.result import Result
     from mmbot.runtime.audience import Watcher
+    from mmbot.runtime.latency import Spread
     from mmbot.strategy import Strategy
     from mmbot.venues.port import Attestation, OrderEntry
 
@@ -229,17 +231,19 @@ class _Run:
 
     def _setting(self) -> Setting:
         session, runner = self._wiring.session, self.runner
-        spreads = runner.latencies.all()
         laws = {
             "fills": f"as the venue executed them ({session.environment})",
             "fees": "as the venue charged them",
             "journal": "on disk before orders leave" if session.sync == "batch" else "written before orders leave",
-            **{
-                f"{stage} latency": f"p50 {spread.p50 / 1e3:.1f} µs, p99 {spread.p99 / 1e3:.1f} µs"
-                for stage, spread in spreads.items()
-            },
+            **{f"{stage} latency": _latency(stage, runner.latencies.spread(stage)) for stage in STAGES},
         }
         return Setting(mode=self._wiring.mode, laws=laws, limitations=LIMITATIONS)
+
+
+def _latency(stage: str, spread: Spread | None) -> str:
+    if spread is not None:
+        return f"p50 {spread.p50 / 1e3:.1f} µs, p99 {spread.p99 / 1e3:.1f} µs"
+    return "none: no request followed from a market message" if stage == "wire_to_wire" else "none measured"
 
 
 def _letters(strategy: Strategy) -> str:

@@ -209,9 +209,10 @@ def _instruments(summary: Summary) -> RenderableType:
 
 def _laws(summary: Summary) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
-    grid.add_row(Text("Simulation laws", style="bold"))
+    grid.add_row(Text(wording.laws_title(summary.run), style="bold"))
     for name, law in sorted(summary.run.laws.items()):
         grid.add_row(Text(f"  {name}", style="dim"), law)
+    label = "  not modelled" if summary.run.mode == "backtest" else "  limitation"
     for limitation in summary.run.limitations:
-        grid.add_row(Text("  not modelled", style="dim"), limitation)
+        grid.add_row(Text(label, style="dim"), limitation)
     return grid

@@ -166,6 +166,11 @@ def run_lines(run: RunFacts) -> tuple[Line, ...]:
     )
 
 
+def laws_title(run: RunFacts) -> str:
+    """What the laws of a run are: a simulated venue's rules, or how a venue executed what was sent to it."""
+    return "Simulation laws" if run.mode == "backtest" else "How it was executed"
+
+
 def hash_lines(run: RunFacts) -> tuple[Line, ...]:
     """What identifies inputs, code and outcome: with the same first five the last two must come out again."""
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from rich.console import Console
@@ -99,10 +100,10 @@ class _Looking:
 
 
 class Screen:
-    """A person at a terminal: one screen, renewed in place; events above it."""
+    """A person at a terminal: one screen, renewed in place; events above it. `program`: how mmbot is called there."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
+    def __init__(self, console: Console | None = None, program: str = "mmbot") -> None:
+        self._console, self._program = console or Console(), program
         self._looking = _Looking(SCREEN_S)
         self._live: Live | None = None
 
@@ -120,7 +121,7 @@ class Screen:
 
     def _show(self, board: Board) -> None:
         if self._live is not None:
-            self._live.update(screen(board.status()), refresh=True)
+            self._live.update(screen(board.status(), self._console), refresh=True)
 
     def leave(self) -> None:
         """Close the screen with the last state on it."""
@@ -135,15 +136,18 @@ class Screen:
 
         if ended.result is not None:
             self._console.print(terminal.screen(ended.result.summary()))
-        for line in closing_lines(ended):
+        for line in closing_lines(ended, self._program):
             self._console.print(line, highlight=False, soft_wrap=True)
 
 
 class Log:
-    """A log or a pipe: a line for each event, and one now and then that says how it is."""
+    """A log or a pipe: a line for each event, and one now and then that says how it is.
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    `program`: how mmbot is called there.
+    """
+
+    def __init__(self, out: TextIO, program: str = "mmbot") -> None:
+        self._out, self._program = out, program
         self._looking = _Looking(LINE_S)
 
     def _say(self, line: str) -> None:
@@ -170,7 +174,7 @@ class Log:
         """Write the summary and where the report is."""
         if ended.result is not None:
             self._say(str(ended.result))
-        for line in closing_lines(ended):
+        for line in closing_lines(ended, self._program):
             self._say(line)
 
 
@@ -203,10 +207,10 @@ class Machine:
         self.told({"event": "ended", "folder": str(ended.folder), "failure": failure, "summary": summary})
 
 
-def closing_lines(ended: Ended) -> list[str]:
+def closing_lines(ended: Ended, program: str = "mmbot") -> list[str]:
     """Where everything is, and what to type next."""
     folder = ended.folder
     lines = [f"journal  {folder}/journal.mmj", f"tapes    {folder}/tapes"]
     if ended.result is not None:
         lines.insert(0, f"report   {folder}/report/report.html")
-    return [*lines, f"try next mmbot replay {folder}/journal.mmj --verify"]
+    return [*lines, f"try next {program} replay {shlex.quote(f'{folder}/journal.mmj')} --verify"]

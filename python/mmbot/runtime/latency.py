@@ -10,9 +10,9 @@ from dataclasses import dataclass
 __all__ = ["STAGES", "Latencies", "Spread"]
 
 STAGES = ("decode", "decide", "journal", "send", "wire_to_wire", "answer")
-"""What is measured, of steps that led to a request. `decode`, and `wire_to_wire` from the frame to the socket, are of
-frames; `decide`, `journal` and `send` also of timers and facts; `answer` is from the socket to the venue's word on a
-request, so it holds the network and the venue."""
+"""What is measured. `decode` is of every public frame with something in it; the others are of what led to a request:
+`decide`, `journal` and `send` of messages, timers and facts, `wire_to_wire`, from the frame to the socket, of public
+messages alone. `answer` is from the socket to the venue's word on a request, so it holds the network and the venue."""
 
 KEPT = 4_096
 """Latest values kept for each stage; quantiles are theirs."""

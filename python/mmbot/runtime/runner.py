@@ -132,6 +132,8 @@ class Runner:
     def on_records(self, category: str, records: Sequence[Heard], ts_recv: int) -> None:
         """Put what the market said on the tape, and let the strategy look."""
         decoded = time.perf_counter_ns()
+        if records and not isinstance(records[0], BookLost):  # which also comes without a frame, when a link goes
+            self.latencies.add("decode", decoded - self._framed)
         try:
             self._ring(ts_recv)
             for record in records:
@@ -282,7 +284,6 @@ class Runner:
             self.latencies.add("decide", time.perf_counter_ns() - before)
             sent = self._send(commands)
             if decoded is not None:
-                self.latencies.add("decode", decoded - self._framed)
                 self.latencies.add("wire_to_wire", sent - self._framed)
         self._arm()
 

@@ -5,35 +5,74 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from mmbot.runtime.latency import STAGES
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from mmbot.runtime.latency import Spread
     from mmbot.runtime.status import FillShown, InstrumentShown, Status
 
 __all__ = ["event_line", "screen", "status_line"]
 
-LEVELS_SHOWN, FILLS_SHOWN = 6, 8
+LEVELS, LEVELS_WITH_FILLS, FILLS_LEAST = 8, 4, 3
+"""Most levels of a side; the least that are left when levels make room for fills, and for how many."""
+LAYOUTS = (
+    *((levels, False, FILLS_LEAST) for levels in range(LEVELS, LEVELS_WITH_FILLS - 1, -1)),
+    *((levels, False, 0) for levels in range(LEVELS_WITH_FILLS, 0, -1)),
+    *((levels, True, 0) for levels in range(LEVELS_WITH_FILLS, 0, -1)),
+)
+"""What is tried until it fits the height: levels of a side, without where the profit came from, fills at least."""
+SPELLED = ("  spread captured", "  fees and rebates", "  market moved")
+SHORT = ("  captured", "  fees", "  moved")
+OWN_ROWS, OWN_ROWS_BRIEF, ORDERS_LEAST = 7, 2, 2
+HEADERS = ("quantity", "price", "ours", "ahead")
+GAP, MIDDLE, FRAME = 2, 3, 4
+"""Columns between columns, between book and own, and of the frame with its margins."""
+LABEL = len("held back")
 STATE_STYLE = {"quoting": "bold green", "paused": "bold yellow", "stopping": "bold yellow", "stopped": "bold"}
+FOOT = "Ctrl-C stops: quotes out first, report after"
 
 
-def screen(status: Status) -> RenderableType:
-    """The whole screen: head, one panel for each instrument, latest fills, health."""
-    parts: list[RenderableType] = [_head(status)]
-    parts += [_instrument(each) for each in status.instruments]
-    parts += [_fills(status.fills), _health(status), Text("Ctrl-C stops: quotes out first, report after", style="dim")]
-    return Group(*parts)
+def screen(status: Status, console: Console) -> RenderableType:
+    """The whole screen: head, one panel for each instrument, health, and as many fills as there is room for.
+
+    It fits the console: levels and fills follow from the height. Where not even the least fits, only what nobody may
+    miss is shown, and how large the terminal has to be.
+    """
+    width, height = console.size
+    labels = next((each for each in (SPELLED, SHORT) if _width(status, each) <= width), None)
+    head, health, foot = _head(status), _health(status), Text(FOOT, style="dim")
+    fills, instruments = list(status.fills), status.instruments
+    needed = max(width, _width(status, SHORT))
+    fixed = _lines(console, head, needed) + _lines(console, foot, needed)
+    fixed += sum(_lines(console, said, needed - LABEL - GAP) for said in health.values())
+    for levels, brief, least in LAYOUTS:
+        if labels is None:
+            break
+        room = height - fixed - sum(_height(each, levels, brief) for each in instruments)
+        if room >= (1 + min(least, len(fills)) if least else 0):
+            panels = [_instrument(each, levels, () if brief else labels, brief) for each in instruments]
+            return Group(head, *panels, _grid(health), *_fills(fills, room), foot)
+    levels, brief, _ = LAYOUTS[-1]
+    least = fixed + sum(_height(each, levels, brief) for each in instruments)
+    return _small(status, console, f"the whole screen needs {needed}x{least}, this is {width}x{height}")
 
 
-def _head(status: Status) -> RenderableType:
+def _lines(console: Console, text: Text, width: int) -> int:
+    return max(len(text.wrap(console, width)), 1)
+
+
+def _head(status: Status) -> Text:
     line = Text.assemble(
         (f"mmbot {status.mode}", "bold"),
         f" on {status.environment}   {status.strategy}   {_clock(status.uptime_s)}   ",
@@ -50,38 +89,110 @@ def _clock(seconds: float) -> str:
     return f"{hours:d}:{minutes:02d}:{rest:02d}"
 
 
-def _instrument(shown: InstrumentShown) -> RenderableType:
-    grid = Table.grid(padding=(0, 3))
-    grid.add_row(_book(shown), _own(shown))
+def _small(status: Status, console: Console, why_small: str) -> RenderableType:
+    """What nobody may miss, in lines: state, why it is paused, links, position and profit, how to stop."""
+    width, height = console.size
+    state = (status.state.upper(), STATE_STYLE.get(status.state, "bold cyan"))
+    above = [Text.assemble(state, f"  mmbot {status.mode} on {status.environment}  {_clock(status.uptime_s)}")]
+    if status.why:
+        why = Text("; ".join(status.why), style="yellow")
+        why.truncate(2 * width - width // 4, overflow="ellipsis")  # two lines, less what the wrapping leaves empty
+        above.append(why)
+    above.append(_links(status))
+    below = [Text(why_small, style="dim"), Text(FOOT, style="dim")]
+    room = height - sum(_lines(console, each, width) for each in (*above, *below))
+    rows = [line for each in status.instruments for line in _three_lines(each)]
+    if len(rows) > room:
+        rows = [
+            f"{each.symbol} {each.position}  P&L {_signed(each.pnl)} {each.currency}" for each in status.instruments
+        ]
+    if len(rows) > room:
+        kept = max(room - 1, 0)
+        rows = [*rows[:kept], f"and {len(rows) - kept} more instruments"]
+    body = [Text(row, no_wrap=True, overflow="ellipsis") for row in rows]
+    return Group(*above, *body, *below)
+
+
+def _three_lines(shown: InstrumentShown) -> tuple[str, str, str]:
+    bid, ask = (side[0][0] if side else "–" for side in (shown.bids, shown.asks))
+    return (
+        f"{shown.symbol} {shown.category}  {bid} / {ask}",
+        f"  position {shown.position} of ±{shown.position_max}",
+        f"  P&L {_signed(shown.pnl)} {shown.currency}",
+    )
+
+
+def _instrument(shown: InstrumentShown, levels: int, labels: Sequence[str], brief: bool) -> RenderableType:
+    grid = Table.grid(padding=(0, MIDDLE))
+    grid.add_row(_book(shown, levels), _own(shown, levels, labels, brief))
     return Panel(grid, title=f"{shown.symbol} {shown.category}", title_align="left", box=box.ROUNDED)
 
 
-def _book(shown: InstrumentShown) -> RenderableType:
+def _height(shown: InstrumentShown, levels: int, brief: bool) -> int:
+    """Lines of an instrument's panel, none of which wraps."""
+    book = 1 + len(shown.asks[:levels]) + len(shown.bids[:levels])
+    own = OWN_ROWS_BRIEF if brief else OWN_ROWS
+    return 2 + max(book, own + min(len(shown.orders), _orders_room(levels, own)))
+
+
+def _orders_room(levels: int, own: int) -> int:
+    return max(ORDERS_LEAST, 1 + 2 * levels - own)
+
+
+def _width(status: Status, labels: Sequence[str]) -> int:
+    """Columns of the widest panel, none of whose lines is cut."""
+    widths = [0]
+    for each in status.instruments:
+        book = [HEADERS, *(row[1:] for row in _book_rows(each, LEVELS))]
+        own = _own_rows(each, LEVELS, labels, brief=False)
+        columns = [max(map(cell_len, column)) for table in (book, own) for column in zip(*table, strict=True)]
+        widths.append(sum(columns) + GAP * (len(HEADERS) - 1) + GAP + MIDDLE + FRAME)
+    return max(widths)
+
+
+def _book_rows(shown: InstrumentShown, levels: int) -> list[tuple[str, str, str, str, str]]:
+    """Side, quantity, price, ours, and what is ahead of it; the highest price first."""
     ours = {(order.side, order.price): order for order in shown.orders if order.ahead is not None}
+    rows = [("sell", price, qty) for price, qty in reversed(shown.asks[:levels])]
+    rows += [("buy", price, qty) for price, qty in shown.bids[:levels]]
+    found = [(side, price, qty, ours.get((side, price))) for side, price, qty in rows]
+    return [
+        (side, qty, price, *(("", "") if own is None else (own.leaves, f"{own.ahead:.4g}")))
+        for side, price, qty, own in found
+    ]
+
+
+def _book(shown: InstrumentShown, levels: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for header in ("quantity", "price", "ours", "ahead"):
-        table.add_column(header, justify="right", min_width=10)
-    asks = [("sell", price, qty, "red") for price, qty in reversed(shown.asks[:LEVELS_SHOWN])]
-    bids = [("buy", price, qty, "green") for price, qty in shown.bids[:LEVELS_SHOWN]]
-    for side, price, qty, style in (*asks, *bids):
-        own = ours.get((side, price))
-        leaves, ahead = ("", "") if own is None else (own.leaves, f"{own.ahead:.4g}")
+    for header in HEADERS:
+        table.add_column(header, justify="right", no_wrap=True)
+    for side, qty, price, leaves, ahead in _book_rows(shown, levels):
+        style = "red" if side == "sell" else "green"
         table.add_row(qty, Text(price, style=style), Text(leaves, style="bold"), ahead)
     return table
 
 
-def _own(shown: InstrumentShown) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
+def _own_rows(shown: InstrumentShown, levels: int, labels: Sequence[str], brief: bool) -> list[tuple[str, str]]:
     money = f" {shown.currency}"
-    table.add_row("position", Text(f"{shown.position}  of ±{shown.position_max}", style="bold"))
-    table.add_row("P&L", Text(_signed(shown.pnl) + money, style="bold"))
-    table.add_row("  spread captured", _signed(shown.captured) + money)
-    table.add_row("  fees and rebates", _signed(-shown.fees) + money)
-    table.add_row("  market moved", _signed(shown.moved) + money)
-    table.add_row("fills", f"{shown.maker_fills} maker, {shown.taker_fills} taker")
-    table.add_row("turnover", f"{shown.turnover:,.2f}{money}")
-    for order in shown.orders:
-        table.add_row(f"{order.side} {order.state}", f"{order.leaves} at {order.price}")
+    rows = [("position", f"{shown.position}  of ±{shown.position_max}"), ("P&L", _signed(shown.pnl) + money)]
+    if not brief:
+        parts = (shown.captured, -shown.fees, shown.moved)
+        rows += [(label, _signed(part) + money) for label, part in zip(labels, parts, strict=True)]
+        rows.append(("fills", f"{shown.maker_fills} maker, {shown.taker_fills} taker"))
+        rows.append(("turnover", f"{shown.turnover:,.2f}{money}"))
+    room = _orders_room(levels, len(rows))
+    orders = [(f"{order.side} {order.state}", f"{order.leaves} at {order.price}") for order in shown.orders]
+    if len(orders) > room:
+        orders = [*orders[: room - 1], ("", f"and {len(orders) - room + 1} more orders")]
+    return rows + orders
+
+
+def _own(shown: InstrumentShown, levels: int, labels: Sequence[str], brief: bool) -> RenderableType:
+    table = Table.grid(padding=(0, GAP))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    for label, value in _own_rows(shown, levels, labels, brief):
+        table.add_row(label, Text(value, style="bold" if label in {"position", "P&L"} else ""))
     return table
 
 
@@ -89,17 +200,21 @@ def _signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+,.6f}"
 
 
-def _fills(fills: Iterable[FillShown]) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="latest fills", title_justify="left", title_style="dim")
-    for header in ("time", "instrument", "side", "quantity", "price", "as", "fee"):
-        table.add_column(header, justify="right")
-    latest = list(fills)[-FILLS_SHOWN:]
-    for fill in reversed(latest):
+def _fills(fills: Sequence[FillShown], room: int) -> Sequence[RenderableType]:
+    """The latest fills, newest first, in so many lines."""
+    if not fills:
+        return [Text("no fill yet", style="dim")][:room]
+    if room <= 1:  # a heading alone says nothing
+        return []
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for header in ("latest fill", "instrument", "side", "quantity", "price", "as", "fee"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for fill in reversed(fills[-(room - 1) :]):
         style = "green" if fill.side == "buy" else "red"
         role = "maker" if fill.maker else "taker"
         fee = f"{fill.fee} {fill.fee_currency}"
         table.add_row(_time(fill.ts_venue), fill.symbol, Text(fill.side, style=style), fill.qty, fill.price, role, fee)
-    return table if latest else Text("no fill yet", style="dim")
+    return [table]
 
 
 def _time(ts: int) -> str:
@@ -108,26 +223,38 @@ def _time(ts: int) -> str:
     return f"{hours:02d}:{minutes:02d}:{rest / 1000:06.3f}"
 
 
-def _health(status: Status) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    links = Text("  ").join(
+def _links(status: Status) -> Text:
+    return Text("  ").join(
         Text(f"{link} {state}", style="green" if state == "up" else "bold red") for link, state in status.links.items()
     )
-    table.add_row(Text("links", style="dim"), links)
-    table.add_row(Text("latency", style="dim"), "  ".join(_spread(*item) for item in status.latencies.items()))
+
+
+def _health(status: Status) -> dict[str, Text]:
     denials = "  ".join(f"{reason} {count}" for reason, count in status.denials.items() if count)
-    table.add_row(Text("held back", style="dim"), denials or "nothing")
-    table.add_row(Text("counted", style="dim"), "  ".join(f"{name} {count}" for name, count in status.counters.items()))
+    counters = "  ".join(f"{name} {count}" for name, count in status.counters.items() if count)
+    return {
+        "links": _links(status),
+        "latency": Text("  ".join(_spread(stage, status.latencies.get(stage)) for stage in STAGES)),
+        "held back": Text(denials or "nothing"),
+        "counted": Text(counters or "nothing"),
+    }
+
+
+def _grid(health: Mapping[str, Text]) -> RenderableType:
+    table = Table.grid(padding=(0, GAP))
+    table.add_column(min_width=LABEL, no_wrap=True, style="dim")
+    for label, said in health.items():
+        table.add_row(label, said)
     return table
 
 
-def _spread(stage: str, spread: Spread) -> str:
-    return f"{stage} {_span(spread.p50)}/{_span(spread.p99)}"
+def _spread(stage: str, spread: Spread | None) -> str:
+    return f"{stage} none yet" if spread is None else f"{stage} {_span(spread.p50)}/{_span(spread.p99)}"
 
 
 def _span(ns: int) -> str:
     """A time with two digits that say something: µs below a millisecond, ms above."""
-    return f"{ns / 1_000:.3g} µs" if ns < 1_000_000 else f"{ns / 1_000_000:.3g} ms"
+    return f"{ns / 1_000:.3g}µs" if ns < 1_000_000 else f"{ns / 1_000_000:.3g}ms"
 
 
 def status_line(status: Status) -> str:

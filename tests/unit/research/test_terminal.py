@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -71,6 +72,18 @@ def test_details_of_one_instrument_use_its_own_unit(busy, single):
     """A single position is told in its base; several can only be added as value."""
     assert re.search(r"Largest\s+0\.\d+ BTC", terminal.text(single.summary()))
     assert re.search(r"Largest\s+[\d,]+\.\d\d USDT", terminal.text(busy.summary()))
+
+
+@pytest.mark.parametrize(
+    ("mode", "title", "label"),
+    [("backtest", "Simulation laws", "not modelled"), ("paper", "How it was executed", "limitation")],
+)
+def test_the_laws_are_called_what_they_are(single, mode, title, label):
+    """Rules of a simulated venue, or how a venue executed what a run sent."""
+    summary = single.summary()
+    shown = terminal.text(replace(summary, run=replace(summary.run, mode=mode))).splitlines()
+    below = shown[shown.index(next(line for line in shown if line.strip() == title)) :]
+    assert [line for line in below if line.strip().startswith(label)]
 
 
 def test_print_shows_the_screen(single):

@@ -312,7 +312,10 @@ def _remarks(seen: Attestation, now: int) -> list[str]:
     if not seen.address_bound:
         found.append("the key is bound to no address; bind it to ours")
     if seen.disconnect_cancel_s is None:
-        found.append("the venue cancels nothing when we vanish (DCP is off); the guardian has to")
+        found.append(
+            "the venue cancels nothing when we vanish (DCP is off): orders of a killed run stay until you or the next "
+            "run cancel them"
+        )
     if seen.expires is not None and seen.expires - now < 7 * 86_400 * 1_000_000_000:
         found.append("the key expires within a week; renew it")
     return found
