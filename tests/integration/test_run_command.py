@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +64,7 @@ def check_ended(ended: dict[str, Any]) -> None:
     report = (folder / "report/report.html").read_text(encoding="utf-8")
     assert "as the venue executed them (simulator)" in report
     assert (folder / "exchange.log").read_text(encoding="utf-8") == ""
-    done = subprocess.run(
-        [*MMBOT, "replay", str(folder / "journal.mmj"), "--verify"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "all equal" in done.stdout
+    verified(folder)
 
 
 @pytest.mark.timeout(60)
@@ -128,3 +126,73 @@ def test_a_reader_that_leaves_takes_the_view_and_not_the_run(tmp_path: Path):
     assert (folder / "report/report.html").exists()
     done = subprocess.run([*MMBOT, "replay", str(folder / "journal.mmj"), "--verify"], capture_output=True, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.timeout(90)
+def test_an_exchange_that_is_killed_ends_the_run_at_once(tmp_path: Path):
+    """Within seconds one line says that the venue is gone and where to look; exit code 1, and no process is left."""
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until_told(process, "fill")
+        exchange = child_of(process.pid)
+        os.kill(exchange, signal.SIGKILL)
+        killed = time.monotonic()
+        until_told(process, "stopping")
+        took = time.monotonic() - killed
+        shown, complaints = process.communicate(timeout=30)
+    (folder,) = (tmp_path / "runs").glob("*-paper")
+    said = f"the embedded exchange is gone (SIGKILL), and every order with it; see {folder / 'exchange.log'}"
+    assert (process.returncode, complaints) == (1, f"error: VenueError: {said}\n")
+    assert took < 5
+    events = [json.loads(line) for line in shown.splitlines()]
+    assert events[-1]["failure"] == f"VenueError: {said}"
+    assert [event for event in events if event["event"] == "left"] == []
+    assert not Path(f"/proc/{exchange}").exists()
+    assert "killed" not in verified(folder)
+
+
+@pytest.mark.timeout(60)
+def test_a_bot_that_is_killed_leaves_a_journal_that_verifies(tmp_path: Path):
+    """SIGKILL in the middle of a run: what was decided and sent until then is found again from journal and tapes."""
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until_told(process, "fill")
+        exchange = child_of(process.pid)
+        process.kill()
+        process.communicate()
+    try:
+        (folder,) = (tmp_path / "runs").glob("*-paper")
+        assert [path.suffix for path in (folder / "tapes").iterdir()] == [".live"]
+        assert "killed" in verified(folder)
+    finally:
+        ended(exchange)
+
+
+def until_told(process: subprocess.Popen[str], name: str) -> None:
+    """Read the events of a run until there is one of that name."""
+    assert process.stdout is not None
+    while line := process.stdout.readline():
+        if json.loads(line)["event"] == name:
+            return
+    raise AssertionError(f"the run ended, and told nothing of {name}")
+
+
+def child_of(pid: int) -> int:
+    """The one process that another started, which is the exchange of a run."""
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return int(child)
+
+
+def verified(folder: Path) -> str:
+    """What `mmbot replay --verify` says of a run; it has to find everything equal."""
+    words = [*MMBOT, "replay", str(folder / "journal.mmj"), "--verify"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all equal" in done.stdout
+    return done.stdout
+
+
+def ended(pid: int) -> None:
+    """End a process that outlived its parent."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -73,7 +73,7 @@ async def trade(
     clock = RunClock()
     folder = RunFolder.create(parent or Path(wiring.session.folder), wiring.mode, clock.peek() // 10**9)
     async with AsyncExitStack() as stack:
-        url, credentials = None, wiring.credentials
+        url, credentials, exchange = None, wiring.credentials, None
         if wiring.embedded:
             exchange = await _embedded(config, wiring, folder)
             stack.push_async_callback(exchange.stop)
@@ -100,7 +100,9 @@ async def trade(
             Subscription(category=category, symbol=symbol, depth=wiring.session.depth) for category, symbol in markets
         ]
         feed = wiring.feed(endpoint, subscriptions, relay, clock)
-        stopper = asyncio.create_task(_stopped(run.runner, stop, duration_s))
+        helpers = [asyncio.create_task(_stopped(run.runner, stop, duration_s))]
+        if exchange is not None:
+            helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
         failure: Exception | None = None
         try:
             watcher.watch(run.board)
@@ -108,7 +110,8 @@ async def trade(
         except (RunFailedError, VenueError) as error:
             failure = error
         finally:
-            stopper.cancel()
+            for helper in helpers:
+                helper.cancel()
             watcher.leave()
             run.close()
     books = [run.core.books(0, index) for index in range(len(markets))]
@@ -261,6 +264,10 @@ async def _stopped(runner: Runner, stop: asyncio.Event, duration_s: float | None
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), duration_s)
     runner.ended.set()
+
+
+async def _watched(runner: Runner, exchange: EmbeddedExchange) -> None:
+    runner.lose(await exchange.lost())
 
 
 async def _embedded(config: BacktestConfig, wiring: Trading, folder: RunFolder) -> EmbeddedExchange:

@@ -36,6 +36,7 @@ class EmbeddedExchange:
     url: str
     credentials: Credentials
     process: asyncio.subprocess.Process
+    log: Path
 
     @classmethod
     async def start(cls, config: ExchangeConfig, tapes: Sequence[str], log: Path) -> EmbeddedExchange:
@@ -65,12 +66,18 @@ class EmbeddedExchange:
             line = await asyncio.wait_for(process.stdout.readline(), START_S)
             said = json.loads(line)
             credentials = Credentials(key=said["api_key"], secret=SecretStr(said["api_secret"]))
-            return cls(said["http"], credentials, process)
+            return cls(said["http"], credentials, process, log)
         except (TimeoutError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise VenueError(await _told(process, words, log)) from error
         except asyncio.CancelledError:
             process.kill()  # in its own session nobody else would end it
             raise
+
+    async def lost(self) -> VenueError:
+        """Wait until it ends, which is an error as long as nobody stopped it; returns what to say of that."""
+        code = await self.process.wait()
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return VenueError(f"the embedded exchange is gone ({how}), and every order with it; see {self.log}")
 
     async def stop(self) -> int:
         """End it: asked first, killed if it does not. Returns its exit code."""

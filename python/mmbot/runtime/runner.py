@@ -8,6 +8,7 @@ The loop quotes only while it can see and be heard: a lost book, a silent link o
 of takes the quotes out first (`pauses`), and they come back when the reason is gone and the books agree. It never
 assumes an answer: what is unanswered stays exposure in the engine, and `_chase` asks the venue about it until it says.
 The end of a run is the same whatever ended it: no new orders, cancels, asking until the venue knows no order of ours.
+A venue that is gone itself (`lose`) has no order of ours and is not asked.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class Runner:
         self._framed = 0
         self._began = NEVER
         self._flat = asyncio.Event()
+        self._gone = asyncio.Event()
         self._reconciler = Reconciler(self.bridge, core, listed, every_s=reconcile_s)
 
     # ---- what the market says (PublicSink)
@@ -237,8 +239,8 @@ class Runner:
         """Quote only while every link is up."""
         name = f"{event.link} {event.conn}".strip()
         self.links[name] = event.state
-        if self.left:
-            return  # closed by ourselves, after everything was said
+        if self.left or self._gone.is_set():
+            return  # closed by ourselves, after everything was said, or told already
         self._told({"event": "link", "link": name, "state": event.state, "why": event.why})
         self._note("link", {"link": name, "state": event.state, "why": event.why})
         try:
@@ -347,6 +349,11 @@ class Runner:
             self.failure = error
             self.ended.set()
 
+    def lose(self, error: VenueError) -> None:
+        """End the run because the venue itself is gone: nothing is left there, and there is nobody to ask."""
+        self._gone.set()
+        self.fail(error)
+
     def _answered(self, request: Doubt, ns: int) -> None:
         self.latencies.add("answer", ns)
 
@@ -385,7 +392,7 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             try:
-                await self._leave(orders)
+                await self._leave_if_there(orders)
             finally:
                 await feed.stop()
         if self.failure is not None:
@@ -478,10 +485,23 @@ class Runner:
             raise VenueError("the order session has not been started")
         return self._orders
 
-    async def _leave(self, orders: OrderEntry) -> None:
-        """No new orders; cancel; ask until the venue knows none of ours; hear the last fills."""
+    async def _leave_if_there(self, orders: OrderEntry) -> None:
+        """Leave in order, unless the venue is gone or goes meanwhile."""
         self.stopping = True
         self.pauses.clear()
+        gone = asyncio.create_task(self._gone.wait())
+        leaving = None if self._gone.is_set() else asyncio.create_task(self._leave(orders))
+        try:
+            await asyncio.wait({gone} if leaving is None else {gone, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if self._gone.is_set():
+                self._told({"event": "stopping", "why": "the venue is gone, and every order with it"})
+            elif leaving is not None:
+                leaving.result()
+        finally:
+            await _cancelled(gone, leaving)
+
+    async def _leave(self, orders: OrderEntry) -> None:
+        """No new orders; cancel; ask until the venue knows none of ours; hear the last fills."""
         self._told({"event": "stopping"})
         if self._alarm is not None:
             self._alarm.cancel()
@@ -560,6 +580,14 @@ class Runner:
                     {"event": "stopping", "why": f"cancel-all failed, again in {(again - now) / 1e9:g} s: {error}"}
                 )
                 await asyncio.sleep((again - now) / 1e9)
+
+
+async def _cancelled(*tasks: asyncio.Task[Any] | None) -> None:
+    """End tasks whose results nobody needs any more."""
+    left = [task for task in tasks if task is not None]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def _asked(request: OrderRequest) -> dict[str, object]:

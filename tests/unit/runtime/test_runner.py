@@ -393,3 +393,25 @@ def test_trouble_at_the_end_is_an_error_that_names_the_instrument(tmp_path: Path
     with pytest.raises(VenueError, match="BTCUSDT: the venue did not say whether orders of ours are left"):
         run_whole(desk, meanwhile=cut)
     assert not desk.runner.left
+
+
+@pytest.mark.parametrize("when", ["while it trades", "while it leaves"])
+def test_a_venue_that_is_gone_is_not_asked(when: str, tmp_path: Path):
+    """The run fails at once and says so; it neither waits for answers nor claims that the venue gave one."""
+    desk = Desk(tmp_path)
+
+    async def asked(category: str, symbol: str) -> int:
+        assert when == "while it leaves"
+        desk.runner.lose(VenueError("the exchange is gone"))
+        return await asyncio.Event().wait()
+
+    async def gone(desk: Desk) -> None:
+        await quoted(desk)
+        desk.venue.cancel_all = asked  # type: ignore[method-assign]
+        if when == "while it trades":
+            desk.runner.lose(VenueError("the exchange is gone"))
+
+    with pytest.raises(RunFailedError, match="the exchange is gone"):
+        run_whole(desk, meanwhile=gone)
+    assert desk.told("stopping")[-1]["why"] == "the venue is gone, and every order with it"
+    assert (desk.told("left"), desk.runner.left, desk.runner.stopping) == ([], False, True)
