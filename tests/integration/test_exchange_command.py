@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,34 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals):
         assert server.wait(10) == 0
         assert server.stdout is not None
         assert server.stdout.read() == ""
+
+
+def test_it_ends_with_its_stdin_if_asked_so():
+    """A pipe that closes ends it in order; what is written to the pipe does not."""
+    command = [sys.executable, "-m", "mmbot", "exchange", "--json", "--port", "0", "--until-stdin-closes"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write("not yet\n")
+        server.stdin.flush()
+        told = json.loads(server.stdout.readline())
+        with urllib.request.urlopen(f"{told['http']}/v5/market/time", timeout=5) as answer:
+            assert answer.status == 200
+        assert server.poll() is None
+        assert (*server.communicate(timeout=5), server.returncode) == ("", "", 0)
+
+
+def test_a_signal_ends_it_while_stdin_stays_open():
+    """The thread that reads stdin holds nothing up."""
+    command = [sys.executable, "-m", "mmbot", "exchange", "--json", "--port", "0", "--until-stdin-closes"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        server.stdout.readline()
+        server.send_signal(signal.SIGTERM)
+        assert (server.wait(5), server.stderr.read()) == (0, "")
 
 
 def test_the_printed_lines_connect_pybit(monkeypatch: pytest.MonkeyPatch):

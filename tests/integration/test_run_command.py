@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -40,6 +41,27 @@ def test_ctrl_c_ends_a_run_with_no_order_left(tmp_path: Path):
     assert filled
     assert filled <= asked
     check_ended(events[-1])
+
+
+def test_a_killed_run_leaves_no_exchange_behind(tmp_path: Path):
+    """Nobody is there to end it: it ends with the pipe that the bot held, within two seconds."""
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (exchange,) = children(process.pid)
+        watched = os.pidfd_open(exchange)
+        process.kill()
+    try:
+        assert select.select([watched], [], [], 2.0)[0], f"exchange {exchange} outlived its run"
+    finally:
+        os.close(watched)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
 
 
 def interrupted(words: list[str], *, fills: int) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from mmbot.exchange.account import Account
 from mmbot.exchange.auth import ApiKey
+from mmbot.exchange.client_text import read_json
 from mmbot.exchange.clock import VenueClock
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.gateway import Gateway
@@ -216,11 +217,12 @@ def _served(action: Action, token: str) -> Callable[[web.Request], Awaitable[web
     expected = f"Bearer {token}".encode()
 
     async def serve(request: web.Request) -> web.Response:
-        if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected):
+        said = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(said.encode(errors="replace"), expected):
             raise web.HTTPUnauthorized(text="the admin API needs its token: Authorization: Bearer …")
         try:
             body = await request.read()
-            ask = dict(request.query) if not body else msgspec.json.decode(body, type=Ask)
+            ask = msgspec.convert(read_json(body), Ask) if body else dict(request.query)
             told = action(ask)
         except (ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
             return web.json_response({"error": f"{type(error).__name__}: {error}"}, status=400)

@@ -35,11 +35,11 @@ def answer(body: dict[str, Any], *, status: int = 200, headers: dict[str, str] |
 
 def raw_query(request: web.BaseRequest) -> bytes:
     """What follows the `?`, exactly as it was sent: signatures are made over these bytes."""
-    return request.raw_path.partition("?")[2].encode("latin-1")
+    return request.raw_path.partition("?")[2].encode(errors="surrogateescape")
 
 
 def parameters(request: web.BaseRequest) -> dict[str, str]:
     """The query's parameters; an empty value counts as not given, the last of a repeated name counts."""
-    pairs = (pair.partition("=") for pair in raw_query(request).decode("latin-1").split("&") if pair)
+    pairs = (pair.partition("=") for pair in raw_query(request).decode(errors="replace").split("&") if pair)
     named = {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
     return {name: value for name, value in named.items() if value}

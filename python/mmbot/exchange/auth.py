@@ -15,6 +15,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mmbot.exchange.client_text import read_whole
 from mmbot.exchange.refusals import RefusedError
 
 __all__ = ["AHEAD_MS_MAX", "ApiKey", "Keyring", "Signed", "check_window", "sign"]
@@ -87,13 +88,19 @@ def check_window(timestamp: int, recv_window: int, server_ms: int) -> None:
     raise RefusedError(10002, f"invalid request, please check your server timestamp or recv_window param. {said}")
 
 
+def _proves(signature: str, secret: str, message: bytes) -> bool:
+    # As bytes: text is only compared where it is ASCII. What cannot be encoded becomes "?", which is no hex digit.
+    return hmac.compare_digest(sign(secret, message).encode(), signature.encode(errors="replace"))
+
+
 def whole(value: object, name: str) -> int:
     """Read a whole number that clients send as a number or as text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        return int(value)
-    raise RefusedError(10001, f"params error: {name} must be a whole number of milliseconds")
+    try:
+        return read_whole(str(value))
+    except ValueError as error:
+        raise RefusedError(10001, f"params error: {name} must be a whole number of milliseconds") from error
 
 
 class Keyring:
@@ -126,7 +133,7 @@ class Keyring:
         key = self._known(signed.key, server_ms)
         window = whole(signed.recv_window, "recv_window") if signed.recv_window else RECV_WINDOW_MS
         check_window(whole(signed.timestamp, "timestamp"), window, server_ms)
-        if not hmac.compare_digest(sign(key.secret, signed.origin), signed.signature):
+        if not _proves(signed.signature, key.secret, signed.origin):
             raise RefusedError(10004, f"error sign! origin_string[{signed.origin.decode(errors='replace')}]")
         return self._at(key, address)
 
@@ -139,7 +146,7 @@ class Keyring:
         key = self._known(name, server_ms)
         if until <= server_ms:
             raise RefusedError(10002, f"Request expired: expires[{until}],server_timestamp[{server_ms}]")
-        if not hmac.compare_digest(sign(key.secret, f"GET/realtime{until}".encode()), signature):
+        if not _proves(signature, key.secret, f"GET/realtime{until}".encode()):
             raise RefusedError(10004, "error sign! Please check your signature generation algorithm.")
         return self._at(key, address)
 

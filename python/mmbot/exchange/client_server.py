@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from mmbot.exchange.answers import raw_query
 from mmbot.exchange.gateway import PATHS, Call, Gateway, Reply
 from mmbot.exchange.line import How, Line
 from mmbot.exchange.private_socket import PrivateSocket
@@ -63,14 +64,13 @@ class ClientSide:
 
     async def rest(self, request: web.Request) -> web.StreamResponse:
         """One HTTP request."""
-        body = await request.read() if request.can_read_body else b""
         if request.method == "POST" and self.gateway.house.switches.entry_ms:
             await asyncio.sleep(self.gateway.house.switches.entry_ms / 1000)
         call = Call(
             method=request.method,
             path=request.path,
-            query=request.raw_path.partition("?")[2].encode(),
-            body=body,
+            query=raw_query(request),
+            body=await request.read(),
             headers=request.headers,
             address=request.remote or "",
         )

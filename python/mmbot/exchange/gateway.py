@@ -15,6 +15,7 @@ import msgspec
 
 from mmbot.exchange.account import Account
 from mmbot.exchange.auth import ApiKey, Keyring, Signed
+from mmbot.exchange.client_text import read_json
 from mmbot.exchange.dcp import PRODUCTS, DeadManSwitch
 from mmbot.exchange.desk import Desk
 from mmbot.exchange.entry import OPS, Answer, Entry, refused
@@ -141,7 +142,7 @@ class Gateway:
             return refused(error)
 
     def _query(self, name: str, account: Account, key: ApiKey, query: bytes, now_ms: int) -> Answer:
-        params = dict(parse_qsl(query.decode(), keep_blank_values=True))
+        params = dict(parse_qsl(query.decode(errors="replace"), keep_blank_values=True))
         spent = account.rates.spend(name, "", now_ms)
         return Answer(QUERIES[name](Question(self.house, account, key, params, now_ms)), spent=spent)
 
@@ -237,8 +238,8 @@ def _nothing_moves() -> None:
 def read_object(body: bytes) -> dict[str, Any]:
     """Read a JSON object, or refuse."""
     try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = read_json(body)
+    except ValueError as error:
         raise bad_parameter("params error: the body is no JSON") from error
     if not isinstance(found, dict):
         raise bad_parameter("params error: the body is no JSON object")

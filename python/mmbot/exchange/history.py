@@ -23,7 +23,7 @@ from mmbot.exchange.refusals import bad_parameter
 __all__ = ["ClosedProfit", "ExecutionRecord", "LinkIds", "Records", "page"]
 
 RECENT_CLOSED_MAX = 500
-_CURSOR = re.compile(r"page_token=(\d+)&")
+_CURSOR = re.compile(r"page_token=([0-9]{1,18})&")
 
 
 class ExecutionRecord(msgspec.Struct, kw_only=True):

@@ -14,7 +14,8 @@ __all__ = ["BACKLOG_MAX", "How", "Line"]
 
 How: TypeAlias = Literal["close", "going_away", "abort"]
 BACKLOG_MAX = 50_000
-"""A client that lets this many messages pile up is cut."""
+BACKLOG_BYTES_MAX = 1 << 26
+"""A client that lets this many messages, or bytes of them, pile up is cut."""
 
 
 class Line:
@@ -34,6 +35,7 @@ class Line:
         self._faults = faults
         self._due: list[tuple[float, int, bytes | How]] = []
         self._count = 0
+        self._bytes = 0
         self._kept: list[bytes] = []
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -74,6 +76,7 @@ class Line:
                 await wake.wait()
             else:
                 what = heapq.heappop(due)[2]
+                self._bytes -= len(what)
                 if isinstance(what, str):
                     await self._end(what)
                     return
@@ -118,13 +121,14 @@ class Line:
             return
         if self._cut_off is not None:
             return
-        if len(self._due) >= BACKLOG_MAX:
+        if len(self._due) >= BACKLOG_MAX or self._bytes + len(what) > BACKLOG_BYTES_MAX:
             # Not through the queue: the sender may be waiting for this very client to read.
             self._due.clear()
             self._cut_off = asyncio.ensure_future(self._end("abort"))
             self._wake.set()
             return
         self._count += 1
+        self._bytes += len(what)
         due = self._loop.time() + delay_ms / 1000
         heapq.heappush(self._due, (due, self._count, what))
         if due <= self._alarm_at or self._alarm is None:

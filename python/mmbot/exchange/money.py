@@ -37,10 +37,11 @@ def text(amount: int) -> str:
 
 
 def units(decimal: str) -> int:
-    """Read a decimal with at most twelve places. Raises ValueError for anything else."""
+    """Read a decimal with at most 30 digits before the point and 12 after it. Raises ValueError for anything else."""
     whole, _, part = decimal.removeprefix("-").partition(".")
-    if not (whole + part).isascii() or not (whole + part).isdigit() or len(part) > 12:
-        raise ValueError(f"{decimal!r} is no amount; expected a decimal with at most 12 places")
+    digits = whole + part
+    if not (digits.isascii() and digits.isdigit() and len(whole) <= 30 and len(part) <= 12):
+        raise ValueError(f"{decimal!r} is no amount; expected a decimal with at most 30 digits and 12 places")
     amount = int(whole or "0") * UNIT + int(part.ljust(12, "0"))
     return -amount if decimal.startswith("-") else amount
 

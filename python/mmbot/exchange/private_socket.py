@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from mmbot.exchange.account import Kind
+from mmbot.exchange.client_text import read_json
 from mmbot.exchange.conversation import Conversation
 from mmbot.exchange.dcp import PRODUCTS
 from mmbot.exchange.desk import CATEGORIES
@@ -23,7 +24,7 @@ __all__ = ["PrivateSocket"]
 
 _KINDS: tuple[Kind, ...] = ("execution.fast", "execution", "order", "position", "wallet")
 _DCP = {topic: product for product, (topic, _) in PRODUCTS.items()}
-_SILENT = {"greeks", "dcp.option"}
+_SILENT = {"greeks", "dcp.option", *(f"{kind}.option" for kind in _KINDS if kind != "wallet")}
 """Topics that exist and never say anything here."""
 _numbers = itertools.count(1)
 
@@ -43,8 +44,8 @@ class PrivateSocket(Conversation):
         if self.uid is not None:
             self._gateway.dcp.heard(self.uid, self, self.heard_ms)
         try:
-            frame = msgspec.json.decode(raw)
-        except msgspec.DecodeError:
+            frame = read_json(raw)
+        except ValueError:
             frame = None
         if not isinstance(frame, dict):
             self._answer({}, "", success=False, said="Params Error")
@@ -161,7 +162,7 @@ def _wrong_topics(read: dict[str, tuple[Kind, tuple[str, ...]] | None]) -> str:
     forms = set()
     for topic, found in read.items():
         if found is None:
-            if topic not in _DCP and topic not in _SILENT and not topic.endswith(".option"):
+            if topic not in _DCP and topic not in _SILENT:
                 return f"error:handler not found,topic:{topic}"
         elif found[0] != "wallet":
             forms.add(len(found[1]) > 1)

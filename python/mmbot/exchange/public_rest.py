@@ -16,6 +16,7 @@ from aiohttp import web
 
 from mmbot.exchange import tickers
 from mmbot.exchange.answers import answer, envelope, parameters
+from mmbot.exchange.client_text import read_whole
 from mmbot.exchange.hall import Hall
 from mmbot.exchange.instruments_info import instrument_row
 from mmbot.exchange.klines import INTERVALS, Candle, end_of
@@ -38,20 +39,27 @@ class BadParameterError(ValueError):
     """A request that the venue answers with 10001."""
 
 
+def _whole(text: str, otherwise: str) -> int:
+    try:
+        return read_whole(text)
+    except ValueError as error:
+        raise BadParameterError(otherwise) from error
+
+
 def _limit(query: Query, *, default: int, most: int) -> int:
     text = query.get("limit", str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise BadParameterError(f"params error: limit {text} is not between 1 and {most}")
-    return int(text)
+    said = f"params error: limit {text} is not between 1 and {most}"
+    limit = _whole(text, said)
+    if not 1 <= limit <= most:
+        raise BadParameterError(said)
+    return limit
 
 
 def _time(query: Query, name: str) -> int | None:
     text = query.get(name)
     if text is None:
         return None
-    if not text.isdecimal():
-        raise BadParameterError(f"params error: {name} {text} is no time in milliseconds")
-    return int(text)
+    return _whole(text, f"params error: {name} {text} is no time in milliseconds")
 
 
 def _category(query: Query, default: str | None = None) -> str:
@@ -66,9 +74,7 @@ def _category(query: Query, default: str | None = None) -> str:
 def _page(rows: Sequence[Any], query: Query, size: int) -> tuple[list[Any], str]:
     """One page and the cursor of the next, which is opaque text, URL-encoded as the venue's."""
     cursor = query.get("cursor", "page_token=0&").removeprefix("page_token=").removesuffix("&")
-    if not cursor.isdecimal():
-        raise BadParameterError("params error: cursor is invalid")
-    start = int(cursor)
+    start = _whole(cursor, "params error: cursor is invalid")
     after = start + size
     return list(rows[start:after]), f"page_token%3D{after}%26" if after < len(rows) else ""
 

@@ -10,13 +10,13 @@ observed.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from mmbot.exchange.client_text import read_json
 from mmbot.exchange.hall import Hall
 from mmbot.exchange.outbox import Outbox, Tamper
 from mmbot.exchange.wire_text import dump
@@ -127,7 +127,7 @@ class PublicSockets:
     def _reply(self, client: _Client, text: str) -> dict[str, Any] | None:
         """The answer to a frame; None where it answers by itself."""
         try:
-            request = json.loads(text)
+            request = read_json(text)
         except ValueError:
             return self._ack(client, {}, "", "error:request is not valid JSON")
         if not isinstance(request, dict):

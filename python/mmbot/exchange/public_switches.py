@@ -69,6 +69,12 @@ class PublicSwitches(Strict):
     """[inf] A public connection that sent nothing for this long is cut (documented for private ones)."""
     backlog_bytes_max: Count = 8_388_608
     """[inf] A client this far behind in reading is cut: a book stream can not leave deltas out."""
+    request_ms: Count = 10_000
+    """[sim] A request's head, and then its body, has this long to arrive; the connection is dropped otherwise."""
+    keep_alive_ms: Count = 75_000
+    """[sim] How long a connection may stand between requests."""
+    open_max: Count = 4_000
+    """[sim] Connections at once, of all kinds; fewer where the process has fewer file descriptors."""
     connections_max: Count = 1_000
     """[doc] Market data connections per address and category; more are refused with HTTP 403."""
     connects_max: Count = 500

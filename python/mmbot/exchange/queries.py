@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from mmbot.exchange.account import Account
 from mmbot.exchange.auth import ApiKey
+from mmbot.exchange.client_text import read_whole
 from mmbot.exchange.desk import read_category, scope_of
 from mmbot.exchange.history import ClosedProfit, ExecutionRecord, page
 from mmbot.exchange.house import House
@@ -48,16 +49,21 @@ class Question:
         said = self.get("limit")
         if not said:
             return default
-        if not said.isdigit() or int(said) < 1:
+        try:
+            limit = read_whole(said)
+        except ValueError as error:
+            raise bad_parameter("params error: limit invalid") from error
+        if limit < 1:
             raise bad_parameter("params error: limit invalid")
-        return min(int(said), most)
+        return min(limit, most)
 
     def window(self, default_ms: int = WEEK_MS) -> tuple[int, int]:
         """First and last ms that are asked about: at most seven days."""
         said = [self.get("startTime"), self.get("endTime")]
-        if any(each and not each.isdigit() for each in said):
-            raise bad_parameter("params error: startTime and endTime are ms")
-        start, end = (int(each) if each else None for each in said)
+        try:
+            start, end = (read_whole(each) if each else None for each in said)
+        except ValueError as error:
+            raise bad_parameter("params error: startTime and endTime are ms") from error
         if start is None:
             end = self.now_ms if end is None else end
             start = end - default_ms

@@ -13,11 +13,13 @@ import asyncio
 import errno
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from mmbot.exchange.doorway import OUR_FAULTS, Doorway
 from mmbot.exchange.hall import Hall
 from mmbot.exchange.public_rest import PublicRest
 from mmbot.exchange.public_socket import PublicSockets
@@ -26,6 +28,8 @@ __all__ = ["Part", "Server"]
 
 BODY_BYTES_MAX = 1_048_576
 _SHUTDOWN_S = 2.0
+_LINGER_S = 1.0
+"""How long a refused body may still come, so that its client reads the refusal."""
 
 
 class Part(Protocol):
@@ -49,25 +53,32 @@ class Server:
         self.public = PublicSockets(hall)
         self._parts = parts
         self._host, self._port = host, port
+        self._doorway = Doorway(hall.switches)
+        self._listener: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
         self._beat: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Binds the port and lets the markets run. Raises OSError, saying which address and what to do."""
-        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[_caught_up(self.hall)])
+        middlewares = [self._doorway.middleware(), _caught_up(self.hall)]
+        app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=middlewares)
         app.add_routes(PublicRest(self.hall).routes())
         app.add_routes(self.public.routes())
         for part in self._parts:
             app.add_routes(part.routes())
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        runner = web.AppRunner(
+            app, access_log=None, logger=OUR_FAULTS, shutdown_timeout=_SHUTDOWN_S, lingering_time=_LINGER_S
+        )
         await runner.setup()
+        assert runner.server is not None
+        admit = partial(self._doorway.admit, runner.server)
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            listener = await asyncio.get_running_loop().create_server(admit, self._host, self._port)
         except OSError as error:
             await runner.cleanup()
             raise _unbound(error, self._host, self._port) from error
-        self._runner = runner
-        self._port = runner.addresses[0][1]
+        self._runner, self._listener = runner, listener
+        self._port = listener.sockets[0].getsockname()[1]
         for part in self._parts:
             await part.start()
         self._beat = asyncio.create_task(self.hall.run(), name="exchange beat")
@@ -81,8 +92,11 @@ class Server:
         for part in self._parts:
             await part.stop()
         await self.public.stop()
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        self._doorway.close()
 
     async def failed(self) -> None:
         """Waits until the markets stop by a fault of ours, and raises it; for ever while all is well."""

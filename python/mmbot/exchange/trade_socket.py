@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from mmbot.exchange.auth import RECV_WINDOW_MS, ApiKey, check_window, whole
+from mmbot.exchange.client_text import read_json
 from mmbot.exchange.conversation import Conversation
 from mmbot.exchange.entry import OPS, Answer, refused
 from mmbot.exchange.faults import Fault
@@ -38,8 +39,8 @@ class TradeSocket(Conversation):
         """Act on one frame of the client."""
         now_ms = self.heard_ms = self._gateway.now_ms()
         try:
-            frame = msgspec.json.decode(raw)
-        except msgspec.DecodeError:
+            frame = read_json(raw)
+        except ValueError:
             frame = None
         if not isinstance(frame, dict):
             self._say({}, "", Answer(code=10001, message="Params Error"), now_ms)

@@ -1,6 +1,7 @@
 """The embedded exchange: `mmbot exchange` as a process of its own, started with a run and stopped with it.
 
-A process of its own, because the bot must meet it as it would meet a venue: over sockets, and never waiting for it.
+A process of its own, because the bot must meet it as it would meet a venue: over sockets, and never waiting for it. It
+ends when its stdin does, of which the bot holds the other end: a bot that is killed leaves no exchange behind.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class EmbeddedExchange:
         tapes: what it plays, where the configuration says so. log: where its complaints go. Raises VenueError with the
         last of them if it does not come up.
         """
-        words = [sys.executable, "-m", "mmbot", "exchange", "--json", "--port", "0"]
+        words = [sys.executable, "-m", "mmbot", "exchange", "--json", "--until-stdin-closes", "--port", "0"]
         words += ["--speed", f"{config.speed:g}", "--seed", str(config.seed)]
         if config.market == "tape":
             words += [word for tape in tapes for word in ("--tape", tape)]
@@ -55,7 +56,7 @@ class EmbeddedExchange:
         with log.open("wb") as complaints:
             process = await asyncio.create_subprocess_exec(
                 *words,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=complaints,
                 start_new_session=True,

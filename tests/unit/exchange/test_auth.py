@@ -56,6 +56,18 @@ def test_the_published_socket_vector_is_let_in_as_number_and_as_text():
     assert code(Keyring([KEY]).admit_socket, "auth", NOW, "::1") == 10001
 
 
+def test_what_is_no_signature_and_no_number_is_refused_as_any_other():
+    """Other alphabets, bytes that are no text, and more digits than Python reads."""
+    keyring = Keyring([KEY])
+    for signature in ("é" * 64, "\udcff" * 64):
+        assert code(keyring.admit_rest, Signed("testkey", str(NOW), "", signature, b""), NOW, "::1") == 10004
+        assert code(keyring.admit_socket, ["testkey", NOW + 1000, signature], NOW, "::1") == 10004
+    for number in ("9" * 5000, "²", "-1", "1.0", ""):
+        assert code(keyring.admit_socket, ["testkey", number, "00"], NOW, "::1") == 10001
+    assert code(keyring.admit_rest, Signed("testkey", "9" * 5000, "", "00", b""), NOW, "::1") == 10001
+    assert code(keyring.admit_rest, Signed("testkey", str(NOW), "9" * 5000, "00", b""), NOW, "::1") == 10001
+
+
 @pytest.mark.parametrize(
     ("timestamp", "fits"),
     [(NOW - 5001, False), (NOW - 5000, True), (NOW, True), (NOW + 999, True), (NOW + 1000, False)],

@@ -21,7 +21,24 @@ SCALARS = st.one_of(
     st.sampled_from(
         ["linear", "spot", "BTCUSDT", "Buy", "Sell", "Limit", "Market", "PostOnly", "quoteCoin", "DERIVATIVES"]
     ),
-    st.sampled_from(["0", "1", "-1", "5", "99", "101", "1e5", "1" * 60, "0.0000000000001", "TickSize", "Percent"]),
+    st.sampled_from(
+        [
+            "0",
+            "1",
+            "-1",
+            "5",
+            "99",
+            "101",
+            "1e5",
+            "1" * 60,
+            "1" * 4290,
+            "9" * 5000,
+            "²",
+            "0.0000000000001",
+            "TickSize",
+            "Percent",
+        ]
+    ),
 )
 ANYTHING = st.recursive(
     SCALARS,
@@ -83,8 +100,13 @@ def test_any_body_is_answered_with_a_code(path: str, body: dict[str, Any], whole
 @given(
     path=GETS,
     params=st.dictionaries(
-        st.sampled_from(["category", "symbol", "limit", "cursor", "startTime", "coin"]),
-        st.text(st.characters(codec="ascii", exclude_characters="#"), max_size=8),
+        st.sampled_from(["category", "symbol", "limit", "cursor", "startTime", "endTime", "coin"]),
+        st.one_of(
+            st.sampled_from(
+                ["linear", "9" * 31, "9" * 5000, "page_token%3D" + "9" * 5000 + "%26", "²", "%C2%B2", "%FF"]
+            ),
+            st.text(st.characters(codec="utf-8", exclude_characters="#"), max_size=8),
+        ),
     ),
 )
 def test_any_query_is_answered_with_a_code(path: str, params: dict[str, str]):

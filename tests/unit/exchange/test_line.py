@@ -83,9 +83,10 @@ def test_broken_and_oversized_messages_and_an_end_in_the_middle():
     assert (len(wire.written), wire.ended) == (2, "abort")
 
 
-def test_a_client_that_does_not_read_is_cut(monkeypatch):
-    """Messages are never left out in the middle: a backlog ends the connection."""
-    monkeypatch.setattr(line_module, "BACKLOG_MAX", 10)
+@pytest.mark.parametrize("limit", ["BACKLOG_MAX", "BACKLOG_BYTES_MAX"])
+def test_a_client_that_does_not_read_is_cut(monkeypatch, limit: str):
+    """Messages are never left out in the middle: a backlog, of messages or of bytes, ends the connection."""
+    monkeypatch.setattr(line_module, limit, 10)
     wire = spoken(*((b"x", 20.0) for _ in range(11)))
     assert (wire.written, wire.ended) == ([], "abort")
 

@@ -80,6 +80,7 @@ def test_auth_and_subscription_are_acknowledged_in_order_and_echo_their_ids():
     ("args", "said"),
     [
         (["order", "moon"], "error:handler not found,topic:moon"),
+        (["moon.option"], "error:handler not found,topic:moon.option"),
         (["order", "execution.linear"], "error:all-in-one and categorised topics in one request"),
         ("order", "Params Error"),
         ([1], "Params Error"),
