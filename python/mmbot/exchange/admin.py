@@ -27,6 +27,7 @@ from mmbot.exchange.switches import Switches
 
 __all__ = ["Admin", "truth"]
 
+SKEW_MS_MAX = 366 * 86_400_000
 Ask: TypeAlias = dict[str, Any]
 Action: TypeAlias = Callable[[Ask], object]
 
@@ -167,7 +168,10 @@ class Admin:
         clock = self._gateway.clock
         if not isinstance(clock, VenueClock):
             raise TypeError("the exchange was opened with a clock that cannot be set; open it with a VenueClock")
-        clock.skew_ms = int(ask["skew_ms"])
+        skew_ms = int(ask["skew_ms"])
+        if abs(skew_ms) > SKEW_MS_MAX:
+            raise ValueError(f"skew_ms {skew_ms} is beyond a year; expected -{SKEW_MS_MAX} to {SKEW_MS_MAX}")
+        clock.skew_ms = skew_ms
         return {"time": self._gateway.now_ms()}
 
     def account(self, ask: Ask) -> object:
