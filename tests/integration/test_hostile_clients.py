@@ -178,3 +178,19 @@ def ended(link: socket.socket) -> bool:
         return link.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+@pytest.mark.parametrize(
+    ("action", "asked"),
+    [
+        ("market", {"category": "linear", "symbol": "BTCUSDT", "depth": "all"}),
+        ("clock", {"skew_ms": 1 << 70}),
+        ("transfer", {"uid": 1, "coin": "USDT", "amount": "9" * 4290}),
+        ("faults", {"where": "nowhere"}),
+    ],
+)
+def test_an_operators_mistake_is_told_and_breaks_nothing(venue: Venue, action: str, asked: dict[str, Any]):
+    """HTTP 400 with what was wrong."""
+    with pytest.raises(AssertionError, match="HTTP 400: "):
+        venue.exchange.admin("POST", action, **asked)
+    venue.check_quiet()

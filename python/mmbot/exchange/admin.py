@@ -203,7 +203,7 @@ class Admin:
         listing = self._gateway.house.listings[str(ask["category"]), str(ask["symbol"])]
         market, instrument = listing.market, listing.instrument
         if "depth" in ask:
-            depth = ask["depth"]
+            depth = msgspec.convert(ask["depth"], Ask)
             bids, asks = (_levels(listing, depth.get(side, ())) for side in ("bids", "asks"))
             market.public_depth(str(depth.get("kind", "delta")), bids, asks, market.now_ns())
         if "trade" in ask:
