@@ -51,9 +51,10 @@ def screen(status: Status, console: Console) -> RenderableType:
     """
     width, height = console.size
     labels = next((each for each in (SPELLED, SHORT) if _width(status, each) <= width), None)
-    head, health, foot = _head(status), _health(status), Text(FOOT, style="dim")
+    head, foot = _head(status), Text(FOOT, style="dim")
     fills, instruments = list(status.fills), status.instruments
     needed = max(width, _width(status, SHORT))
+    health = _health(status, needed - LABEL - GAP)
     fixed = _lines(console, head, needed) + _lines(console, foot, needed)
     fixed += sum(_lines(console, said, needed - LABEL - GAP) for said in health.values())
     for levels, brief, least in LAYOUTS:
@@ -229,15 +230,27 @@ def _links(status: Status) -> Text:
     )
 
 
-def _health(status: Status) -> dict[str, Text]:
-    denials = "  ".join(f"{reason} {count}" for reason, count in status.denials.items() if count)
-    counters = "  ".join(f"{name} {count}" for name, count in status.counters.items() if count)
+def _health(status: Status, width: int) -> dict[str, Text]:
+    denials = [f"{reason} {count}" for reason, count in status.denials.items() if count]
+    counters = [f"{name} {count}" for name, count in status.counters.items() if count]
     return {
         "links": _links(status),
-        "latency": Text("  ".join(_spread(stage, status.latencies.get(stage)) for stage in STAGES)),
-        "held back": Text(denials or "nothing"),
-        "counted": Text(counters or "nothing"),
+        "latency": _filled([_spread(stage, status.latencies.get(stage)) for stage in STAGES], width),
+        "held back": _filled(denials or ["nothing"], width),
+        "counted": _filled(counters or ["nothing"], width),
     }
+
+
+def _filled(words: Sequence[str], width: int) -> Text:
+    """Words in lines of this width; none of them is broken where it can be whole."""
+    lines = [words[0]]
+    for word in words[1:]:
+        longer = f"{lines[-1]}  {word}"
+        if cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return Text("\n".join(lines))
 
 
 def _grid(health: Mapping[str, Text]) -> RenderableType:
