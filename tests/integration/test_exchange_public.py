@@ -108,6 +108,8 @@ def test_requests_that_make_no_sense_are_answered_in_the_venues_words():
             assert (await ask(link, op="unsubscribe", args=[good]))["success"]
             await link.send_str("{]")
             assert "not valid JSON" in (await hear(link))["ret_msg"]
+            await link.send_str('{"req_id":' + "[" * 5_000 + "]" * 5_000 + "}")
+            assert "not valid JSON" in (await hear(link))["ret_msg"]
             assert "list of topics" in (await ask(link, op="subscribe", args="x"))["ret_msg"]
 
     serving(body)

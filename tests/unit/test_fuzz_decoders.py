@@ -107,15 +107,23 @@ TARGETS = {
 
 changes = st.lists(
     st.tuples(
-        st.sampled_from(["flip", "cut", "splice", "insert"]), st.integers(0, 1 << 16), st.binary(min_size=1, max_size=8)
+        st.sampled_from(["flip", "cut", "splice", "insert", "nest"]),
+        st.integers(0, 1 << 16),
+        st.binary(min_size=1, max_size=8),
     ),
     min_size=1,
     max_size=4,
 )
 
 
+def nested(good: bytes, deep: int) -> bytes:
+    """The input with an unknown key before all others, whose value is lists in lists."""
+    inner = b"[" * deep + b"]" * deep
+    return b"x = " + inner + b"\n" + good if not good.startswith(b"{") else b'{"x":' + inner + b"," + good[1:]
+
+
 def mutated(good: bytes, wanted: list[tuple[str, int, bytes]]) -> bytes:
-    """The input after bit flips, cuts, repeated pieces and foreign bytes."""
+    """The input after bit flips, cuts, repeated pieces, foreign bytes and values nested beyond reading."""
     for kind, place, piece in wanted:
         at = place % (len(good) + 1)
         match kind:
@@ -125,6 +133,8 @@ def mutated(good: bytes, wanted: list[tuple[str, int, bytes]]) -> bytes:
                 good = good[:at]
             case "splice":
                 good = good[:at] + good[at // 2 : at // 2 + 40] + good[at:]
+            case "nest":
+                good = nested(good, 1_000 + place)
             case _:
                 good = good[:at] + piece + good[at:]
     return good
@@ -144,6 +154,15 @@ def test_good_input_is_decoded(name: str, tmp_path: Path) -> None:
     for good in target.good:
         for one in target.decode(good, tmp_path):
             assert read_again(one) == one
+
+
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "sse lines"])  # whose words do not nest
+def test_input_nested_beyond_reading_is_refused(name: str, tmp_path: Path) -> None:
+    """A hundred thousand lists in one another under a key that nobody asked for are the decoder's own error."""
+    target = TARGETS[name]
+    for good in target.good:
+        with pytest.raises(target.refusal):
+            target.decode(nested(good, 100_000), tmp_path)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -24,7 +24,7 @@ from mmbot.data.tape_records import NO_ASK, NO_BID, records
 from mmbot.venues.binance import wire as binance_wire
 from mmbot.venues.bybit import wire as bybit_wire
 from mmbot.venues.port import InstrumentTerms, Market
-from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Record, Skipped, WireError
+from mmbot.venues.records import UNREADABLE, BookLost, BookUpdate, PublicTrade, Record, Skipped, WireError
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -184,7 +184,7 @@ class _BybitRecording:
             return Heard(line, int(said.ts * 1_000_000_000), self.categories[said.conn], records)
         except WireError as error:
             return Refused(line, "malformed frame", str(error))
-        except (msgspec.DecodeError, UnicodeError, InvalidOperation, OverflowError, ValueError) as error:
+        except (*UNREADABLE, InvalidOperation, ValueError) as error:
             return Refused(line, "malformed line", str(error))
 
 

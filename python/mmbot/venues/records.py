@@ -14,6 +14,10 @@ class WireError(ValueError):
     """A frame that does not say what its venue documents. The message names the field."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
+"""How reading JSON of a venue ends that is none, has other types, numbers beyond sense, or is nested beyond reading."""
+
+
 class BookUpdate(msgspec.Struct, frozen=True, kw_only=True):
     """One book message and its place in the venue's chain of updates.
 

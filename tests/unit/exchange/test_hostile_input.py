@@ -129,6 +129,18 @@ def test_any_frame_is_answered(op: Any, frame: dict[str, Any], body: dict[str, A
         assert peer.say(**{**frame, **good, "op": op})
 
 
+@given(deep=st.integers(1, 6_000), shut=st.booleans(), key=st.sampled_from(["x", "op", "args", "reqId", "req_id"]))
+def test_any_depth_is_answered(deep: int, shut: bool, key: str):
+    """Lists in lists, whole or cut off, are answered as what the venue cannot read, on sockets and over HTTP."""
+    raw = f'{{"{key}":'.encode() + b"[" * deep + (b"]" * deep + b"}" if shut else b"")
+    room = Room(LINEAR, SPOT)
+    for kind in (PrivateSocket, TradeSocket):
+        peer = Peer(room, kind)
+        peer.socket.heard(raw)
+        assert peer.line.take()
+    assert answer(room.gateway.rest(room.call("POST", "/v5/order/create", body=raw)))["retCode"] == 10001
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_answered(raw: bytes):
     """Frames that are no JSON, or JSON of another kind."""

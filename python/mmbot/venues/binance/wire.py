@@ -7,7 +7,7 @@ event time `E`.
 
 import msgspec
 
-from mmbot.venues.records import BookUpdate, Levels, PublicTrade, Record, Skipped, WireError
+from mmbot.venues.records import UNREADABLE, BookUpdate, Levels, PublicTrade, Record, Skipped, WireError
 
 NS_PER_MS = 1_000_000
 
@@ -75,7 +75,7 @@ def decode(frame: bytes, symbol: str = "") -> list[Record]:
                 return [_trade(_TRADE.decode(envelope.data))]
             case _:
                 return [Skipped(kind=channel or "unnamed stream")]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise WireError(f"Binance frame: {error}") from error
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from mmbot.venues.bybit.http import BybitHttp, Params
 from mmbot.venues.bybit.orders_wire import decode_executions, decode_orders, decode_positions, decode_wallet
-from mmbot.venues.bybit.wire import FAULTS, NS_PER_MS, decode_listing
+from mmbot.venues.bybit.wire import NS_PER_MS, decode_listing
 from mmbot.venues.port import (
     Attestation,
     ExecutionSeen,
@@ -23,7 +23,7 @@ from mmbot.venues.port import (
     VenueError,
     WalletSeen,
 )
-from mmbot.venues.records import WireError
+from mmbot.venues.records import UNREADABLE, WireError
 
 __all__ = ["BybitAccount"]
 
@@ -76,7 +76,7 @@ class _RatePage(msgspec.Struct):
 def _read(what: str, result: bytes, kind: type[Read]) -> Read:
     try:
         return msgspec.json.decode(result, type=kind)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise VenueError(f"{what}: {error}; the venue answers otherwise than it documents") from error
 
 

@@ -25,7 +25,7 @@ from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.orders_wire import Answer, decode_answer, sign
 from mmbot.venues.bybit.wire import NS_PER_MS
 from mmbot.venues.port import Clock, Credentials, VenueError
-from mmbot.venues.records import WireError
+from mmbot.venues.records import UNREADABLE, WireError
 
 __all__ = ["BAN_S", "Banned", "BybitHttp", "HttpTiming", "NoAnswer", "Params"]
 
@@ -137,7 +137,7 @@ class BybitHttp:
             try:
                 nanos = msgspec.json.decode(answer.result, type=_Time).timeNano
                 samples.append((asked, int(nanos), answered))
-            except (msgspec.DecodeError, ValueError) as error:
+            except (*UNREADABLE, ValueError) as error:
                 raise VenueError(f"GET /v5/market/time: {error}; expected timeNano as decimal text") from error
         self.offset = estimate(samples)
         if abs(self.offset.offset) > _SECOND:

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 from mmbot.venues.bybit.codes import verdict
-from mmbot.venues.bybit.wire import FAULTS, NS_PER_MS
+from mmbot.venues.bybit.wire import NS_PER_MS
 from mmbot.venues.port import (
     Acked,
     AmendOrder,
@@ -37,7 +37,7 @@ from mmbot.venues.port import (
     WalletSeen,
     kind_of,
 )
-from mmbot.venues.records import WireError
+from mmbot.venues.records import UNREADABLE, WireError
 
 __all__ = [
     "BATCH_LEGS_MAX",
@@ -262,7 +262,7 @@ def decode_answer(raw: bytes) -> Answer:
     """A REST answer. Raises WireError."""
     try:
         said = _REST_ANSWER.decode(raw)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit answer: {error}") from error
     return Answer(said.retCode, said.retMsg, bytes(said.result), _legs(said.retExtInfo), said.time * NS_PER_MS)
 
@@ -277,7 +277,7 @@ def decode_reply(frame: bytes) -> Reply:
     """The answer to a login, subscription or ping of any socket. Raises WireError."""
     try:
         return _reply(_SOCKET_ANSWER.decode(frame))
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit reply: {error}") from error
 
 
@@ -290,7 +290,7 @@ def decode_trade(frame: bytes) -> TradeAnswer | Reply:
     """One frame of the trade socket: the answer to an order request, or to login and ping. Raises WireError."""
     try:
         said = _SOCKET_ANSWER.decode(frame)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit trade socket: {error}") from error
     if not said.op.startswith("order."):
         return _reply(said)
@@ -316,7 +316,7 @@ def answer_facts(requests: Sequence[OrderRequest], answer: Answer) -> list[Fact]
         if len(requests) == 1:
             return [_taken(requests[0], _NAMED.decode(answer.result), answer.time)]
         named = _NAMED_LIST.decode(answer.result).list
-    except FAULTS as error:
+    except UNREADABLE as error:
         return [_unanswered(request, f"the venue's answer can not be read: {error}") for request in requests]
     if not len(named) == len(answer.legs) == len(requests):
         why = f"{len(requests)} requests, but {len(named)} names and {len(answer.legs)} codes in the answer"
@@ -584,7 +584,7 @@ def decode_private(frame: bytes, settle: Mapping[tuple[str, str], str]) -> list[
                 return list(_coins(_WALLETS.decode(envelope.data), time))
             case _:
                 return []
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit private frame: {error}") from error
 
 
@@ -592,7 +592,7 @@ def decode_orders(result: bytes, category: str) -> tuple[list[OrderSeen], str]:
     """One page of orders and the cursor of the next ("" at the end). Raises WireError."""
     try:
         page = _ORDER_PAGE.decode(result)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit orders: {error}") from error
     return [_order(said, category, 0) for said in page.list], page.nextPageCursor
 
@@ -603,7 +603,7 @@ def decode_executions(
     """One page of executions and the cursor of the next ("" at the end). Raises WireError."""
     try:
         page = _EXECUTION_PAGE.decode(result)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit executions: {error}") from error
     return [_execution(said, category, settle) for said in page.list], page.nextPageCursor
 
@@ -612,7 +612,7 @@ def decode_positions(result: bytes, category: str) -> tuple[list[PositionSeen], 
     """Positions, and whether any is one leg of a hedge-mode pair. Raises WireError."""
     try:
         page = _POSITION_PAGE.decode(result)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit positions: {error}") from error
     return [_position(said, category, 0) for said in page.list], any(said.positionIdx != 0 for said in page.list)
 
@@ -621,5 +621,5 @@ def decode_wallet(result: bytes, time: int) -> list[WalletSeen]:
     """Every coin of the account, as of `time`. Raises WireError."""
     try:
         return _coins(_WALLET_PAGE.decode(result).list, time)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit wallet: {error}") from error

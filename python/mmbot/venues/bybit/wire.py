@@ -14,11 +14,9 @@ from typing import Literal
 import msgspec
 
 from mmbot.venues.port import InstrumentTerms
-from mmbot.venues.records import BookUpdate, Levels, PublicTrade, Record, Skipped, Ticker, WireError
+from mmbot.venues.records import UNREADABLE, BookUpdate, Levels, PublicTrade, Record, Skipped, Ticker, WireError
 
 NS_PER_MS = 1_000_000
-FAULTS = (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
-"""What decoding raises for bytes that are not what was documented; the last for nesting without end."""
 _BOOK_TOPIC = b'{"topic":"orderbook.'
 _AFTER_BOOK_TOPIC = slice(len(_BOOK_TOPIC), len(_BOOK_TOPIC) + 1)
 
@@ -132,7 +130,7 @@ def decode(frame: bytes) -> list[Record]:
                 return [_ticker(envelope)]
             case _:
                 return [Skipped(kind=channel)]
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit frame: {error}") from error
 
 
@@ -200,7 +198,7 @@ def decode_terms(answer: bytes) -> list[InstrumentTerms]:
     """
     try:
         said = _ANSWER.decode(answer)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit instruments-info: {error}") from error
     if said.retCode != 0:
         raise WireError(f"Bybit instruments-info: retCode {said.retCode}: {said.retMsg}")
@@ -211,7 +209,7 @@ def decode_listing(result: bytes) -> list[InstrumentTerms]:
     """Terms of every instrument in the `result` of such an answer. Raises WireError."""
     try:
         page = _PAGE.decode(result)
-    except FAULTS as error:
+    except UNREADABLE as error:
         raise WireError(f"Bybit instruments-info: {error}") from error
     return [_terms(page.category, listed) for listed in page.list]
 
