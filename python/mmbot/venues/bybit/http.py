@@ -250,24 +250,33 @@ class BybitHttp:
                 raw = await _read(response)
                 status, headers = response.status, response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NoAnswer(f"{method} {path}: {type(error).__name__} {error}".rstrip()) from error
+            raise NoAnswer(self._masked(f"{method} {path}: {type(error).__name__} {error}".rstrip())) from error
         self._learn(group, headers)
         if status == 403:
             silence_s = self._timing.ban_s
             self._banned_until = self._clock() + int(silence_s * _SECOND)
             self.on_ban(f"{method} {path}: HTTP 403, the venue wants silence from this address for {silence_s:g} s")
         if status != 200:
-            return Answer(status, f"HTTP {status} {raw[:200]!r}", b"{}", (), 0)
+            said = self._masked(raw.decode(errors="backslashreplace"))[:200]
+            return Answer(status, f"HTTP {status} {said!r}", b"{}", (), 0)
         try:
             answer = decode_answer(raw)
         except WireError as error:
             raise NoAnswer(f"{method} {path}: {error}") from error
-        if self._credentials is not None and self._credentials.key in answer.message:
-            # A refused signature is answered with what was signed, the key in it; messages end in logs.
-            answer = msgspec.structs.replace(answer, message=answer.message.replace(self._credentials.key, "<key>"))
+        masked = self._masked(answer.message)  # a refused signature is answered with what was signed, the key in it
+        if masked != answer.message:
+            answer = msgspec.structs.replace(answer, message=masked)
         if answer.code == 10006:
             self.budget.refused(group, self._clock(), self._ours(headers.get("X-Bapi-Limit-Reset-Timestamp")))
         return answer
+
+    def _masked(self, said: str) -> str:
+        """What somebody said, without our key and secret: it ends in logs."""
+        if self._credentials is None:
+            return said
+        for own, name in ((self._credentials.key, "<key>"), (self._credentials.secret.get_secret_value(), "<secret>")):
+            said = said.replace(own, name) if own else said
+        return said
 
     def _headers(self, text: str) -> dict[str, str]:
         if self._credentials is None:

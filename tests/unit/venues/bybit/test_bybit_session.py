@@ -11,11 +11,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from scripted_bybit import Heardall, Json, ScriptedBybit
 
+from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.clock import ERROR_MAX, ClockOffset
-from mmbot.venues.bybit.http import HttpTiming
+from mmbot.venues.bybit.endpoints import Endpoint
+from mmbot.venues.bybit.http import BybitHttp, HttpTiming, NoAnswer
 from mmbot.venues.bybit.link import LinkTiming
 from mmbot.venues.bybit.session import BybitOrders, OrdersTiming
 from mmbot.venues.port import (
@@ -713,6 +717,54 @@ def test_a_refused_signature_is_told_without_the_key() -> None:
             venue.script["/v5/position/list"].append(lambda _: {"retCode": 10004, "retMsg": said})
             with pytest.raises(VenueError, match=r"10004 error sign! origin_string\[1700000000000<key>5000\]"):
                 await session.position(*BTC)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("before", [0, 195])
+def test_an_error_page_that_repeats_our_request_is_told_without_the_key(
+    caplog: pytest.LogCaptureFixture, before: int
+) -> None:
+    """A server between us and the venue that answers 502 with our headers puts no key into an error or a log."""
+    caplog.set_level(logging.DEBUG)
+
+    async def page(request: web.Request) -> web.Response:
+        if request.path == "/v5/market/time":
+            now = time.time_ns()
+            return web.json_response({"retCode": 0, "retMsg": "OK", "result": {"timeNano": str(now)}, "time": 0})
+        said = " ".join([request.headers.get("X-BAPI-API-KEY", ""), SECRET])
+        return web.Response(status=502, text="." * before + said)
+
+    async def scenario() -> None:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", page)
+        async with TestServer(application) as server:
+            endpoint = Endpoint.of("simulator", f"http://127.0.0.1:{server.port}")
+            http = BybitHttp(endpoint, KEY, time.time_ns, RateBudget(), timing=HttpTiming(read_tries=1))
+            await http.start()
+            try:
+                answer = await http.send_once("/v5/order/create", b"{}", "place")
+                with pytest.raises(VenueError) as error:
+                    await http.get("/v5/position/list", ())
+            finally:
+                await http.stop()
+        told = [answer.message, str(error.value), caplog.text]
+        assert answer.code == 502
+        assert before or "<key> <secret>" in answer.message
+        assert not any(KEY.key[:4] in text or SECRET[:4] in text for text in told), told
+
+    run(scenario)
+
+
+def test_an_answer_nested_beyond_reading_leaves_the_outcome_unknown() -> None:
+    """A create whose answer nobody can read is no refusal and no crash: its outcome is not known."""
+
+    async def scenario() -> None:
+        async with trading() as (venue, session, _):
+            deep = '{"retCode":0,"retMsg":"OK","x":' + "[" * 100_000
+            venue.script["/v5/order/create"].append(lambda _: {"raw": deep})
+            with pytest.raises(NoAnswer, match="Bybit answer"):
+                await session._http.send_once("/v5/order/create", b"{}", "place")
 
     run(scenario)
 
