@@ -8,11 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mmbot.strategies import find_strategy
 
 ROOT = Path(__file__).parents[2]
 MMBOT = [sys.executable, "-m", "mmbot"]
@@ -98,6 +101,24 @@ def test_a_duration_ends_it_too_and_a_pipe_gets_lines(tmp_path: Path):
     assert "quoting" in done.stdout
     assert "BTCUSDT: 0 open orders of ours at the venue" in done.stdout
     assert "--verify" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.timeout(60)
+def test_a_run_of_a_users_own_file_is_done_again_from_elsewhere(tmp_path: Path):
+    """The journal says where the run was started, so its strategy's file is found from any other folder."""
+    shipped = tomllib.loads(faster(tmp_path).read_text(encoding="utf-8"))["strategy"]["name"]
+    config = tmp_path / "paper.toml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(f'name = "{shipped}"', 'name = "own.py:Own"'), encoding="utf-8")
+    made = find_strategy(shipped).strategy.__name__
+    (tmp_path / "own.py").write_text(f"from mmbot.strategies import {made}\n\n\nclass Own({made}): ...\n")
+    words = [*MMBOT, "run", "paper.toml", "--duration", "2", "--out", "runs"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [journal] = (tmp_path / "runs").glob("*/journal.mmj")
+    again = [*MMBOT, "replay", str(journal), "--verify"]
+    found = subprocess.run(again, capture_output=True, text=True, check=False, cwd=tmp_path / "runs")
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def test_an_exchange_that_does_not_come_up_says_why(tmp_path: Path):

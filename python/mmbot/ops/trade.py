@@ -182,6 +182,7 @@ class _Run:
                 "environment": self._wiring.session.environment,
                 "version": mmbot.__version__,
                 "epoch_s": self._folder.epoch_s,
+                "folder": str(Path.cwd()),
                 "client_ids": {"env": self.ids.env, "strategy": self.ids.strategy},
                 "config": self._config.model_dump(mode="json"),
                 "config_hash": self._config.hash(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -59,11 +60,14 @@ def seat(strategy: Strategy, desks: Sequence[_core.Desk]) -> _core.Seat:
     )
 
 
-def configured(config: BacktestConfig) -> Strategy:
-    """Make the configured strategy. Raises ConfigError if there is none, or its parameters cannot be used."""
+def configured(config: BacktestConfig, folder: Path | None = None) -> Strategy:
+    """Make the configured strategy. Raises ConfigError if there is none, or its parameters cannot be used.
+
+    folder: where the file of a user's own is looked for before the working folder.
+    """
     if config.strategy is None:
         raise ConfigError("strategy: missing; name one in the configuration or give an object instead")
-    recipe = find_strategy(config.strategy.name)
+    recipe = find_strategy(config.strategy.name, folder)
     try:
         return recipe.build(config.strategy.params)
     except ValidationError as error:

@@ -23,6 +23,7 @@ from mmbot.research.backtest import strategy_error
 from mmbot.research.desks import configured, desk, seat
 from mmbot.research.facts import Setting, code_hash
 from mmbot.research.traded import Traded
+from mmbot.strategies import StrategyNotFoundError
 from mmbot.strategy import Strategy, View
 
 if TYPE_CHECKING:
@@ -64,7 +65,12 @@ class Terms(_Read):
         return _core.Instrument(**self.model_dump(exclude={"tape"}))
 
 
-class RunStart(_Read):
+class _Started(_Read):
+    folder: Path | None = None
+    """Where the run was started: what its configuration names lies relative to it. None: an older journal."""
+
+
+class RunStart(_Started):
     """The first entry of a run's journal: all that is needed to do the run again."""
 
     mode: str
@@ -169,8 +175,14 @@ class RecordedRun:
         return cls(path, start, traded, strategy)
 
     def strategy(self) -> Strategy:
-        """A fresh strategy, as the run began with. Raises ConfigError if none is configured."""
-        return self.given or configured(self.start.config)
+        """A fresh strategy, as the run began with.
+
+        Raises ConfigError if none is configured, StrategyNotFoundError if its file is gone.
+        """
+        try:
+            return self.given or configured(self.start.config, self.start.folder)
+        except StrategyNotFoundError as error:
+            raise StrategyNotFoundError(f"{self.journal}: the strategy of this run is not there now: {error}") from None
 
     def check_code(self, strategy: Strategy) -> None:
         """Raise CodeChangedError unless the code that decides now is the recorded one."""
@@ -251,8 +263,10 @@ def _start_of(path: Path) -> RunStart:
     first = next(_core.JournalReader(path), None)
     if first is None or first[2] != "run_start":
         raise ValueError(f"{path}: the journal does not begin with the start of a run; expected entry 0 to say it")
+    text = first[3]["text"]
     try:
-        return RunStart.model_validate_json(first[3]["text"])
+        folder = _Started.model_validate_json(text).folder
+        return RunStart.model_validate_json(text, context={"folder": folder})
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ValueError(f"{path}: the start of the run cannot be read by this version of mmbot: {found}") from None

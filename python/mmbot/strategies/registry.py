@@ -4,6 +4,8 @@
     path/to/file.py:MyStrategy            a class in a file of yours
     my_package.my_module:MyStrategy       a class in an installed module
 
+A path is looked for in the working folder; that of a recorded run first where the run was started.
+
 A strategy is built from its configuration, if its constructor takes one: the configuration's class is read from the
 annotation of the parameter `config`.
 """
@@ -56,8 +58,10 @@ SHIPPED = MappingProxyType(
 """Strategies that can be asked for by name."""
 
 
-def find_strategy(name: str) -> Recipe:
+def find_strategy(name: str, folder: Path | None = None) -> Recipe:
     """Return a shipped strategy, or load a user's own, as the module's first lines say.
+
+    folder: where a relative path is looked for before the working folder.
 
     Raises StrategyNotFoundError if there is none; what a user's file itself raises passes through.
     """
@@ -68,7 +72,7 @@ def find_strategy(name: str) -> Recipe:
         near = get_close_matches(name, SHIPPED, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(SHIPPED)}"
         raise StrategyNotFoundError(f"no strategy {name!r}; {hint}; your own is written file.py:Class or module:Class")
-    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    module = _load_file(Path(place), folder) if place.endswith(".py") else _load_module(place)
     found = getattr(module, class_name, None)
     if _is_strategy(found):
         return Recipe(_config_of(found), found)
@@ -82,9 +86,12 @@ def _is_strategy(it: object) -> TypeGuard[type[Strategy]]:
     return inspect.isclass(it) and issubclass(it, Strategy)
 
 
-def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise StrategyNotFoundError(f"no file {path} (looked in {Path.cwd()}); expected path/to/file.py:Class")
+def _load_file(named: Path, folder: Path | None) -> ModuleType:
+    places = list(dict.fromkeys((folder or Path.cwd(), Path.cwd())))
+    path = next((place / named for place in places if (place / named).is_file()), None)
+    if path is None:
+        looked = " and ".join(map(str, places))
+        raise StrategyNotFoundError(f"no file {named} (looked in {looked}); expected path/to/file.py:Class")
     name = f"mmbot_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mmbot.cli import app
+from mmbot.research.facts import code_hash
+from mmbot.strategies import find_strategy
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "research"))
 import paper_run
@@ -41,6 +43,47 @@ def test_a_difference_exits_1_with_the_entry(tmp_path: Path):
     assert done.exit_code == 1
     assert "recorded the intent for instrument 0 Buy 2 at" in done.output
     assert "the replay made the intent for instrument 0 Buy 1 at" in done.output
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """The journal of a run by a user's own strategy, `at_touch.py` in the folder `started`, latencies beside it."""
+    started = tmp_path / "started"
+    started.mkdir()
+    (started / "at_touch.py").write_text("from mmbot.strategies import JoinTouch\n\n\nclass Own(JoinTouch): ...\n")
+    (started / "entry.csv").write_text("ts_ns,latency_ns\n0,1000000\n")
+    config = json.loads(json.dumps(paper_run.CONFIG))
+    config["strategy"]["name"] = "at_touch.py:Own"
+    config["instruments"][0]["venue"]["entry"] = {"recorded": "entry.csv"}
+    words = code_hash(find_strategy("at_touch.py:Own", started).strategy)
+    told = {"folder": str(started), "code_hash": words}
+    return paper_run.record(tmp_path / "run", seconds=2, claims=config, more=told).journal
+
+
+def test_a_run_is_done_again_from_any_folder(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What a configuration names lies where the run was started; where that is gone, the working folder is asked."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert call(own, "--verify").exit_code == 0
+    done = call(own)
+    assert done.exit_code == 0, done.output
+    (tmp_path / "started" / "at_touch.py").rename(elsewhere / "at_touch.py")
+    assert call(own, "--verify").exit_code == 0
+
+
+def test_a_strategy_that_is_gone_or_changed_is_one_clear_line(own: Path, tmp_path: Path):
+    """Nothing decides in the place of a file that is gone; another one is refused by its hash."""
+    file = tmp_path / "started" / "at_touch.py"
+    file.write_text(file.read_text() + "# another day\n")
+    changed = call(own, "--verify")
+    assert changed.exit_code == 1
+    assert "recorded by code" in changed.output
+    file.unlink()
+    gone = call(own, "--verify")
+    assert gone.exit_code == 1
+    assert "the strategy of this run is not there now: no file at_touch.py (looked in" in gone.output
+    assert str(tmp_path / "started") in gone.output
 
 
 def test_the_report_and_the_parity_are_written(journal: Path, tmp_path: Path):

@@ -15,7 +15,7 @@ from mmbot.research.facts import code_hash
 from mmbot.research.journal import live_engine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ENTRY_NS, RESPONSE_NS, TICK_NS = 3_000_000, 2_000_000, 5_000_000
 CONFIG = {
@@ -149,8 +149,13 @@ class Recorded:
     head: str
 
 
-def record(folder: Path, *, seconds: float = 60.0, claims: dict[str, Any] = CONFIG) -> Recorded:
-    """Trade a shipped tape for a while, journal and tape in `folder`. `claims`: what the journal says it was told."""
+def record(
+    folder: Path, *, seconds: float = 60.0, claims: dict[str, Any] = CONFIG, more: Mapping[str, str] | None = None
+) -> Recorded:
+    """Trade a shipped tape for a while, journal and tape in `folder`.
+
+    claims: what the journal says it was told. more: what else its start says.
+    """
     read = BacktestConfig.model_validate(CONFIG)
     tape = samples.sample("btcusdt")
     (folder / "tapes").mkdir(parents=True)
@@ -167,6 +172,7 @@ def record(folder: Path, *, seconds: float = 60.0, claims: dict[str, Any] = CONF
         "config_hash": read.hash(),
         "code_hash": code_hash(type(strategy)),
         "instruments": [{**{word: getattr(instrument, word) for word in words}, "tape": "tapes/btc.tape"}],
+        **(more or {}),
     }
     path = folder / "journal.mmj"
     journal = _core.Journal.create(path, span[0] - 1, json.dumps(start))
