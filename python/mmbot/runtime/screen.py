@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -40,6 +41,7 @@ GAP, MIDDLE, FRAME = 2, 3, 4
 """Columns between columns, between book and own, and of the frame with its margins."""
 LABEL = len("held back")
 STATE_STYLE = {"quoting": "bold green", "paused": "bold yellow", "stopping": "bold yellow", "stopped": "bold"}
+WHOLE_LINES = Text("\n", no_wrap=True, overflow="ellipsis")
 FOOT = "Ctrl-C stops: quotes out first, report after"
 
 
@@ -124,9 +126,28 @@ def _three_lines(shown: InstrumentShown) -> tuple[str, str, str]:
 
 
 def _instrument(shown: InstrumentShown, levels: int, labels: Sequence[str], brief: bool) -> RenderableType:
-    grid = Table.grid(padding=(0, MIDDLE))
-    grid.add_row(_book(shown, levels), _own(shown, levels, labels, brief))
-    return Panel(grid, title=f"{shown.symbol} {shown.category}", title_align="left", box=box.ROUNDED)
+    book = _columns(_book(shown, levels), right=True)
+    own = _columns(_own(shown, levels, labels, brief), right=False)
+    blank = Text(" " * len(book[0]))
+    sides = zip_longest(book, own)
+    lines = [Text.assemble(left or blank, " " * MIDDLE, right or "") for left, right in sides]
+    title = f"{shown.symbol} {shown.category}"
+    return Panel(WHOLE_LINES.join(lines), title=title, title_align="left", box=box.ROUNDED)
+
+
+def _columns(rows: Sequence[Sequence[tuple[str, str]]], *, right: bool) -> list[Text]:
+    """Rows of words with their style as lines: orders wait while a screen is made, and rich's tables take longer."""
+    widths = [max(cell_len(words) for words, _ in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        line = Text()
+        for number, ((words, style), width) in enumerate(zip(row, widths, strict=True)):
+            room = " " * (width - cell_len(words))
+            line.append(" " * GAP * (number > 0) + room * right)
+            line.append(words, style)
+            line.append(room * (not right))
+        lines.append(line)
+    return lines
 
 
 def _height(shown: InstrumentShown, levels: int, brief: bool) -> int:
@@ -163,14 +184,11 @@ def _book_rows(shown: InstrumentShown, levels: int) -> list[tuple[str, str, str,
     ]
 
 
-def _book(shown: InstrumentShown, levels: int) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for header in HEADERS:
-        table.add_column(header, justify="right", no_wrap=True)
+def _book(shown: InstrumentShown, levels: int) -> list[list[tuple[str, str]]]:
+    rows = [[(header, "dim") for header in HEADERS]]
     for side, qty, price, leaves, ahead in _book_rows(shown, levels):
-        style = "red" if side == "sell" else "green"
-        table.add_row(qty, Text(price, style=style), Text(leaves, style="bold"), ahead)
-    return table
+        rows.append([(qty, ""), (price, "red" if side == "sell" else "green"), (leaves, "bold"), (ahead, "")])
+    return rows
 
 
 def _own_rows(shown: InstrumentShown, levels: int, labels: Sequence[str], brief: bool) -> list[tuple[str, str]]:
@@ -188,13 +206,9 @@ def _own_rows(shown: InstrumentShown, levels: int, labels: Sequence[str], brief:
     return rows + orders
 
 
-def _own(shown: InstrumentShown, levels: int, labels: Sequence[str], brief: bool) -> RenderableType:
-    table = Table.grid(padding=(0, GAP))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    for label, value in _own_rows(shown, levels, labels, brief):
-        table.add_row(label, Text(value, style="bold" if label in {"position", "P&L"} else ""))
-    return table
+def _own(shown: InstrumentShown, levels: int, labels: Sequence[str], brief: bool) -> list[list[tuple[str, str]]]:
+    rows = _own_rows(shown, levels, labels, brief)
+    return [[(label, ""), (value, "bold" if label in {"position", "P&L"} else "")] for label, value in rows]
 
 
 def _signed(value: float | None) -> str:
@@ -207,15 +221,13 @@ def _fills(fills: Sequence[FillShown], room: int) -> Sequence[RenderableType]:
         return [Text("no fill yet", style="dim")][:room]
     if room <= 1:  # a heading alone says nothing
         return []
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for header in ("latest fill", "instrument", "side", "quantity", "price", "as", "fee"):
-        table.add_column(header, justify="right", no_wrap=True)
+    rows = [[(header, "dim") for header in ("latest fill", "instrument", "side", "quantity", "price", "as", "fee")]]
     for fill in reversed(fills[-(room - 1) :]):
-        style = "green" if fill.side == "buy" else "red"
+        side = (fill.side, "green" if fill.side == "buy" else "red")
         role = "maker" if fill.maker else "taker"
-        fee = f"{fill.fee} {fill.fee_currency}"
-        table.add_row(_time(fill.ts_venue), fill.symbol, Text(fill.side, style=style), fill.qty, fill.price, role, fee)
-    return [table]
+        others = [(words, "") for words in (fill.qty, fill.price, role, f"{fill.fee} {fill.fee_currency}")]
+        rows.append([(_time(fill.ts_venue), ""), (fill.symbol, ""), side, *others])
+    return [WHOLE_LINES.join(_columns(rows, right=True))]
 
 
 def _time(ts: int) -> str:

@@ -1,6 +1,12 @@
 """How long each stage takes."""
 
+import asyncio
+from pathlib import Path
+
+from trading_desk import Desk
+
 from mmbot.runtime.latency import KEPT, Latencies
+from mmbot.venues.records import BookLost
 
 
 def test_quantiles_are_nearest_rank():
@@ -23,3 +29,16 @@ def test_memory_does_not_grow_and_the_latest_values_count():
     spread = latencies.spread("wire_to_wire")
     assert spread is not None
     assert (spread.count, spread.p50, spread.max) == (2 * KEPT, 9, 9)
+
+
+def test_decoding_is_measured_without_a_request_and_never_without_a_frame(tmp_path: Path):
+    """Three frames that nobody decides on count three times; a book that is lost with its link is no frame."""
+    desk = Desk(tmp_path)
+    desk.strategy.bid = desk.strategy.ask = None  # type: ignore[attr-defined]
+    asyncio.run(desk.open())
+    for _ in range(3):
+        desk.book()
+    desk.runner.on_records("linear", [BookLost(symbol="BTCUSDT", why="link down")], desk.clock())
+    latencies = desk.runner.latencies.all()
+    assert list(latencies) == ["decode"]
+    assert latencies["decode"].count == 3
