@@ -31,6 +31,15 @@ def faster(folder: Path) -> Path:
 
 
 @pytest.mark.timeout(90)
+def test_a_terminal_that_is_closed_ends_a_run_in_order(tmp_path: Path):
+    """The hang-up of a lost connection is a stop as Ctrl-C is: no order left, a report, exit code 0."""
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
+    events = interrupted(words, fills=1, by=signal.SIGHUP)
+    assert [event["open_orders"] for event in events if event["event"] == "left"] == [0]
+    assert events[-1]["failure"] is None
+
+
+@pytest.mark.timeout(90)
 def test_ctrl_c_ends_a_run_with_no_order_left(tmp_path: Path):
     """Events for machines from the first to the last; after the signal: zero open orders, a report, exit code 0."""
     words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
@@ -67,8 +76,8 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text(encoding="ascii").split()]
 
 
-def interrupted(words: list[str], *, fills: int) -> list[dict[str, Any]]:
-    """Start a run, press Ctrl-C at its n-th fill, and return its events; it ends in order and says nothing else."""
+def interrupted(words: list[str], *, fills: int, by: int = signal.SIGINT) -> list[dict[str, Any]]:
+    """Start a run, end it by a signal at its n-th fill, and return its events; nothing else is said."""
     events: list[dict[str, Any]] = []
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -76,7 +85,7 @@ def interrupted(words: list[str], *, fills: int) -> list[dict[str, Any]]:
         for line in process.stdout:
             events.append(json.loads(line))
             if sum(event["event"] == "fill" for event in events) == fills:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(by)
         assert (process.wait(30), process.stderr.read()) == (0, "")
     return events
 

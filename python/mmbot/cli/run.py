@@ -126,6 +126,6 @@ async def _traded(
     gc.freeze()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed ends a run in order, too
         loop.add_signal_handler(number, stop.set)
     return await trade(config, wiring, watcher, stop=stop, duration_s=duration, parent=out)

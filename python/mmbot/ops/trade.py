@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,22 +89,19 @@ async def trade(
             told=watcher.told,
         )
         orders.attach(wiring.orders(endpoint, credentials, orders, markets))
-        await orders.start()
         stack.push_async_callback(orders.stop)
+        await orders.start()
         attestation = await _attested(orders, watcher)
         clock.correct(attestation.clock_offset)
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
         run = _Run(config, wiring, folder=folder, clock=clock, strategy=strategy, listed=listed, watcher=watcher)
-        relay.attach(run.runner)
-        subscriptions = [
-            Subscription(category=category, symbol=symbol, depth=wiring.session.depth) for category, symbol in markets
-        ]
-        feed = wiring.feed(endpoint, subscriptions, relay, clock)
         helpers = [asyncio.create_task(_stopped(run.runner, stop, duration_s))]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
         failure: Exception | None = None
         try:
+            relay.attach(run.runner)
+            feed = wiring.feed(endpoint, _subscriptions(wiring, markets), relay, clock)
             watcher.watch(run.board)
             await run.runner.run(feed, orders)
         except (RunFailedError, VenueError) as error:
@@ -116,6 +113,11 @@ async def trade(
             run.close()
     books = [run.core.books(0, index) for index in range(len(markets))]
     return Ended(folder=folder.path, result=run.result(), failure=failure, books=books)
+
+
+def _subscriptions(wiring: Trading, markets: Sequence[tuple[str, str]]) -> list[Subscription]:
+    depth = wiring.session.depth
+    return [Subscription(category=category, symbol=symbol, depth=depth) for category, symbol in markets]
 
 
 class _Run:
@@ -209,12 +211,13 @@ class _Run:
         }
 
     def close(self) -> None:
-        """End journal and tapes, whatever the run ended by."""
-        if self.journal.dead is None:
-            self.core.finish(self._clock())
-            self.journal.end(self._clock(), json.dumps({"left": self.runner.left, "failure": self._failure()}))
-        for (category, symbol), tape in self._tapes.items():
-            tape.seal(self._folder.tape(category, symbol))
+        """End journal and tapes, whatever the run ended by: each is tried, then the first error is raised."""
+        with ExitStack() as stack:
+            for (category, symbol), tape in self._tapes.items():
+                stack.callback(tape.seal, self._folder.tape(category, symbol))
+            if self.journal.dead is None:
+                self.core.finish(self._clock())
+                self.journal.end(self._clock(), json.dumps({"left": self.runner.left, "failure": self._failure()}))
 
     def _failure(self) -> str | None:
         return None if self.runner.failure is None else repr(self.runner.failure)

@@ -71,13 +71,15 @@ class _Sent:
     """When it was last asked or told about."""
     asked_at: dict[Doubt, int] = field(default_factory=dict)
     venue_id: str = ""
+    refused: bool = False
 
 
 class Bridge:
     """Translates both ways, and keeps what is in doubt.
 
-    answered: hears (request, ns from its sending to the venue's word on it). stray: hears facts that belong to no order
-    of this run, and kinds of execution that nobody knows.
+    answered: hears (request, ns from its sending to the venue's word on it). booked: hears each execution that was
+    booked, once. stray: hears facts that belong to no order of this run, and kinds of execution that nobody knows.
+    risen: hears of an order that was refused, and that the venue shows all the same.
     """
 
     def __init__(
@@ -87,13 +89,15 @@ class Bridge:
         ids: ClientIds,
         *,
         answered: Callable[[Doubt, int], None],
+        booked: Callable[[ExecutionSeen], None],
         stray: Callable[[Fact, str], None],
+        risen: Callable[[int, Fact], None],
     ) -> None:
         self._core = core
         self._listed = listed
         self._ids = ids
         self._answered = answered
-        self._stray = stray
+        self._booked, self._stray, self._risen = booked, stray, risen
         self._sent: dict[int, _Sent] = {}
         self._venue_ids: dict[str, int] = {}
         self._unconfirmed: dict[int, int] = {}
@@ -185,6 +189,16 @@ class Bridge:
         if number is not None and number in self.open():
             self.doubts.setdefault(number, "place")
 
+    def knows(self, fact: ExecutionSeen) -> bool:
+        """Tell an execution of an order of this run."""
+        return self._number(fact) is not None
+
+    def settle_doubts(self) -> None:
+        """Forget doubts about orders that are done: nothing of them can trade any more."""
+        if self.doubts:
+            open_now = set(self.open())
+            self.doubts = {number: doubt for number, doubt in self.doubts.items() if number in open_now}
+
     def is_ours(self, client_id: str) -> bool:
         """Tell an order of this run from those of others and of earlier runs."""
         return self._ids.sequence(client_id) is not None
@@ -266,6 +280,8 @@ class Bridge:
                 self.doubts[number] = "place"
                 self._core.unknown(now, number)
             else:
+                self._sent[number].refused = True
+                self.doubts.pop(number, None)
                 self._core.rejected(now, number, reason, fact.ts_venue)
             return
         self._core.refused(now, number, reason, fact.ts_venue)
@@ -277,6 +293,8 @@ class Bridge:
         sent, core, at = self._sent[number], self._core, seen.ts_venue
         instrument = self._listed[sent.instrument].instrument
         cum = instrument.lots(seen.cum)
+        if sent.refused and seen.status in ("live", "partial"):
+            self._risen(number, seen)
         if seen.status == "rejected" and cum == 0:
             core.rejected(clock(), number, _reason(seen.reason), at)
         elif seen.status in ("canceled", "rejected"):
@@ -305,15 +323,13 @@ class Bridge:
             paid = _units(fact.fee)
             self._core.funded(clock(), index, -paid, fact.ts_venue)
             return
-        number = self._ids.sequence(fact.client_id)
-        if number is None:
-            number = self._venue_ids.get(fact.venue_id)
+        number = self._number(fact)
         if fact.kind not in POSITION_KINDS or number is None or number not in self._sent:
             self._stray(fact, "the position may have moved by something that is no order of this run")
             return
         listed, now = self._listed[index], clock()
         self._sent[number].touched = self._moved[fact.category, fact.symbol] = now
-        self._core.filled(
+        if self._core.filled(
             now,
             number,
             fact.execution_id,
@@ -322,7 +338,12 @@ class Bridge:
             fact.maker,
             self._fee_units(fact, listed),
             fact.ts_venue,
-        )
+        ):
+            self._booked(fact)
+
+    def _number(self, fact: ExecutionSeen) -> int | None:
+        number = self._ids.sequence(fact.client_id)
+        return self._venue_ids.get(fact.venue_id) if number is None else number
 
     def _fee_units(self, fact: ExecutionSeen, listed: Listed) -> int:
         """The fee in the settlement currency. A spot fee in the bought coin counts at the execution's own price."""

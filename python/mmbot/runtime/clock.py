@@ -43,7 +43,12 @@ class RunClock:
         return max(self._monotonic() + self._ahead, self._last)
 
     def at_least(self, ts: int) -> int:
-        """Return the time of the input at hand, moved to `ts` if a message of it lies later."""
+        """Return the time of the input at hand, moved to `ts` if a message of it lies later.
+
+        A venue whose clock is ahead takes this one along: it goes on from there, or all that waits for a time would
+        wait for as long as the lead is.
+        """
+        self._ahead += max(0, ts - self.peek())
         self._last = max(self._last, ts)
         return self._last
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmbot.data.scribe import Scribe
+from mmbot.venues.records import BookLost, BookUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from mmbot.venues.port import Market
 
 __all__ = ["RunMarket"]
+
+LEAD_NS = 60_000_000_000
+"""A venue's clock may be so far ahead of ours; one that is further is a mistake, and would take ours along."""
 
 
 class RunMarket:
@@ -34,6 +38,11 @@ class RunMarket:
         if line is None:
             return ""
         scribe, view = line
+        lead = 0 if isinstance(record, BookLost) else (record.ts_venue or 0) - ts_recv
+        if lead > LEAD_NS:
+            if isinstance(record, BookUpdate):
+                scribe.take(BookLost(symbol=record.symbol, why="a time that cannot be"), ts_recv)
+            return f"its venue time is {lead / 1e9:.0f} s ahead of ours"
         why = scribe.take(record, ts_recv)
         span = view.span
         if span is not None and span[1] > self.last_recv:

@@ -50,3 +50,12 @@ def test_a_message_from_the_venue_s_future_moves_the_clock():
     clock = Hands().clock()
     clock.at_least(2_000_000)
     assert clock() == 2_000_001
+
+
+def test_time_goes_on_from_a_lead_of_the_venue():
+    """A venue that is a second ahead does not hold the run's time still for a second."""
+    hands = Hands()
+    clock = hands.clock()
+    clock.at_least(hands.wall + 1_000_000_000)
+    hands.steady += 500
+    assert clock() == hands.wall + 1_000_000_500

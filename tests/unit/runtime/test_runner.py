@@ -93,7 +93,7 @@ def test_a_book_message_off_the_grid_takes_the_quotes_out_and_the_book_is_asked_
     desk.book("100.05", kind="delta")
     settle(desk)
     assert (desk.resting(), asked) == ([], [("linear", "BTCUSDT")])
-    assert "not a whole multiple" in desk.runner.pauses["book BTCUSDT"]
+    assert "not a whole multiple" in desk.runner.pauses["book linear BTCUSDT"]
     desk.book()
     settle(desk)
     assert desk.resting() == BOTH

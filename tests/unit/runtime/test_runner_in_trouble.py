@@ -1,0 +1,176 @@
+"""A run whose disk, venue or clock does what it should not."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from trading_desk import Desk, settle
+
+from mmbot.execution.reconcile import Break, BreakKind, ReconReport
+from mmbot.venues.port import CancelOrder, ExecutionSeen, OrderSeen, PlaceOrder
+from mmbot.venues.records import BookUpdate
+
+HOUR_NS = 3_600_000_000_000
+
+
+def opened(folder: Path) -> Desk:
+    """A desk whose two quotes rest."""
+    desk = Desk(folder)
+    asyncio.run(desk.open())
+    desk.book()
+    settle(desk)
+    return desk
+
+
+def listening(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every request that leaves from now on."""
+    sent: list[Any] = []
+    send = desk.venue.send
+    monkeypatch.setattr(desk.venue, "send", lambda requests: (sent.extend(requests), send(requests)))
+    return sent
+
+
+class FullDisk:
+    """A journal whose disk is full from now on."""
+
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+
+    def flush(self) -> None:
+        """Fail as a full disk does."""
+        raise OSError(28, "No space left on device")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+def test_with_a_full_disk_cancels_leave_and_nothing_new_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A quote that moves is a cancel and a place; the cancel goes out, the place does not, and the run ends."""
+    desk = opened(tmp_path)
+    sent = listening(desk, monkeypatch)
+    monkeypatch.setattr(desk.runner, "journal", FullDisk(desk.journal))
+    desk.strategy.bid, desk.strategy.ask = None, None
+    desk.book()
+    assert [type(request) for request in sent] == [CancelOrder, CancelOrder]
+    desk.strategy.bid = 990
+    desk.book()
+    assert not [request for request in sent if isinstance(request, PlaceOrder)]
+    assert isinstance(desk.runner.failure, OSError)
+    assert desk.runner.ended.is_set()
+
+
+def seen(desk: Desk, **words: str) -> OrderSeen:
+    """The venue's word on our first order."""
+    first = desk.told("request")[0]["correlation_id"]
+    plain = {"side": "buy", "status": "live", "cum": "0", "price": "100.0", "qty": "0.01", "reason": "none"}
+    return OrderSeen(
+        client_id=first,
+        venue_id="v1",
+        category="linear",
+        symbol="BTCUSDT",
+        ts_venue=desk.clock.peek(),
+        **{**plain, **words},  # type: ignore[arg-type]
+    )
+
+
+def test_an_order_that_was_refused_and_rests_all_the_same_is_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The venue contradicts itself: the order is cancelled, quoting stops, and a person is told."""
+    desk = Desk(tmp_path)
+    desk.venue.refuse("place", "post_only")
+    asyncio.run(desk.open())
+    desk.book()
+    settle(desk)
+    sent = listening(desk, monkeypatch)
+    order = seen(desk)
+    desk.runner.on_facts([order], desk.clock())
+    assert order.client_id in {request.client_id for request in sent if isinstance(request, CancelOrder)}
+    assert "was refused and is there" in desk.runner.pauses["risen order"]
+    settle(desk)
+    assert desk.resting() == []
+
+
+def test_an_order_that_is_on_the_venue_and_not_in_our_book_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What a reconciliation finds as an orphan does not stay there until the end of the run."""
+    desk = opened(tmp_path)
+    sent = listening(desk, monkeypatch)
+    orphan = Break(kind=BreakKind.ORDER_ORPHAN, name="mine", symbol="linear BTCUSDT", held=None, told=10)
+    desk.runner._judge(ReconReport(now_ns=1, compared=1, breaks=(orphan,)))
+    assert CancelOrder(client_id="mine", category="linear", symbol="BTCUSDT") in sent
+    assert "reconcile" in desk.runner.pauses
+
+
+def fill(desk: Desk) -> ExecutionSeen:
+    """One execution of our bid, which the venue has not told yet."""
+    desk.venue.trade("BTCUSDT", "sell", "100.0", "0.002")
+    return next(fact for fact in desk.venue.outbox if isinstance(fact, ExecutionSeen))
+
+
+def test_two_executions_that_differ_by_their_id_alone_are_two(tmp_path: Path):
+    """Equal price, size and time: both are booked and both are told."""
+    desk = opened(tmp_path)
+    one = fill(desk)
+    desk.runner.on_facts([one, msgspec.structs.replace(one, execution_id="another"), one], desk.clock())
+    assert (desk.position(), len(desk.told("fill")), len(desk.runner.fills)) == (4, 2, 2)
+
+
+def test_a_fill_that_is_told_again_after_many_others_is_not_shown_again(tmp_path: Path):
+    """The view keeps the latest fills; what it does not keep any longer is not news when it comes again."""
+    desk = opened(tmp_path)
+    desk.strategy.lots = 50
+    desk.book("100.0", "100.2")
+    settle(desk)
+    first = msgspec.structs.replace(fill(desk), qty="0.001", execution_id="0")
+    many = [msgspec.structs.replace(first, execution_id=str(number)) for number in range(8)]
+    desk.runner.fills.clear()
+    desk.runner.on_facts(many, desk.clock())
+    desk.runner.fills.clear()
+    desk.runner.on_facts(many, desk.clock())
+    assert (len(desk.told("fill")), len(desk.runner.fills)) == (8, 0)
+
+
+def test_an_execution_of_our_own_order_is_never_history(tmp_path: Path):
+    """A venue whose clock is behind dates it before our start; it is booked all the same, a foreign one is not."""
+    desk = opened(tmp_path)
+    desk.runner._began = desk.clock.peek()
+    ours = msgspec.structs.replace(fill(desk), ts_venue=desk.clock.peek() - HOUR_NS)
+    theirs = msgspec.structs.replace(ours, client_id="somebody", venue_id="else", execution_id="x")
+    desk.runner.on_facts([ours, theirs], desk.clock())
+    assert (desk.position(), desk.runner.counters["before the run"]) == (2, 1)
+
+
+def test_a_market_message_from_the_far_future_is_not_believed(tmp_path: Path):
+    """Its book counts as lost, quotes come out, the run's clock stays, and a whole book ends it."""
+    desk = opened(tmp_path)
+    now = desk.clock.peek()
+    future = BookUpdate(
+        symbol="BTCUSDT",
+        kind="delta",
+        ts_venue=now + HOUR_NS,
+        previous_id=1,
+        last_id=2,
+        bids=[("100.1", "1")],
+        asks=[],
+    )
+    desk.runner.on_records("linear", [future], desk.clock())
+    settle(desk)
+    assert desk.resting() == []
+    assert "ahead of ours" in desk.runner.pauses["book linear BTCUSDT"]
+    assert desk.clock.peek() - now < HOUR_NS // 2
+    desk.book()
+    settle(desk)
+    assert len(desk.resting()) == 2
+
+
+def test_a_doubt_about_an_order_that_is_done_is_forgotten(tmp_path: Path):
+    """Nothing of it can trade any more, so nobody asks the venue about it for the rest of the run."""
+    desk = opened(tmp_path)
+    desk.runner.bridge.doubts.update({1: "place", 2: "cancel"})
+    desk.venue.kill(seen(desk).client_id)
+    settle(desk)
+    desk.runner.bridge.settle_doubts()
+    assert 1 not in desk.runner.bridge.doubts
+    assert 2 in desk.runner.bridge.doubts
