@@ -581,7 +581,7 @@ class Runner:
             return f"{each.symbol}: the venue did not say whether orders of ours are left ({error}); look there"
         try:
             self._hear(facts)
-        except Exception as error:  # noqa: BLE001  a dead journal takes no fact; whether orders are left is asked all the same
+        except Exception as error:  # noqa: BLE001  a dead journal takes no fact; the question comes all the same
             self.fail(error)
         ours = [one.client_id for one in left if self.bridge.is_ours(one.client_id)]
         self._told({"event": "left", "symbol": each.symbol, "open_orders": len(ours)})
