@@ -84,7 +84,7 @@ def interrupted(words: list[str], *, fills: int, by: int = signal.SIGINT) -> lis
         assert process.stderr is not None
         for line in process.stdout:
             events.append(json.loads(line))
-            if sum(event["event"] == "fill" for event in events) == fills:
+            if events[-1]["event"] == "fill" and sum(event["event"] == "fill" for event in events) == fills:
                 process.send_signal(by)
         assert (process.wait(30), process.stderr.read()) == (0, "")
     return events

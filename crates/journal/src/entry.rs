@@ -377,7 +377,7 @@ impl Put for Command {
     }
 }
 
-const REASONS: [RejectReason; 7] = [
+const REASONS: [RejectReason; 8] = [
     RejectReason::PostOnlyWouldCross,
     RejectReason::NotFillable,
     RejectReason::ReduceOnly,
@@ -385,6 +385,7 @@ const REASONS: [RejectReason; 7] = [
     RejectReason::Invalid,
     RejectReason::NoMarket,
     RejectReason::Other,
+    RejectReason::HeldBack,
 ];
 
 impl Put for RejectReason {

@@ -293,8 +293,8 @@ pub fn event_fields(out: &Bound<'_, PyDict>, event: &Event) -> PyResult<()> {
 
 /// A venue's reason by our name for it; what has none is `Other`, and stands in the journal in the venue's words.
 fn reason_from(text: &str) -> RejectReason {
-    use RejectReason::{Invalid, NoMarket, NotFillable, PostOnlyWouldCross, ReduceOnly, UnknownOrder};
-    let named = [PostOnlyWouldCross, NotFillable, ReduceOnly, UnknownOrder, Invalid, NoMarket];
+    use RejectReason::{HeldBack, Invalid, NoMarket, NotFillable, PostOnlyWouldCross, ReduceOnly, UnknownOrder};
+    let named = [PostOnlyWouldCross, NotFillable, ReduceOnly, UnknownOrder, Invalid, NoMarket, HeldBack];
     named.into_iter().find(|reason| reason_name(*reason) == text).unwrap_or(RejectReason::Other)
 }
 

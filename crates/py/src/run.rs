@@ -409,6 +409,7 @@ pub fn reason_name(reason: RejectReason) -> &'static str {
         RejectReason::Invalid => "invalid",
         RejectReason::NoMarket => "no_market",
         RejectReason::Other => "other",
+        RejectReason::HeldBack => "held_back",
     }
 }
 

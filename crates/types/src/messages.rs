@@ -126,6 +126,8 @@ pub enum RejectReason {
     NoMarket,
     /// A reason without a name here, such as a balance or a rate limit; the venue's own words are in the journal.
     Other,
+    /// Not the venue's word: we held it back, for our pace or the venue's earlier complaint.
+    HeldBack,
 }
 
 /// What happened, as the engine hears it. Public market data reaches the engine apart, by reference into the tape.

@@ -119,13 +119,14 @@ async def _traded(
     import asyncio
     import signal
 
-    from mmbot.ops.trade import trade
-
-    # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
-    gc.collect()
-    gc.freeze()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed ends a run in order, too
         loop.add_signal_handler(number, stop.set)
+
+    from mmbot.ops.trade import trade  # after the handlers: it takes a while, in which somebody may press Ctrl-C
+
+    # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
+    gc.collect()
+    gc.freeze()
     return await trade(config, wiring, watcher, stop=stop, duration_s=duration, parent=out)

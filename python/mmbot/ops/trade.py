@@ -18,6 +18,7 @@ from mmbot.config import ConfigError
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, Throttle
+from mmbot.ops.account_lock import alone_on
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
@@ -92,6 +93,8 @@ async def trade(
         stack.push_async_callback(orders.stop)
         await orders.start()
         attestation = await _attested(orders, watcher)
+        if not wiring.embedded:  # an embedded exchange has this run alone
+            stack.enter_context(alone_on(wiring.session.environment, attestation.account))
         clock.correct(attestation.clock_offset)
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
         run = _Run(config, wiring, folder=folder, clock=clock, strategy=strategy, listed=listed, watcher=watcher)
@@ -224,7 +227,7 @@ class _Run:
 
     def result(self) -> Result | None:
         """The report, as of a backtest; None where no two-sided market was heard, so that nothing can be valued."""
-        from mmbot.research.outcome import outcome  # noqa: PLC0415  Polars is loaded when there is something to frame
+        from mmbot.research.outcome import NoMarketError, outcome  # noqa: PLC0415  Polars is loaded when there is something to frame
 
         traded = [
             Traded(config, _core.Tape.open(self._folder.tape(*market)), each.instrument, each.symbol)
@@ -232,7 +235,10 @@ class _Run:
         ]
         if any(each.tape.span is None for each in traded) or not len(self.core.samples(0)["ts"]):
             return None
-        result = outcome(self._config, self.core, 0, self._strategy, traded, setting=self._setting())
+        try:
+            result = outcome(self._config, self.core, 0, self._strategy, traded, setting=self._setting())
+        except NoMarketError:  # a run that was paused or stopped before a two-sided market was sampled
+            return None
         result.write(self._folder.report)
         return result
 

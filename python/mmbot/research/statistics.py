@@ -423,6 +423,7 @@ def order_counts(orders: pl.DataFrame, fills_count: int) -> OrderCounts:
     placed = placed_orders(orders)
     weight = np.abs(placed["price"].to_numpy()) if placed["instrument"].n_unique() > 1 else np.ones(placed.height)
     states = {state: int((orders["state"] == state).sum()) for state in ORDER_STATES}
+    held_back = int(((orders["state"] == "rejected") & (orders["reason"] == "held_back").fill_null(value=False)).sum())
     cancels = int(orders["cancels_sent"].sum())
     settled = placed.drop_nulls(["ts_accepted", "ts_done"])
     return OrderCounts(
@@ -431,8 +432,8 @@ def order_counts(orders: pl.DataFrame, fills_count: int) -> OrderCounts:
         filled=states["filled"],
         touched=int((placed["cum_qty"] > 0).sum()),
         canceled=states["canceled"],
-        rejected=states["rejected"],
-        denied=states["denied"],
+        rejected=states["rejected"] - held_back,
+        denied=states["denied"] + held_back,
         working=states["working"],
         amends=int(orders["amends"].sum()),
         cancels_sent=cancels,

@@ -44,6 +44,9 @@ Doubt: TypeAlias = Literal["place", "amend", "cancel"]
 ENGINE_WORDS: dict[Reason, str] = {"post_only": "post_only_would_cross"}
 """Reasons that the engine calls by another name."""
 
+HELD_BACK = "held_back"
+"""The engine's reason for what we did not let out."""
+
 CASH_UNITS = 10**12
 REMEMBERED = 10_000
 """Orders whose terms are remembered after they were settled, for facts that come late."""
@@ -274,7 +277,7 @@ class Bridge:
             self._answered(request, now - asked)
 
     def _refused(self, number: int, fact: Refused, now: int) -> None:
-        reason = _reason(fact.reason)
+        reason = HELD_BACK if fact.held_back else _reason(fact.reason)
         if fact.request == "place":
             if fact.reason == "duplicate":  # our id exists: what became of it is the venue's to say
                 self.doubts[number] = "place"
@@ -285,8 +288,8 @@ class Bridge:
                 self._core.rejected(now, number, reason, fact.ts_venue)
             return
         self._core.refused(now, number, reason, fact.ts_venue)
-        # A refused cancel is no evidence of the order's end, and a refused amend none of its terms.
-        if number in self.open():
+        # A refused cancel is no evidence of the order's end, and a refused amend none of its terms; what never left is.
+        if number in self.open() and reason != HELD_BACK:
             self.doubts[number] = fact.request
 
     def _seen(self, number: int, seen: OrderSeen, clock: Callable[[], int]) -> None:

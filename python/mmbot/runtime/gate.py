@@ -159,7 +159,7 @@ class OrderGate:
     def _judge(self, fact: Acked | Refused | Unanswered) -> None:
         now, trouble = self._clock(), None
         if not isinstance(fact, Acked):
-            ours = isinstance(fact, Refused) and fact.reason == "rate_limited" and fact.code == 0
+            ours = isinstance(fact, Refused) and fact.held_back
             trouble = None if ours else _TROUBLES.get(fact.reason)
         if trouble is not None:
             self.breaker, event = self._breaker.troubled(self.breaker, now, trouble)

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.clock import RunClock
     from mmbot.runtime.market import RunMarket
     from mmbot.strategy import Strategy, View
-    from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, OrderRequest, PublicFeed
+    from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, OrderRequest, OrderSeen, PublicFeed
 
 __all__ = ["RunFailedError", "Runner"]
 
@@ -66,6 +66,8 @@ ARRIVES_NS = 5_000_000_000
 in which the venue shows what it took in."""
 RING_NS = 2_000_000_000
 """A timer that is later than this is not made up for."""
+HELD_BACK_NS = 1_000_000_000
+"""That requests were held back is told so often, not each time."""
 FILLS_KEPT = 50
 NEVER = 2**63
 KINDS: dict[type, str] = {PlaceOrder: "place", AmendOrder: "amend", CancelOrder: "cancel"}
@@ -125,6 +127,7 @@ class Runner:
         self._decide, self._windows = strategy.decide, windows
         self._sync, self._settle_s = sync, settle_s
         self._told = told
+        self._held_back = 0
         self._feed: PublicFeed | None = None
         self._orders: OrderEntry | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -195,7 +198,17 @@ class Runner:
             self._flat.set()
 
     def _show_refusal(self, fact: Refused) -> None:
-        """Keep the venue's own words, of which the engine hears the reason alone."""
+        """Keep the venue's own words, of which the engine hears the reason alone.
+
+        What we held back ourselves is counted, and told once in a second: a fast strategy does it many times.
+        """
+        if fact.held_back:
+            self.counters["held back"] += 1
+            if fact.ts_venue - self._held_back < HELD_BACK_NS:
+                return
+            self._held_back = fact.ts_venue
+            self._told({"event": "held back", "why": fact.message, "times": self.counters["held back"]})
+            return
         self.counters[f"{fact.request} refused"] += 1
         words = {"request": fact.request, "reason": fact.reason, "code": fact.code, "message": fact.message}
         self._note("refused", {"client_id": fact.client_id, **words})
@@ -373,7 +386,8 @@ class Runner:
     def _stray(self, fact: Fact, why: str) -> None:
         self.counters["stray facts"] += 1
         self._note("stray", {"why": why, "fact": repr(fact)})
-        self._told({"event": "stray", "why": why, "fact": repr(fact)})
+        name = "" if isinstance(fact, TermsChanged) else getattr(fact, "client_id", "")
+        self._told({"event": "stray", "why": why, "correlation_id": name, "fact": repr(fact)})
         if isinstance(fact, ExecutionSeen):
             self._pause("stray execution", f"{fact.symbol}: {why}; reconcile by hand, then start again")
         if isinstance(fact, TermsChanged) and _grid(fact.before) != _grid(fact.after):
@@ -549,9 +563,14 @@ class Runner:
         """Cancel all of every instrument; trouble with one keeps none of the others from being cancelled."""
         for each in self.listed:
             try:
-                await self._cancel_all(orders, each)
-            except VenueError as error:  # what is left is asked for below, and ends the run with an error
-                self._told({"event": "stopping", "why": f"{each.symbol}: {error}"})
+                async with asyncio.timeout(self._settle_s):
+                    await self._cancel_all(orders, each)
+            except (
+                VenueError,
+                TimeoutError,
+            ) as error:  # what is left is asked for below, and ends the run with an error
+                why = str(error) or f"no answer within {self._settle_s:g} s"
+                self._told({"event": "stopping", "why": f"{each.symbol}: {why}"})
 
     async def _outlive_unanswered(self) -> bool:
         """Wait until no create without an answer can reach the venue any more; False if there is none.
@@ -570,15 +589,11 @@ class Runner:
     async def _last_word(self, orders: OrderEntry, each: Listed) -> str:
         """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""
         try:
-            left = await orders.open_orders(each.category, each.symbol)
-            facts: list[Fact] = [*await orders.executions(each.category, each.symbol, self._reconciler.since)]
-            for number in self.bridge.open():
-                if self.bridge.place_of(number)[:2] == (each.category, each.symbol):
-                    found = await orders.find(*self.bridge.place_of(number))
-                    facts += [found] if found is not None else []
-            facts.append(await orders.position(each.category, each.symbol))
-        except VenueError as error:
-            return f"{each.symbol}: the venue did not say whether orders of ours are left ({error}); look there"
+            async with asyncio.timeout(self._settle_s):
+                left, facts = await self._facts_at_the_end(orders, each)
+        except (VenueError, TimeoutError) as error:
+            why = str(error) or f"no answer within {self._settle_s:g} s"
+            return f"{each.symbol}: the venue did not say whether orders of ours are left ({why}); look there"
         try:
             self._hear(facts)
         except Exception as error:  # noqa: BLE001  a dead journal takes no fact; the question comes all the same
@@ -588,6 +603,16 @@ class Runner:
         if not ours:
             return ""
         return f"{each.symbol}: the venue still has {len(ours)} orders of ours: {ours[:5]}; cancel them there"
+
+    async def _facts_at_the_end(self, orders: OrderEntry, each: Listed) -> tuple[list[OrderSeen], list[Fact]]:
+        left = await orders.open_orders(each.category, each.symbol)
+        facts: list[Fact] = [*await orders.executions(each.category, each.symbol, self._reconciler.since)]
+        for number in self.bridge.open():
+            if self.bridge.place_of(number)[:2] == (each.category, each.symbol):
+                found = await orders.find(*self.bridge.place_of(number))
+                facts += [found] if found is not None else []
+        facts.append(await orders.position(each.category, each.symbol))
+        return left, facts
 
     async def _cancel_all(self, orders: OrderEntry, each: Listed) -> None:
         """Cancel at the venue, again after 4, 8 and 16 s where it fails, as long as the end may take."""

@@ -173,6 +173,11 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message: str
     ts_venue: int
 
+    @property
+    def held_back(self) -> bool:
+        """We did not let it out, for our own pace or the venue's earlier complaint: the venue knows nothing of it."""
+        return self.code == 0 and self.reason == "rate_limited"
+
 
 class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Nobody knows whether the request had, or will have, an effect. Its exposure stays until the venue is asked.

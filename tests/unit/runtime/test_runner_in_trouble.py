@@ -9,7 +9,7 @@ import pytest
 from trading_desk import Desk, settle
 
 from mmbot.execution.reconcile import Break, BreakKind, ReconReport
-from mmbot.venues.port import CancelOrder, ExecutionSeen, OrderSeen, PlaceOrder
+from mmbot.venues.port import CancelOrder, ExecutionSeen, OrderSeen, PlaceOrder, Refused, VenueError
 from mmbot.venues.records import BookUpdate
 
 HOUR_NS = 3_600_000_000_000
@@ -174,3 +174,76 @@ def test_a_doubt_about_an_order_that_is_done_is_forgotten(tmp_path: Path):
     desk.runner.bridge.settle_doubts()
     assert 1 not in desk.runner.bridge.doubts
     assert 2 in desk.runner.bridge.doubts
+
+
+def left_with(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What leaves at the end of the run, in its order."""
+    acts: list[str] = []
+    send, cancel_all = desk.venue.send, desk.venue.cancel_all
+
+    def sending(requests: list[Any]) -> None:
+        acts.extend(type(request).__name__ for request in requests)
+        send(requests)
+
+    async def all_of(category: str, symbol: str) -> int:
+        acts.append("cancel_all")
+        return await cancel_all(category, symbol)
+
+    monkeypatch.setattr(desk.venue, "send", sending)
+    monkeypatch.setattr(desk.venue, "cancel_all", all_of)
+    asyncio.run(desk.runner._leave(desk.venue))
+    return acts
+
+
+def test_the_end_cancels_each_order_and_then_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each order's cancel goes first, because it is the fastest; cancel-all follows, because it needs no list."""
+    desk = opened(tmp_path)
+    desk.runner._settle_s = 0.1
+    assert left_with(desk, monkeypatch) == ["CancelOrder", "CancelOrder", "cancel_all"]
+
+
+def test_cancels_that_are_lost_at_the_end_leave_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The venue never gets the two cancels; it has no order of ours when the run says that it left."""
+    desk = opened(tmp_path)
+    desk.runner._settle_s = 0.1
+    desk.venue.lose("cancel", reached=False)
+    desk.venue.lose("cancel", reached=False)
+    assert left_with(desk, monkeypatch)[-1] == "cancel_all"
+    assert asyncio.run(desk.venue.open_orders("linear", "BTCUSDT")) == []
+    assert desk.runner.left
+
+
+def test_a_venue_that_is_silent_at_the_end_is_not_waited_for_longer_than_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nothing answers any more: each step has its time, and the error says that nobody knows."""
+    desk = opened(tmp_path)
+    desk.runner._settle_s = 0.05
+
+    async def silence(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    for name in ("cancel_all", "open_orders"):
+        monkeypatch.setattr(desk.venue, name, silence)
+    monkeypatch.setattr(desk.venue, "send", lambda _: None)
+    with pytest.raises(VenueError, match=r"no answer within 0\.05 s"):
+        asyncio.run(desk.runner._leave(desk.venue))
+    assert not desk.runner.left
+
+
+def test_what_we_held_back_is_no_refusal_of_the_venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A request that our own pace kept is counted as held back, told once in a second, and nobody asks about it."""
+    desk = opened(tmp_path)
+    desk.runner.bridge.doubts.clear()
+    kept = Refused(
+        client_id=seen(desk).client_id,
+        request="amend",
+        reason="rate_limited",
+        code=0,
+        message="10 calls in the last second",
+        ts_venue=desk.clock.peek(),
+    )
+    desk.runner.on_facts([kept, kept, kept], desk.clock())
+    assert (desk.runner.counters["held back"], desk.runner.counters["amend refused"]) == (3, 0)
+    assert len(desk.told("held back")) == 1
+    assert desk.runner.bridge.doubts == {}
