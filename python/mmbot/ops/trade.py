@@ -227,7 +227,7 @@ class _Run:
 
     def result(self) -> Result | None:
         """The report, as of a backtest; None where no two-sided market was heard, so that nothing can be valued."""
-        from mmbot.research.outcome import NoMarketError, outcome  # noqa: PLC0415  Polars is loaded when there is something to frame
+        from mmbot.research.outcome import NoMarketError, outcome  # noqa: PLC0415  Polars is loaded late
 
         traded = [
             Traded(config, _core.Tape.open(self._folder.tape(*market)), each.instrument, each.symbol)
