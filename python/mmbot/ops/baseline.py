@@ -121,7 +121,7 @@ def read_baseline(path: Path) -> Baseline:
         return _DECODER.decode(path.read_bytes())
     except FileNotFoundError:
         raise IterationError(f"{path}: no such file; make one with `mmbot shadow baseline FOLDER`") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise IterationError(f"{path}: {error}; make it again with `mmbot shadow baseline FOLDER`") from error
 
 

@@ -356,7 +356,7 @@ def read_iterations(folder: Path) -> Iterator[Iteration]:
     for path in iteration_files(folder):
         try:
             iteration = _DECODER.decode(path.read_bytes())
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise IterationError(
                 f"{path}: {error}; expected the number `iteration` and the KPIs below `summary`"
             ) from error

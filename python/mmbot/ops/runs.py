@@ -224,5 +224,5 @@ def read_run(folder: Path) -> RunSummary:
         raise IterationError(f"{path}: no such file; expected the folder of a shadow run or a dry run")
     try:
         return _DECODER.decode(path.read_bytes())
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise IterationError(f"{path}: {error}; expected what `mmbot shadow` or `mmbot dryrun` writes") from error

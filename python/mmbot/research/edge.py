@@ -324,7 +324,7 @@ def _in_order(path: Path, kind: type[Line]) -> Iterator[Line]:
                 continue
             try:
                 line = decoder.decode(text)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise EdgeError(f"{path}:{number}: {error}; expected {', '.join(kind.__struct_fields__)}") from error
             if line.ts_ms < last.get(line.symbol, line.ts_ms):
                 raise EdgeError(
@@ -368,7 +368,7 @@ def audit_result(folder: str | Path, *, horizon: str = "mid_1s") -> EdgeAudit:
                 for symbol, of in sorted(found.items())
             }
         )
-    except (msgspec.DecodeError, pl.exceptions.PolarsError, KeyError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, pl.exceptions.PolarsError, KeyError) as error:
         raise EdgeError(f"{where}: {error!r}; expected the frames and the summary of one and the same run") from error
 
 

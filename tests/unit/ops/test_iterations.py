@@ -7,11 +7,13 @@ import msgspec
 import pytest
 from small_market import GOOD, MS, SECOND, START, UTC, Joins, folder_of, paint, settings
 
+from mmbot.ops.baseline import read_baseline
 from mmbot.ops.dryrun import dry_run, on_recording
 from mmbot.ops.iterations import IterationError, iteration_files, read_iterations, remove_iterations
 from mmbot.ops.runs import RUN_SUMMARY, Cut, read_run, with_symbols
 from mmbot.ops.strictness import Doubts, StrictError
 from mmbot.research.backtest import backtest
+from mmbot.research.edge import EdgeError, audit_trades
 
 FROZEN = {"MM_FREEZE_UTC": "1"}
 
@@ -219,3 +221,18 @@ def test_a_duration_has_a_length(tmp_path: Path):
         run(tmp_path, settings(paint(tmp_path / "a.tape")), cut=Cut(duration_s=0))
     assert SECOND == 1000 * MS
     assert UTC.endswith("Z")
+
+
+@pytest.mark.parametrize("text", [b'{"x":' + b"[" * 100_000, b'{"iteration":"\xff"}', b'{"symbol":"\xff"}'])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: bytes):
+    """Lists in lists without end and bytes that are no text are told with the file, whatever was to be read of it."""
+    for name in ("ITER_SUMMARY_1.json", RUN_SUMMARY, "baseline.json", "trades.jsonl"):
+        (tmp_path / name).write_bytes(text)
+    with pytest.raises(IterationError, match="ITER_SUMMARY_1"):
+        list(read_iterations(tmp_path))
+    with pytest.raises(IterationError, match=RUN_SUMMARY):
+        read_run(tmp_path)
+    with pytest.raises(IterationError, match="baseline"):
+        read_baseline(tmp_path / "baseline.json")
+    with pytest.raises(EdgeError, match="trades"):
+        audit_trades(tmp_path / "trades.jsonl")
