@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +185,7 @@ def test_an_exchange_that_is_killed_ends_the_run_at_once(tmp_path: Path):
     words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until_told(process, "fill")
-        exchange = child_of(process.pid)
+        (exchange,) = children(process.pid)
         os.kill(exchange, signal.SIGKILL)
         killed = time.monotonic()
         until_told(process, "stopping")
@@ -204,20 +203,51 @@ def test_an_exchange_that_is_killed_ends_the_run_at_once(tmp_path: Path):
 
 
 @pytest.mark.timeout(60)
-def test_a_bot_that_is_killed_leaves_a_journal_that_verifies(tmp_path: Path):
+def test_a_bot_that_is_killed_leaves_a_journal_that_verifies_and_no_exchange(tmp_path: Path):
     """SIGKILL in the middle of a run: what was decided and sent until then is found again from journal and tapes."""
     words = [*MMBOT, "run", str(faster(tmp_path)), "--json", "--out", str(tmp_path / "runs")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until_told(process, "fill")
-        exchange = child_of(process.pid)
+        (exchange,) = children(process.pid)
+        watched = os.pidfd_open(exchange)
         process.kill()
         process.communicate()
     try:
-        (folder,) = (tmp_path / "runs").glob("*-paper")
-        assert [path.suffix for path in (folder / "tapes").iterdir()] == [".live"]
-        assert "killed" in verified(folder)
+        assert select.select([watched], [], [], 5.0)[0], f"exchange {exchange} outlived its run"
     finally:
-        ended(exchange)
+        os.close(watched)
+    (folder,) = (tmp_path / "runs").glob("*-paper")
+    assert [path.suffix for path in (folder / "tapes").iterdir()] == [".live"]
+    assert "killed" in verified(folder)
+
+
+@pytest.mark.timeout(90)
+def test_a_shadow_run_listens_to_an_exchange_of_its_own(tmp_path: Path):
+    """The shipped configuration can be shadowed as it is: no key is read, a recording and a summary are there."""
+    out = tmp_path / "shadow"
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--mode", "shadow", "--duration", "1", "--out", str(out)]
+    done = subprocess.run([*words, "--json"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["iterations"] == 1
+    assert [path.name for path in (out / "tapes").iterdir()] == ["linear-BTCUSDT.tape"]
+    assert (out / "exchange.log").read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.timeout(90)
+def test_a_shadow_run_whose_exchange_is_killed_ends_and_finishes_its_recording(tmp_path: Path):
+    """The last line says that the venue is gone; exit code 1, and the tape is sealed."""
+    out = tmp_path / "shadow"
+    words = [*MMBOT, "run", str(faster(tmp_path)), "--mode", "shadow", "--out", str(out)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not list(out.glob("tapes/*")):
+            with pytest.raises(subprocess.TimeoutExpired):  # it goes on
+                process.wait(0.1)
+        (exchange,) = children(process.pid)
+        os.kill(exchange, signal.SIGKILL)
+        _, complaints = process.communicate(timeout=30)
+    said = f"error: the embedded exchange is gone (SIGKILL), and every order with it; see {out / 'exchange.log'}"
+    assert (process.returncode, complaints.splitlines()[-1]) == (1, said)
+    assert [path.suffix for path in (out / "tapes").iterdir()] == [".tape"]
 
 
 def until_told(process: subprocess.Popen[str], name: str) -> None:
@@ -229,12 +259,6 @@ def until_told(process: subprocess.Popen[str], name: str) -> None:
     raise AssertionError(f"the run ended, and told nothing of {name}")
 
 
-def child_of(pid: int) -> int:
-    """The one process that another started, which is the exchange of a run."""
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return int(child)
-
-
 def verified(folder: Path) -> str:
     """What `mmbot replay --verify` says of a run; it has to find everything equal."""
     words = [*MMBOT, "replay", str(folder / "journal.mmj"), "--verify"]
@@ -242,9 +266,3 @@ def verified(folder: Path) -> str:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all equal" in done.stdout
     return done.stdout
-
-
-def ended(pid: int) -> None:
-    """End a process that outlived its parent."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

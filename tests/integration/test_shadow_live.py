@@ -81,7 +81,7 @@ def test_a_venue_that_does_not_answer_is_an_error():
 
 
 def test_without_a_session_there_is_nothing_to_listen_to(exchange: str):
-    """An embedded exchange belongs to `mmbot run`: a shadow run starts none."""
+    """An embedded exchange belongs to `mmbot run`, in shadow too: `mmbot shadow` starts none."""
     config = configured(exchange).model_copy(update={"session": None})
     with pytest.raises(ConfigError, match="nothing to listen to"):
         asyncio.run(wire_market(config, Origin.WS, Counters()))

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DECIDING = ("strategies", "quoting", "risk", "execution")
 OUTSIDE = {"asyncio", "socket", "time", "random"}
-WATCHING = ("dryrun", "shadow", "shadow_market", "shadow_sources", "shadow_wiring")
+WATCHING = ("dryrun", "shadow", "shadow_market", "shadow_sources", "shadow_wiring", "watch")
 ORDERING = ("bybit/account", "bybit/http", "bybit/private", "bybit/session", "bybit/trade", "fake")
 # The packages and modules that the contracts name have to exist.
 NAMED = dict.fromkeys(
@@ -55,6 +55,10 @@ def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
             {"ops/shadow_sources.py": "import mmbot.wiring", "wiring.py": "import mmbot.venues.bybit.session"},
             "no way to order BROKEN",
         ),
+        (
+            {"ops/watch.py": "import mmbot.wiring", "wiring.py": "import mmbot.venues.bybit.session"},
+            "The shadow of a run has no way to order BROKEN",
+        ),
     ],
     ids=[
         "upward",
@@ -65,6 +69,7 @@ def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
         "in a circle",
         "a shadow that orders",
         "a shadow that orders at second hand",
+        "the shadow of a run that orders",
     ],
 )
 def test_a_wrong_import_breaks_a_contract(files: dict[str, str], broken: str, tmp_path: Path):

@@ -35,7 +35,7 @@ def test_a_shadow_run_has_nothing_to_order_with():
 def test_shadowing_never_loads_an_order_session():
     """The modules that can order are not even imported by those that shadow."""
     code = (
-        "import mmbot.ops.shadow, mmbot.ops.shadow_wiring, mmbot.cli.shadow, sys;"
+        "import mmbot.ops.shadow, mmbot.ops.shadow_wiring, mmbot.ops.watch, mmbot.wiring, mmbot.cli.shadow, sys;"
         "print([name for name in sys.modules if name in ('mmbot.venues.bybit.session', 'mmbot.venues.bybit.trade')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

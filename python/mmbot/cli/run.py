@@ -1,5 +1,7 @@
 """`mmbot run`: the configured strategy on a live feed, watched by a person or a machine.
 
+Every mode goes through `mmbot.wiring`; shadow is wired without orders, and no module that knows how to order is loaded.
+
 Exit codes: 0 ended as asked, with no order of ours at the venue; 1 could not begin, or ended by itself, or orders may
 be left (one line says which); 2 a mistake in the command line.
 """
@@ -11,7 +13,6 @@ import gc
 import os
 import sys
 from enum import StrEnum
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,14 +21,17 @@ import typer
 from mmbot.cli.clear_line import one_clear_line
 
 if TYPE_CHECKING:
+    import asyncio
+
     from mmbot.config import BacktestConfig
+    from mmbot.ops.iterations import Iteration
+    from mmbot.ops.runs import RunSummary
     from mmbot.runtime.audience import Unshaken, Watcher
     from mmbot.runtime.ended import Ended
-    from mmbot.wiring import Trading
+    from mmbot.wiring import Trading, Watching
 
 
 SHADOW_ITERATION_S = 60.0
-UNTIL_STOPPED = 1_000_000
 
 
 class Stage(StrEnum):
@@ -42,7 +46,13 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     config: Annotated[Path, typer.Argument(help="TOML configuration: the one that was backtested, with a [session].")],
     mode: Annotated[Stage, typer.Option(help="How far it may go.")] = Stage.PAPER,
     duration: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0.1)] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the run's folder is made; default session.folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the run's folder is made; default session.folder. In shadow the folder itself; default "
+            "artifacts/shadow/latest."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per event, for machines.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a screen, also on a terminal.")] = False,
     override_gate: Annotated[
@@ -50,20 +60,20 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     ] = None,
 ) -> None:
     """Run the strategy on a venue: paper by default, on an exchange of its own if none is named."""
-    if mode is Stage.SHADOW:
-        _shadowed(config, duration, out, json=json)
-        return
+    _check_options(mode, plain=plain, override_gate=override_gate)
     import uvloop
 
     from mmbot.config import BacktestConfig, load
+    from mmbot.research.backtest import StrategyError
     from mmbot.venues.port import VenueError
     from mmbot.wiring import Mode, Trading, wire
 
-    with one_clear_line(VenueError):
+    with one_clear_line(StrategyError, VenueError):
         read = load(config, BacktestConfig)
         wiring = wire(Mode(mode.value), read, os.environ, override_gate=override_gate)
         if not isinstance(wiring, Trading):
-            raise TypeError(f"--mode {mode.value} was wired without orders")
+            _watch(config, read, wiring, duration, out, json=json)
+            return
         watcher = _watcher(json=json, plain=plain)
         if wiring.mode is Mode.LIVE:
             _warn(override_gate)
@@ -77,13 +87,42 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         raise typer.Exit(1)
 
 
-def _shadowed(config: Path, duration: float | None, out: Path | None, *, json: bool) -> None:
-    """`mmbot shadow`, minute by minute until the duration is over or Ctrl-C: that module knows no way to order."""
+def _check_options(mode: Stage, *, plain: bool, override_gate: str | None) -> None:
+    """Refuse what means nothing in a mode: who typed it expects something of it. Raises BadParameter."""
+    if plain and mode is Stage.SHADOW:
+        raise typer.BadParameter("--plain means nothing with --mode shadow, which has no screen: leave it out")
+    if override_gate is not None and mode is not Stage.LIVE:
+        raise typer.BadParameter(f"--override-gate means nothing with --mode {mode.value}, which has no gate")
+
+
+def _watch(
+    config: Path, read: BacktestConfig, wiring: Watching, duration: float | None, out: Path | None, *, json: bool
+) -> None:
+    """A shadow run, minute by minute until the duration is over or Ctrl-C."""
+    from math import ceil
+
+    import uvloop
+
     from mmbot.cli import shadow
+    from mmbot.cli.dryrun import warn
+    from mmbot.ops.runs import Cut
+    from mmbot.ops.strictness import Doubts
 
     seconds = SHADOW_ITERATION_S if duration is None else min(SHADOW_ITERATION_S, duration)
-    iterations = UNTIL_STOPPED if duration is None else ceil(duration / seconds)
-    shadow.run(config, iterations=iterations, duration=seconds, out=out or shadow.LATEST, json=json)
+    cut = Cut(duration_s=seconds, iterations=None if duration is None else ceil(duration / seconds))
+    folder, doubts = out or shadow.LATEST, Doubts(strict=False, tell=warn)
+
+    async def told(iteration: Iteration) -> None:
+        if not json:
+            typer.echo(f"iteration {iteration.iteration} until {iteration.timestamp}", err=True)
+
+    async def watched() -> RunSummary:
+        stop = _asked_to_stop()
+        from mmbot.ops.watch import watch  # after the handlers, as below
+
+        return await watch(read, wiring, out=folder, cut=cut, doubts=doubts, told=told, stop=stop)
+
+    shadow.conclude_run(uvloop.run(watched()), config, folder, duration=seconds, json=json)
 
 
 def _warn(override_gate: str | None) -> None:
@@ -116,17 +155,21 @@ def _watcher(*, json: bool, plain: bool) -> Unshaken:
 async def _traded(
     config: BacktestConfig, wiring: Trading, watcher: Watcher, duration: float | None, out: Path | None
 ) -> Ended:
-    import asyncio
-    import signal
-
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed ends a run in order, too
-        loop.add_signal_handler(number, stop.set)
-
+    stop = _asked_to_stop()
     from mmbot.ops.trade import trade  # after the handlers: it takes a while, in which somebody may press Ctrl-C
 
     # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
     gc.collect()
     gc.freeze()
     return await trade(config, wiring, watcher, stop=stop, duration_s=duration, parent=out)
+
+
+def _asked_to_stop() -> asyncio.Event:
+    """What Ctrl-C and SIGTERM set from now on, and the end of the terminal too."""
+    import asyncio
+    import signal
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop

@@ -112,6 +112,11 @@ def run(
 
     with one_clear_line(StrategyError, VenueError, *redis_errors()):
         summary = asyncio.run(watch(with_symbols(load_run(config, profile, doubts), listed(symbols))))
+    conclude_run(summary, config, out, duration=duration, json=json)
+
+
+def conclude_run(summary: RunSummary, config: Path, out: Path, *, duration: float, json: bool) -> None:
+    """Print what a shadow run wrote, where it is, and what to type next."""
     show_run(out, json=json)
     if not json:
         typer.echo(f"\n{summary.iterations} iterations in {out}, recording in {out / 'tapes'}")

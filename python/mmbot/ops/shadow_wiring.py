@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mmbot.config import ConfigError
@@ -22,7 +23,7 @@ from mmbot.venues.bybit.listing import listed
 from mmbot.venues.port import Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from mmbot import _core
     from mmbot.config import BacktestConfig
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mmbot.ops.strictness import Doubts
     from mmbot.venues.port import Clock, Market, PublicFeed, PublicSink
 
-__all__ = ["Exporting", "Origin", "Wired", "checked_redis", "wire_market"]
+__all__ = ["Exporting", "Origin", "Wired", "checked_redis", "wire_feed", "wire_market"]
 
 
 class Origin(StrEnum):
@@ -86,21 +87,33 @@ async def _of_venue(config: BacktestConfig, counters: Counters) -> Wired:
     if session is None or (session.environment == "simulator" and session.url is None):
         raise ConfigError(
             'session: there is nothing to listen to; add [session] environment = "mainnet" (or testnet, or the url '
-            "of a simulator that runs), or shadow recorded tapes with --source mock"
+            "of a simulator that runs), or shadow recorded tapes with --source mock; a simulator of its own is started "
+            "by mmbot run CONFIG --mode shadow"
         )
     endpoint = Endpoint.of(session.environment, session.url)
-    instruments = {}
-    for one in config.instruments:
-        market = market_of(one)
-        instruments[market] = as_listed(one, await listed(endpoint, *market))
-    subscriptions = [Subscription(category=at[0], symbol=at[1], depth=session.depth) for at in instruments]
 
-    def feed(sink: PublicSink, clock: Clock) -> PublicFeed:
+    def feed(subscriptions: Sequence[Subscription], sink: PublicSink, clock: Clock) -> PublicFeed:
         from mmbot.venues.bybit.public import BybitPublic  # noqa: PLC0415  loaded by the runs that listen to Bybit
 
         return BybitPublic(endpoint, subscriptions, sink, clock)
 
-    return Wired(instruments, FeedSource(feed, counters))
+    return await wire_feed(config, endpoint, feed, session.depth, counters)
+
+
+async def wire_feed(
+    config: BacktestConfig,
+    endpoint: Endpoint,
+    feed: Callable[[Sequence[Subscription], PublicSink, Clock], PublicFeed],
+    depth: int,
+    counters: Counters,
+) -> Wired:
+    """Ask a venue for the instruments' terms, and listen to the feed that is made of it. Raises VenueError."""
+    instruments = {}
+    for one in config.instruments:
+        market = market_of(one)
+        instruments[market] = as_listed(one, await listed(endpoint, *market))
+    subscriptions = [Subscription(category=at[0], symbol=at[1], depth=depth) for at in instruments]
+    return Wired(instruments, FeedSource(partial(feed, subscriptions), counters))
 
 
 class Exporting:
