@@ -31,7 +31,7 @@ export RUSTUP_HOME := $(patsubst %/toolchains,%,$(TOOLCHAINS))
 endif
 endif
 
-.PHONY: help setup run test test-newest flaky fuzz check house coverage bench docs reference update-golden lock clean
+.PHONY: help setup run test test-newest flaky fuzz check house coverage bench bench-live docs reference update-golden lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -81,6 +81,16 @@ coverage: .venv/.native ## line coverage of the package, at least 60 %
 
 bench: .venv/.native ## benchmarks: measured and printed, never asserted
 	$(BIN)/python -m benches $(BENCH_ARGS)
+
+bench-live: .venv/.native ## the live side: frames, engine, journal, wire to wire, exchange, recorder, memory; some 10 minutes
+	$(BIN)/python -m benches.bybit_frames
+	$(BIN)/python -m benches.live_step
+	$(BIN)/python -m benches.wire_to_wire 20
+	$(BIN)/python -m benches.exchange_orders
+	$(BIN)/python -m benches.exchange_soak core
+	$(BIN)/python -m benches.record_run --books
+	$(BIN)/python -m benches.exchange_soak soak --seconds 120
+	$(BIN)/python -m benches.run_soak 120 60
 
 docs: .venv/.native ## build the pages into site/, offline
 	$(BIN)/python tools/reference.py --check
