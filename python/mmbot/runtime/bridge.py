@@ -116,8 +116,11 @@ class Bridge:
     # ---- out
 
     def requests(self, commands: Iterable[tuple[Any, ...]], now: int) -> list[OrderRequest]:
-        """Word the engine's commands for the venue."""
-        return [self._request(command, now) for command in commands]
+        """Word the engine's commands for the venue, cancels first: those of both sides are then one batch, and free
+        what the new orders need.
+        """
+        requests = [self._request(command, now) for command in commands]
+        return sorted(requests, key=_comes_after)
 
     def _request(self, command: tuple[Any, ...], now: int) -> OrderRequest:
         kind, number, index = command[:3]
@@ -357,6 +360,10 @@ class Bridge:
             return _units(str(Decimal(fact.fee) * Decimal(fact.price)))
         self._stray(fact, f"its fee is in {fact.fee_currency}, which the books of {listed.symbol} cannot hold")
         return 0
+
+
+def _comes_after(request: OrderRequest) -> bool:
+    return not isinstance(request, CancelOrder)
 
 
 def _reason(reason: Reason) -> str:

@@ -204,10 +204,10 @@ class Runner:
         """
         if fact.held_back:
             self.counters["held back"] += 1
-            if fact.ts_venue - self._held_back < HELD_BACK_NS:
-                return
-            self._held_back = fact.ts_venue
-            self._told({"event": "held back", "why": fact.message, "times": self.counters["held back"]})
+            now = self.clock.peek()
+            if now - self._held_back >= HELD_BACK_NS:
+                self._held_back = now
+                self._told({"event": "held back", "why": fact.message, "times": self.counters["held back"]})
             return
         self.counters[f"{fact.request} refused"] += 1
         words = {"request": fact.request, "reason": fact.reason, "code": fact.code, "message": fact.message}

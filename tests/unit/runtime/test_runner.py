@@ -415,3 +415,13 @@ def test_a_venue_that_is_gone_is_not_asked(when: str, tmp_path: Path):
         run_whole(desk, meanwhile=gone)
     assert desk.told("stopping")[-1]["why"] == "the venue is gone, and every order with it"
     assert (desk.told("left"), desk.runner.left, desk.runner.stopping) == ([], False, True)
+
+
+def test_two_quotes_that_move_are_two_cancels_and_then_two_places(tmp_path: Path):
+    """Each kind is then one batch on the wire, and cancels free what the new orders need."""
+    desk = opened(tmp_path)
+    before = len(desk.told("request"))
+    desk.strategy.bid, desk.strategy.ask = 999, 1_003
+    desk.book()
+    asked = [event["request"] for event in desk.told("request")[before:]]
+    assert asked == ["cancel", "cancel", "place", "place"]
