@@ -131,7 +131,7 @@ class Reader:
 
     def told(self, event: dict[str, Any]) -> None:
         """Count what did not leave, or was not taken."""
-        self.refused += event["event"] == "refused"
+        self.refused += event["event"] in {"refused", "held back"}
 
     def watch(self, board: Board) -> None:
         """Keep the board."""
@@ -157,6 +157,8 @@ CASES = {
 
 PACE_S = 0.0025
 """Between two warm frames: each leads to two calls, and 900 a second may leave."""
+ANSWERS, ANSWER_MS = ("ack_ms", "order_ms", "execution_ms"), 1
+"""An order is known to rest when the next frame comes, so that it is amended and not cancelled and placed anew."""
 TAPE = "sample:bybit-btcusdt"
 
 
@@ -176,6 +178,7 @@ def config(sync: str, url: str) -> BacktestConfig:
 def exchange(speed: float, every_ms: int) -> Iterator[dict[str, Any]]:
     """An exchange in a process of its own; what it says of itself."""
     words = [sys.executable, "-m", "mmbot", "exchange", "--json", "--port", "0", "--tape", TAPE]
+    words += [word for name in ANSWERS for word in ("--set", f"{name}={ANSWER_MS}")]
     words += ["--speed", str(speed), "--set", f"push_ms_50={every_ms}", "--set", f"beat_ms={min(10, every_ms)}"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

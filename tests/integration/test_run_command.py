@@ -1,5 +1,6 @@
 """`mmbot run` as it is typed: the exchange starts with it, Ctrl-C ends it in order, and the report is there."""
 
+import asyncio
 import json
 import os
 import select
@@ -14,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from mmbot.config.session import ExchangeConfig
+from mmbot.runtime.embedded import EmbeddedExchange
 from mmbot.strategies import find_strategy
+from mmbot.venues.port import VenueError
 
 ROOT = Path(__file__).parents[2]
 MMBOT = [sys.executable, "-m", "mmbot"]
@@ -130,7 +134,14 @@ def test_a_run_of_a_users_own_file_is_done_again_from_elsewhere(tmp_path: Path):
 
 
 def test_an_exchange_that_does_not_come_up_says_why(tmp_path: Path):
-    """A tape that is not there is one clear line, and no process is left."""
+    """It prints its reason and ends; the start raises that reason and the command to try it alone."""
+    market = ExchangeConfig(market="tape")
+    with pytest.raises(VenueError, match=r"did not start: .*nothing.* Try it alone: mmbot exchange"):
+        asyncio.run(EmbeddedExchange.start(market, ["sample:nothing"], tmp_path / "exchange.log"))
+
+
+def test_a_tape_that_is_not_there_is_one_clear_line(tmp_path: Path):
+    """The run says which, and begins nothing."""
     config = tmp_path / "paper.toml"
     text = (ROOT / "configs/paper.toml").read_text(encoding="utf-8")
     config.write_text(text.replace("sample:btcusdt", "sample:nothing"), encoding="utf-8")
