@@ -18,7 +18,7 @@ import json
 import time
 from collections import Counter, deque
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import structs
 
@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, OrderRequest, OrderSeen, PublicFeed
 
 __all__ = ["RunFailedError", "Runner"]
+
+Answer = TypeVar("Answer")
 
 CHASE_S = 0.25
 """How often to look whether it is time to ask the venue about an order in doubt."""
@@ -563,14 +565,9 @@ class Runner:
         """Cancel all of every instrument; trouble with one keeps none of the others from being cancelled."""
         for each in self.listed:
             try:
-                async with asyncio.timeout(self._settle_s):
-                    await self._cancel_all(orders, each)
-            except (
-                VenueError,
-                TimeoutError,
-            ) as error:  # what is left is asked for below, and ends the run with an error
-                why = str(error) or f"no answer within {self._settle_s:g} s"
-                self._told({"event": "stopping", "why": f"{each.symbol}: {why}"})
+                await self._in_time(self._cancel_all(orders, each))
+            except VenueError as error:  # what is left is asked for below, and ends the run with an error
+                self._told({"event": "stopping", "why": f"{each.symbol}: {error}"})
 
     async def _outlive_unanswered(self) -> bool:
         """Wait until no create without an answer can reach the venue any more; False if there is none.
@@ -589,11 +586,9 @@ class Runner:
     async def _last_word(self, orders: OrderEntry, each: Listed) -> str:
         """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""
         try:
-            async with asyncio.timeout(self._settle_s):
-                left, facts = await self._facts_at_the_end(orders, each)
-        except (VenueError, TimeoutError) as error:
-            why = str(error) or f"no answer within {self._settle_s:g} s"
-            return f"{each.symbol}: the venue did not say whether orders of ours are left ({why}); look there"
+            left, facts = await self._in_time(self._facts_at_the_end(orders, each))
+        except VenueError as error:
+            return f"{each.symbol}: the venue did not say whether orders of ours are left ({error}); look there"
         try:
             self._hear(facts)
         except Exception as error:  # noqa: BLE001  a dead journal takes no fact; the question comes all the same
@@ -603,6 +598,14 @@ class Runner:
         if not ours:
             return ""
         return f"{each.symbol}: the venue still has {len(ours)} orders of ours: {ours[:5]}; cancel them there"
+
+    async def _in_time(self, step: Coroutine[None, None, Answer]) -> Answer:
+        """Await a step of the end no longer than `settle_s`. Raises VenueError where the venue was silent."""
+        try:
+            async with asyncio.timeout(self._settle_s):
+                return await step
+        except TimeoutError:
+            raise VenueError(f"no answer within {self._settle_s:g} s") from None
 
     async def _facts_at_the_end(self, orders: OrderEntry, each: Listed) -> tuple[list[OrderSeen], list[Fact]]:
         left = await orders.open_orders(each.category, each.symbol)
