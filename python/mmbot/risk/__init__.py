@@ -5,6 +5,7 @@ what it means          assess: RiskMeasurements in, GuardVerdict out
 """
 
 from mmbot.risk.guards import RiskGuards, pnl_z
+from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope, ScopeKind
 from mmbot.risk.verdict import (
     GuardLevel,
     GuardVerdict,
@@ -17,6 +18,9 @@ from mmbot.risk.verdict import (
 )
 
 __all__ = [
+    "FIRM",
+    "FreezeAsked",
+    "FreezeLevel",
     "GuardLevel",
     "GuardVerdict",
     "Halt",
@@ -24,6 +28,8 @@ __all__ = [
     "RiskGuards",
     "RiskGuardsConfig",
     "RiskMeasurements",
+    "Scope",
+    "ScopeKind",
     "Trigger",
     "assess",
     "pnl_z",
