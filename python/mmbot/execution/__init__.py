@@ -7,6 +7,7 @@ how old is the data   FreshnessGate
 does it rest          MakerPlacement
 what will it cost     estimate · square_root_impact
 what is it called     ClientIds · parse
+may we still           FencedError
 
 And after it: does the venue agree with what we hold (`compare`).
 """
@@ -14,6 +15,7 @@ And after it: does the venue agree with what we hold (`compare`).
 from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS, Backoff
 from mmbot.execution.breaker import Breaker, BreakerEvent, BreakerState, Phase, Trouble
 from mmbot.execution.client_ids import ENVIRONMENT_LETTERS, ClientIds, Named, parse
+from mmbot.execution.fencing import FencedError
 from mmbot.execution.freshness import FreshnessGate
 from mmbot.execution.order_budget import BudgetState, OrderBudget, ReplaceEdge, WorkingSlot
 from mmbot.execution.placement import MakerPlacement, Placement, PlacementRules
@@ -48,6 +50,7 @@ __all__ = [
     "Call",
     "ClientIds",
     "Denial",
+    "FencedError",
     "FreshnessGate",
     "MakerPlacement",
     "Named",

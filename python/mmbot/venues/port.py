@@ -31,6 +31,7 @@ __all__ = [
     "ExecutionSeen",
     "Fact",
     "FeeRates",
+    "Fence",
     "Heard",
     "InstrumentTerms",
     "LinkEvent",
@@ -87,6 +88,7 @@ Reason: TypeAlias = Literal[
     "clock",  # our clock is outside the venue's window
     "credentials",  # key, signature, scope, address
     "banned",  # the venue wants silence from us
+    "fenced",  # held back before it was signed: we are not the ones that trade now
     "other",
 ]
 """Why, in words that every venue's answers are translated to. The venue's own code and message stand beside it."""
@@ -365,6 +367,16 @@ class OrderSink(Protocol):
 
     def on_link(self, event: LinkEvent) -> None:
         """A link came up, went down or fell silent."""
+
+
+class Fence(Protocol):
+    """Says whether this process is still the one that trades. Asked before each place and amend, never for a cancel."""
+
+    def check(self, ts_ms: int) -> None:
+        """Return where a request may leave that is signed with exactly this venue time, ms since epoch.
+
+        Raises `mmbot.execution.FencedError` where it may not.
+        """
 
 
 class PublicFeed(Protocol):

@@ -24,7 +24,7 @@ from mmbot.venues.bybit.codes import verdict
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.orders_wire import Answer, decode_answer, sign
 from mmbot.venues.bybit.wire import NS_PER_MS
-from mmbot.venues.port import Clock, Credentials, VenueError
+from mmbot.venues.port import Clock, Credentials, Fence, VenueError
 from mmbot.venues.records import UNREADABLE, WireError
 
 __all__ = ["BAN_S", "Banned", "BybitHttp", "HttpTiming", "NoAnswer", "Params"]
@@ -75,6 +75,7 @@ class BybitHttp:
         timing: HttpTiming | None = None,
         random: Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        fence: Fence | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._credentials = credentials
@@ -82,6 +83,7 @@ class BybitHttp:
         self._timing = timing or HttpTiming()
         self._random = random or Random()  # noqa: S311 (spreads pauses; guards nothing)
         self._sleep = sleep
+        self._fence = fence
         self._session: aiohttp.ClientSession | None = None
         self._banned_until = 0
         self.budget = budget
@@ -198,14 +200,15 @@ class BybitHttp:
 
         Raises:
             Banned: The venue wants silence, so nothing left.
+            FencedError: We are not the ones that trade, so nothing left.
             NoAnswer: It left, and the outcome is not known.
         """
         self.budget.count("address", self._clock())
-        return await self._change(path, body, group)
+        return await self._change(path, body, group, fence=self._fence)
 
-    async def _change(self, path: str, body: bytes, group: str) -> Answer:
+    async def _change(self, path: str, body: bytes, group: str, fence: Fence | None = None) -> Answer:
         return await self._exchange(
-            "POST", path, body.decode(), signed=True, group=group, timeout_s=self._timing.order_s
+            "POST", path, body.decode(), signed=True, group=group, timeout_s=self._timing.order_s, fence=fence
         )
 
     async def cancel(self, body: bytes, group: str) -> Answer:
@@ -227,7 +230,15 @@ class BybitHttp:
     # ---------------------------------------------------------------------------------------------- exchange
 
     async def _exchange(
-        self, method: str, path: str, text: str, *, signed: bool, group: str, timeout_s: float
+        self,
+        method: str,
+        path: str,
+        text: str,
+        *,
+        signed: bool,
+        group: str,
+        timeout_s: float,
+        fence: Fence | None = None,
     ) -> Answer:
         session = self._session
         if session is None:
@@ -243,7 +254,7 @@ class BybitHttp:
                 method,
                 URL(url, encoded=True),
                 data=text.encode() if method == "POST" else None,
-                headers=self._headers(text) if signed else None,
+                headers=self._headers(text, fence) if signed else None,
                 timeout=aiohttp.ClientTimeout(total=timeout_s),
                 allow_redirects=False,
             ) as response:
@@ -278,10 +289,13 @@ class BybitHttp:
             said = said.replace(own, name) if own else said
         return said
 
-    def _headers(self, text: str) -> dict[str, str]:
+    def _headers(self, text: str, fence: Fence | None) -> dict[str, str]:
         if self._credentials is None:
             raise VenueError("this request needs a key, and none was given")
-        timestamp, window = str(self.venue_ms()), str(self._timing.recv_window_ms)
+        ts_ms = self.venue_ms()  # first: the fence is asked about the very time that is signed
+        if fence is not None:
+            fence.check(ts_ms)
+        timestamp, window = str(ts_ms), str(self._timing.recv_window_ms)
         payload = f"{timestamp}{self._credentials.key}{window}{text}".encode()
         return {
             "X-BAPI-API-KEY": self._credentials.key,

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from mmbot.execution import FencedError
 from mmbot.venues.bybit.account import BybitAccount
 from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.clock import ERROR_MAX
@@ -40,6 +41,7 @@ from mmbot.venues.port import (
     ExecutionSeen,
     Fact,
     FeeRates,
+    Fence,
     InstrumentTerms,
     LinkEvent,
     LinkState,
@@ -101,15 +103,21 @@ class BybitOrders:
         timing: OrdersTiming | None = None,
         reserve: float = 0.2,
         random: Random | None = None,
+        fence: Fence | None = None,
     ) -> None:
-        """`instruments` are the (category, symbol) that are traded; `reserve` is kept of the cancel budgets."""
+        """`instruments` are the (category, symbol) that are traded; `reserve` is kept of the cancel budgets.
+
+        `fence` is asked before each place and amend is signed; what it holds back is refused, and nothing was sent.
+        """
         self._sink = sink
         self._clock = clock
         self._timing = timing or OrdersTiming()
         self._instruments = list(dict.fromkeys(instruments))
         random = random or Random()  # noqa: S311 (spreads reconnects and names requests; guards nothing)
         self._budget = RateBudget(reserve)
-        self._http = BybitHttp(endpoint, credentials, clock, self._budget, timing=self._timing.http, random=random)
+        self._http = BybitHttp(
+            endpoint, credentials, clock, self._budget, timing=self._timing.http, random=random, fence=fence
+        )
         self._http.on_ban = self._banned
         self._account = BybitAccount(self._http)
         self._private = PrivateStream(
@@ -137,6 +145,7 @@ class BybitOrders:
                 ack_s=self._timing.ack_s,
                 timing=self._timing.links,
                 random=random,
+                fence=fence,
             )
         self._terms: dict[tuple[str, str], InstrumentTerms] = {}
         self._known: dict[str, _Known] = {}
@@ -252,7 +261,14 @@ class BybitOrders:
             else:
                 said = f"{self._budget.limit(name)} requests per second are spent; nothing was sent"
                 self._refuse(group[fit:], "rate_limited", said)
-        if fit and not (self._trade and self._trade.request(group[:fit])):
+        if not fit:
+            return
+        try:
+            sent = self._trade is not None and self._trade.request(group[:fit])
+        except FencedError as error:
+            self._refuse(group[:fit], "fenced", f"{error}; nothing was sent")
+            return
+        if not sent:
             self._spawn(self._post(group[:fit]))
 
     def _refuse(self, group: Sequence[OrderRequest], reason: Reason, message: str) -> None:
@@ -278,9 +294,12 @@ class BybitOrders:
         self._over_http[id(group)] = group
         try:
             answer = await self._http.send_once(path(kind, batch=len(group) > 1), body(group), _budget(group))
+        except FencedError as error:
+            self._refuse(group, "fenced", f"{error}; nothing was sent")
+            facts: Sequence[Fact] = ()
         except Banned as error:
             self._refuse(group, "banned", str(error))
-            facts: Sequence[Fact] = ()
+            facts = ()
         except VenueError as error:
             facts = [_unanswered(request, str(error)) for request in group]
         else:

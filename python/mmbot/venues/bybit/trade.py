@@ -19,7 +19,7 @@ from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.link import Link, LinkTiming
 from mmbot.venues.bybit.orders_wire import TradeAnswer, answer_facts, decode_trade, trade_frame
 from mmbot.venues.bybit.private import IDLE_S, Login
-from mmbot.venues.port import Clock, Fact, LinkState, OrderRequest, Unanswered, kind_of
+from mmbot.venues.port import CancelOrder, Clock, Fact, Fence, LinkState, OrderRequest, Unanswered, kind_of
 from mmbot.venues.records import WireError
 
 __all__ = ["TradeSocket"]
@@ -52,6 +52,7 @@ class TradeSocket:
         ack_s: float,
         timing: LinkTiming,
         random: Random,
+        fence: Fence | None = None,
     ) -> None:
         self._login = login
         self._clock = clock
@@ -59,6 +60,7 @@ class TradeSocket:
         self._moved = moved
         self._venue_ms = venue_ms
         self._recv_window_ms = recv_window_ms
+        self._fence = fence
         self._ack_s = ack_s
         self._waiting: dict[str, _Waiting] = {}
         self._late: OrderedDict[str, Sequence[OrderRequest]] = OrderedDict()
@@ -68,12 +70,18 @@ class TradeSocket:
         self.malformed = 0
 
     def request(self, requests: Sequence[OrderRequest]) -> bool:
-        """Send one request, or a batch of one kind and category; False, and nothing sent, while the link is not up."""
+        """Send one request, or a batch of one kind and category; False, and nothing sent, while the link is not up.
+
+        Raises FencedError, and nothing sent, where the fence holds it back.
+        """
         if not self.link.is_up:
             return False
         self._named += 1
         name = f"{self._prefix}-{self._named}"
-        if not self.link.send(trade_frame(requests, name, self._venue_ms(), self._recv_window_ms)):
+        ts_ms = self._venue_ms()  # first: the fence is asked about the very time that the venue will judge it by
+        if self._fence is not None and not isinstance(requests[0], CancelOrder):
+            self._fence.check(ts_ms)
+        if not self.link.send(trade_frame(requests, name, ts_ms, self._recv_window_ms)):
             return False
         timer = asyncio.get_running_loop().call_later(self._ack_s, self._overdue, name)
         self._waiting[name] = _Waiting(requests, timer)
