@@ -1,0 +1,172 @@
+"""What an account leaves on disk between runs, and where its processes find one another.
+
+<session.folder>/accounts/<environment>-<account>/
+    freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`)
+    override.json      a signed lowering that waits for the running engine
+    operators.toml     the public keys of who may lower a freeze
+    last-run           the path of the newest run's folder
+    engine             the process that trades now: its id and when it started
+    epoch              the newest epoch that was used
+    guardian.sock, gateway.sock, anchors.jsonl
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["AccountState", "Running", "write_durably"]
+
+_ACCOUNTS = "accounts"
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One process, and no later one that was given the same number."""
+
+    pid: int
+    started: int
+    """Its start time as the kernel counts it: ticks since boot, field 22 of /proc/PID/stat."""
+
+    @classmethod
+    def of(cls, pid: int) -> Running | None:
+        """Return the process that has this number now; None where there is none, or only its remains."""
+        try:
+            words = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if words[0] in "ZX" else cls(pid, int(words[19]))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs, or is stopped."""
+        return Running.of(self.pid) == self
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """The folder of one account, and the places in it."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, runs: Path, environment: str, account: str) -> AccountState:
+        """Open the folder of an account below the folder of its runs, and make it where there is none.
+
+        Raises OSError where it cannot be made, ValueError for a name that is no name of a file.
+        """
+        name = f"{environment}-{account}"
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name.startswith("."):
+            raise ValueError(f"account {name!r}: expected letters, digits, '.', '_' and '-'")
+        return cls.at(runs / _ACCOUNTS / name)
+
+    @classmethod
+    def at(cls, path: Path) -> AccountState:
+        """Open the folder at this path, and make it where there is none: of an account that lives inside one run."""
+        path.mkdir(parents=True, exist_ok=True)
+        return cls(path.resolve())
+
+    @classmethod
+    def every(cls, runs: Path) -> list[AccountState]:
+        """Every account below a folder of runs, by name; then those that live inside one run."""
+        places = [*sorted((runs / _ACCOUNTS).glob("*/")), *sorted(runs.glob("*/account/"))]
+        return [cls(path.resolve()) for path in places]
+
+    @property
+    def name(self) -> str:
+        """How the account is called: `<environment>-<account>`, or the run that it lives in."""
+        return self.path.parent.name if self.path.name == "account" else self.path.name
+
+    @property
+    def freeze(self) -> Path:
+        """The latch: how far trading is stopped."""
+        return self.path / "freeze.jsonl"
+
+    @property
+    def override(self) -> Path:
+        """A signed lowering that waits for the running engine."""
+        return self.path / "override.json"
+
+    @property
+    def operators(self) -> Path:
+        """The public keys of who may lower a freeze."""
+        return self.path / "operators.toml"
+
+    @property
+    def epoch(self) -> Path:
+        """The newest epoch that was used."""
+        return self.path / "epoch"
+
+    @property
+    def anchors(self) -> Path:
+        """Anchors of the journals, one JSON object per line."""
+        return self.path / "anchors.jsonl"
+
+    @property
+    def guardian_socket(self) -> Path:
+        """Where the guardian listens."""
+        return self.path / "guardian.sock"
+
+    @property
+    def gateway_socket(self) -> Path:
+        """Where the order gateway listens."""
+        return self.path / "gateway.sock"
+
+    # ---- the newest run, and who trades
+
+    def newest_run(self) -> Path | None:
+        """Return the folder of the newest run on this account; None before the first one. Raises OSError."""
+        try:
+            text = (self.path / "last-run").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        return Path(text)
+
+    def run_begins(self, folder: Path) -> None:
+        """Remember the folder of the run that begins, and this process as who trades. Raises OSError."""
+        write_durably(self.path / "last-run", f"{folder.resolve()}\n".encode())
+        me = Running.of(os.getpid())
+        if me is not None:
+            write_durably(self.path / "engine", f"{me.pid} {me.started}\n".encode())
+
+    def run_ends(self) -> None:
+        """Nobody trades any more, as far as this process knows."""
+        engine = self.engine()
+        if engine is not None and engine.pid == os.getpid():
+            with suppress(FileNotFoundError):
+                (self.path / "engine").unlink()
+
+    def engine(self) -> Running | None:
+        """Return the process that trades on the account; None where there is none. Raises OSError."""
+        try:
+            words = (self.path / "engine").read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return None
+        if len(words) != 2 or not all(word.isdigit() for word in words):
+            return None
+        engine = Running(int(words[0]), int(words[1]))
+        return engine if engine.alive else None
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Put content in place of what is there, whole or not at all; on the disk when this returns. Raises OSError."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make names in a folder durable. Raises OSError."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

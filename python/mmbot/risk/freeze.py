@@ -1,0 +1,324 @@
+"""How far trading is stopped, for whom and why: raised by anything, lowered by people who sign for it.
+
+    ask(FreezeAsked)         a higher level is taken at once; the same or a lower one changes nothing but is noted once
+    lower(override, …)       named cause, clean reconciliation, enough signatures of different people and devices
+    lapse(now)               REDUCE_ONLY alone, and only for the controls that the policy names
+
+The level that holds for an order is the highest of its symbol, its strategy, its account and the firm. What changed
+the board is its input, so a log of inputs makes the same board again (`mmbot.ops.freeze_latch`).
+
+Not handled: who may raise. Anybody may, at any time: stopping is always safe enough to be allowed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from hashlib import sha256
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
+from mmbot.risk.override import NO_OPERATORS, Operators, Override, OverrideRefusedError, Reconciled, verified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["FreezeBoard", "FreezeChange", "FreezeInput", "FreezePolicy", "Frozen", "Lapsed", "Lowering"]
+
+_NS_PER_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezePolicy:
+    """What the board does by itself."""
+
+    lapses_s: Mapping[str, float] = field(default_factory=dict)
+    """By control: REDUCE_ONLY ends by itself so long after it was asked for last. A control not named never ends it."""
+    canary_s: float = 1_800.0
+    """How long launch limits hold after a person lowered a freeze."""
+    canary_share: Fraction = Fraction(1, 10)
+    """Share of the limits in that time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """One scope that is not NORMAL."""
+
+    freeze_id: str
+    """Names this freeze; a raise gives a new one, so that nobody lifts what they have not seen."""
+    scope: Scope
+    level: FreezeLevel
+    control: str
+    reason: str
+    since: int
+    """When this level was reached, ns since epoch."""
+    noted: tuple[str, ...] = ()
+    """Controls that asked since for no more than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeChange:
+    """Something moved on the board, for the log, the journal and whoever watches."""
+
+    kind: Literal["raised", "noted", "lowered", "lapsed"]
+    freeze_id: str
+    scope: Scope
+    before: FreezeLevel
+    after: FreezeLevel
+    control: str
+    reason: str
+    ts: int
+    """ns since epoch."""
+    by: tuple[str, ...] = ()
+    """Who signed, where it was lowered."""
+
+    def as_event(self) -> dict[str, object]:
+        """The change as an event of a run."""
+        return {
+            "event": "freeze",
+            "change": self.kind,
+            "freeze_id": self.freeze_id,
+            "scope": str(self.scope),
+            "before": self.before.name,
+            "level": self.after.name,
+            "control": self.control,
+            "why": self.reason,
+            "ts": self.ts,
+            **({"by": list(self.by)} if self.by else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lowering:
+    """An override that is applied: what was signed, when, on which reconciliation, and to which head of the log."""
+
+    override: Override
+    ts: int
+    reconciled: Reconciled
+    head: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lapsed:
+    """A freeze that ended by itself."""
+
+    freeze_id: str
+    ts: int
+
+
+FreezeInput: TypeAlias = FreezeAsked | Lowering | Lapsed
+"""What changes a board."""
+
+
+class FreezeBoard:
+    """The levels of every scope. Times are ns since epoch and come with what is said.
+
+    `operators`: whose signatures count; without any, nobody can lower. What moved is returned and, for who did not ask,
+    kept in `mm_freeze_events_total` and its neighbours.
+    """
+
+    def __init__(self, operators: Operators = NO_OPERATORS, policy: FreezePolicy | None = None) -> None:
+        self.operators, self.policy = operators, policy or FreezePolicy()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._frozen: dict[Scope, Frozen] = {}
+        self._asked_last: dict[Scope, int] = {}
+        self._nonces: set[str] = set()
+        self.canary_until = 0
+        """Until then launch limits hold: a person lowered a freeze. ns since epoch; 0 where nobody did."""
+        self.mm_freeze_events_total = 0
+        """Every change of the board."""
+        self.freeze_triggered_total: Counter[str] = Counter()
+        """Raises, by the control that asked."""
+        self.last: Frozen | None = None
+        """The last raise, lifted since or not."""
+
+    # ---- what holds
+
+    def level(self, scope: Scope) -> FreezeLevel:
+        """Return the level of one scope by itself."""
+        found = self._frozen.get(scope)
+        return FreezeLevel.NORMAL if found is None else found.level
+
+    def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
+        """Return what holds for an order: the highest of its four scopes. `symbol` is "category symbol"."""
+        scopes = (FIRM, Scope("account", account), Scope("strategy", strategy), Scope("symbol", symbol))
+        return max(self.level(scope) for scope in scopes)
+
+    @property
+    def highest(self) -> FreezeLevel:
+        """The highest level of any scope."""
+        return max((each.level for each in self._frozen.values()), default=FreezeLevel.NORMAL)
+
+    @property
+    def frozen(self) -> tuple[Frozen, ...]:
+        """Every scope that is not NORMAL, in the order of their names."""
+        return tuple(self._frozen[scope] for scope in sorted(self._frozen))
+
+    def share(self, now: int) -> Fraction:
+        """Return the share of the limits that holds: launch limits for a while after a freeze was lowered."""
+        return self.policy.canary_share if now < self.canary_until else Fraction(1)
+
+    def metrics(self) -> dict[str, int]:
+        """The counters and the level, by their names."""
+        return {
+            "mm_freeze_events_total": self.mm_freeze_events_total,
+            "freeze_triggered_total": self.freeze_triggered_total.total(),
+            "freeze_level": int(self.highest),
+        }
+
+    # ---- up
+
+    def ask(self, asked: FreezeAsked) -> list[FreezeChange]:
+        """Take a freeze. Nothing is returned where nothing changed: NORMAL, or a control that is noted already."""
+        if asked.level is FreezeLevel.NORMAL:
+            return []
+        before = self._frozen.get(asked.scope)
+        self._asked_last[asked.scope] = max(asked.ts, self._asked_last.get(asked.scope, 0))
+        if before is not None and asked.level <= before.level:
+            if asked.control == before.control or asked.control in before.noted:
+                return []
+            self._frozen[asked.scope] = replace(before, noted=(*before.noted, asked.control))
+            return [self._changed("noted", before, before.level, before.level, asked)]
+        self.last = Frozen(
+            freeze_id=_name(asked),
+            scope=asked.scope,
+            level=asked.level,
+            control=asked.control,
+            reason=asked.reason,
+            since=asked.ts,
+            noted=() if before is None else tuple(dict.fromkeys((before.control, *before.noted))),
+        )
+        self._frozen[asked.scope] = self.last
+        self.freeze_triggered_total[asked.control] += 1
+        level = FreezeLevel.NORMAL if before is None else before.level
+        return [self._changed("raised", self.last, level, asked.level, asked)]
+
+    def _changed(
+        self,
+        kind: Literal["raised", "noted"],
+        frozen: Frozen,
+        before: FreezeLevel,
+        after: FreezeLevel,
+        asked: FreezeAsked,
+    ) -> FreezeChange:
+        self.mm_freeze_events_total += 1
+        return FreezeChange(
+            kind=kind,
+            freeze_id=frozen.freeze_id,
+            scope=frozen.scope,
+            before=before,
+            after=after,
+            control=asked.control,
+            reason=asked.reason,
+            ts=asked.ts,
+        )
+
+    # ---- down
+
+    def lower(self, override: Override, now: int, *, reconciled: Reconciled, head: str) -> FreezeChange:
+        """Lower a scope as people signed for.
+
+        reconciled: what the comparison with the venue said, after the freeze. head: of the log that the board is made
+        of; the signatures are for that one. Raises OverrideRefusedError, which names why; nothing changed then.
+        """
+        frozen = self._named(override)
+        by = verified(override, frozen.level, self.operators, now=now, head=head)
+        if override.nonce in self._nonces:
+            raise OverrideRefusedError("replayed_nonce", f"nonce {override.nonce} was used already; sign a fresh token")
+        reconciled.check(since=frozen.since, now=now)
+        self._nonces.add(override.nonce)
+        self.canary_until = max(self.canary_until, now + round(self.policy.canary_s * _NS_PER_SECOND))
+        return self._down(frozen, override.to, now, override.reason, by)
+
+    def _named(self, override: Override) -> Frozen:
+        frozen = self._frozen.get(override.scope)
+        if frozen is None or frozen.freeze_id != override.freeze_id:
+            held = "is not frozen" if frozen is None else f"is held by {frozen.freeze_id}, {frozen.level.name}"
+            raise OverrideRefusedError(
+                "unknown_freeze",
+                f"the token is for freeze {override.freeze_id}, and {override.scope} {held}; see `mmbot status`",
+            )
+        if override.from_level is not frozen.level or override.to >= frozen.level:
+            raise OverrideRefusedError(
+                "wrong_level",
+                f"the token goes from {override.from_level.name} to {override.to.name}, and {override.scope} is at "
+                f"{frozen.level.name}; expected from there to a lower one",
+            )
+        return frozen
+
+    def _down(self, frozen: Frozen, to: FreezeLevel, now: int, reason: str, by: tuple[str, ...] = ()) -> FreezeChange:
+        """Lowered by people, or, where there are none, lapsed."""
+        if to is FreezeLevel.NORMAL:
+            del self._frozen[frozen.scope]
+        else:
+            self._frozen[frozen.scope] = replace(frozen, level=to, since=now)
+        self._asked_last.pop(frozen.scope, None)
+        self.mm_freeze_events_total += 1
+        return FreezeChange(
+            kind="lowered" if by else "lapsed",
+            freeze_id=frozen.freeze_id,
+            scope=frozen.scope,
+            before=frozen.level,
+            after=to,
+            control=frozen.control,
+            reason=reason,
+            ts=now,
+            by=by,
+        )
+
+    def due(self, now: int) -> list[Lapsed]:
+        """Return the freezes that may end by themselves now: REDUCE_ONLY, asked for by controls that all may lapse."""
+        over = []
+        for frozen in self.frozen:
+            waits = [self.policy.lapses_s.get(control) for control in (frozen.control, *frozen.noted)]
+            if frozen.level is not FreezeLevel.REDUCE_ONLY or None in waits:
+                continue
+            last = self._asked_last.setdefault(frozen.scope, now)  # a board made from a log counts from its first look
+            if now >= last + max(round(wait * _NS_PER_SECOND) for wait in waits if wait is not None):
+                over.append(Lapsed(freeze_id=frozen.freeze_id, ts=now))
+        return over
+
+    def lapse(self, lapsed: Lapsed) -> list[FreezeChange]:
+        """End a freeze that `due` named. Nothing is returned where it is gone, or higher, by now."""
+        for frozen in self.frozen:
+            if frozen.freeze_id == lapsed.freeze_id and frozen.level is FreezeLevel.REDUCE_ONLY:
+                why = f"{frozen.control} did not ask again"
+                return [self._down(frozen, FreezeLevel.NORMAL, lapsed.ts, why)]
+        return []
+
+    # ---- from a log
+
+    def rebuild(self, inputs: Iterable[FreezeInput]) -> list[FreezeChange]:
+        """Become what these inputs make, in their order. A lowering that does not hold is left out: it stays frozen."""
+        self._forget()
+        changes: list[FreezeChange] = []
+        for one in inputs:
+            match one:
+                case FreezeAsked():
+                    changes += self.ask(one)
+                case Lapsed():
+                    changes += self.lapse(one)
+                case Lowering():
+                    try:
+                        changes.append(self.lower(one.override, one.ts, reconciled=one.reconciled, head=one.head))
+                    except OverrideRefusedError as refused:
+                        changes += self.ask(
+                            FreezeAsked(
+                                FreezeLevel.CANCEL_ALL,
+                                FIRM,
+                                "latch",
+                                f"the log holds a lowering that does not hold ({refused})",
+                                one.ts,
+                            )
+                        )
+        self._asked_last.clear()
+        return changes
+
+
+def _name(asked: FreezeAsked) -> str:
+    """A name for a freeze, of all that it says."""
+    words = f"{asked.ts}\n{int(asked.level)}\n{asked.scope.kind}\n{asked.scope.name}\n{asked.control}\n{asked.reason}"
+    return sha256(words.encode()).hexdigest()[:16]
