@@ -262,9 +262,21 @@ def test_asking_gives_the_same_as_listening(opened: Opener) -> None:
         [resting] = await stage.orders.open_orders(*where)
         assert (resting.client_id, resting.status) == (bid.client_id, "partial")
         found = await stage.orders.find(*where, taken.client_id)
-        assert found is not None
-        assert found.status == "filled"
-        assert await stage.orders.find(*where, "mm-never") is None
+        assert found.order is not None
+        assert found.order.status == "filled"
+        assert found.source
+        assert await stage.orders.executions_of(*where, taken.client_id) == [
+            one for one in asked if one.client_id == taken.client_id
+        ]
+        never = await stage.orders.find(*where, "mm-never")
+        assert (never.order, never.source) == (None, "")
+        assert 0 < found.ts_venue <= never.ts_venue
+        assert await stage.orders.executions_of(*where, "mm-never") == []
+        posted = [one for one in await stage.orders.postings(stage.opened_ns) if one.kind == "trade"]
+        assert {one.execution_id for one in posted} == set(stage.heard.executions())
+        last = {one.coin: Decimal(one.balance) for one in posted}
+        held = {one.coin: Decimal(one.balance) for one in await stage.orders.wallet()}
+        assert last == {coin: held[coin] for coin in last}
         moved = Decimal((await stage.orders.position(*where)).qty) - before
         fees = sum(Decimal(one.fee) for one in asked if one.fee_currency == "BTC") if stage.category == "spot" else 0
         assert moved == stage.heard.bought() - fees

@@ -77,7 +77,7 @@ def test_a_create_without_an_answer_is_open_until_the_venue_is_asked(opened: Ope
             await stage.shown(order.client_id, "live")
             assert stage.venue.open_orders() == [order.client_id]
         else:
-            assert await stage.orders.find(stage.category, stage.symbol, order.client_id) is None
+            assert (await stage.orders.find(stage.category, stage.symbol, order.client_id)).order is None
             assert stage.venue.open_orders() == []
 
     on(opened, scenario)

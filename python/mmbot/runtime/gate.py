@@ -32,11 +32,13 @@ if TYPE_CHECKING:
         Fact,
         FeeRates,
         InstrumentTerms,
+        Looked,
         OrderEntry,
         OrderRequest,
         OrderSeen,
         OrderSink,
         PositionSeen,
+        Posting,
         Reason,
         RequestKind,
         WalletSeen,
@@ -209,13 +211,17 @@ class OrderGate:
         """Ask the session."""
         return await self._through().open_orders(category, symbol)
 
-    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
+    async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """Ask the session."""
         return await self._through().find(category, symbol, client_id)
 
     async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
         """Ask the session."""
         return await self._through().executions(category, symbol, since_ns)
+
+    async def executions_of(self, category: str, symbol: str, client_id: str) -> list[ExecutionSeen]:
+        """Ask the session."""
+        return await self._through().executions_of(category, symbol, client_id)
 
     async def position(self, category: str, symbol: str) -> PositionSeen:
         """Ask the session."""
@@ -224,6 +230,10 @@ class OrderGate:
     async def wallet(self) -> list[WalletSeen]:
         """Ask the session."""
         return await self._through().wallet()
+
+    async def postings(self, since_ns: int) -> list[Posting]:
+        """Ask the session."""
+        return await self._through().postings(since_ns)
 
     async def attest(self) -> Attestation:
         """Ask the session."""

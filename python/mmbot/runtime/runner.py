@@ -465,7 +465,7 @@ class Runner:
     async def _ask(self, number: int, doubt: Doubt) -> None:
         orders = self._session()
         try:
-            seen = await orders.find(*self.bridge.place_of(number))
+            seen = (await orders.find(*self.bridge.place_of(number))).order
         except VenueError as error:
             self._told({"event": "unanswered", "order": number, "why": str(error)})
             return
@@ -612,7 +612,7 @@ class Runner:
         facts: list[Fact] = [*await orders.executions(each.category, each.symbol, self._reconciler.since)]
         for number in self.bridge.open():
             if self.bridge.place_of(number)[:2] == (each.category, each.symbol):
-                found = await orders.find(*self.bridge.place_of(number))
+                found = (await orders.find(*self.bridge.place_of(number))).order
                 facts += [found] if found is not None else []
         facts.append(await orders.position(each.category, each.symbol))
         return left, facts

@@ -31,12 +31,14 @@ from mmbot.venues.port import (
     FeeRates,
     InstrumentTerms,
     LinkEvent,
+    Looked,
     OrderRequest,
     OrderSeen,
     OrderSink,
     OrderStatus,
     PlaceOrder,
     PositionSeen,
+    Posting,
     Reason,
     Refused,
     RequestKind,
@@ -112,6 +114,7 @@ class FakeVenue:
         self._markets = {terms.symbol: _Market(terms) for terms in instruments}
         self._orders: dict[str, _Order] = {}
         self._executions: list[ExecutionSeen] = []
+        self._postings: list[Posting] = []
         self._cash = {coin: Fraction(amount) for coin, amount in (balances or {}).items()}
         self._rates = (Decimal(maker_rate), Decimal(taker_rate))
         self._up = False
@@ -160,6 +163,11 @@ class FakeVenue:
         """Let an order rest that was not sent through this port: an orphan, or somebody else's."""
         self._rest(order, self._market(order.symbol))
         self.outbox.pop()
+
+    def transfer(self, coin: str, amount: str) -> None:
+        """Let a person bring coins in, or take them out."""
+        self._pay(coin, Fraction(amount))
+        self._post({coin: Fraction(amount)}, "transfer", "TRANSFER_IN" if Fraction(amount) > 0 else "TRANSFER_OUT")
 
     def lose(self, request: RequestKind, *, reached: bool) -> None:
         """Leave the next such request unanswered, whether or not it reaches the venue. Repeat it to lose more."""
@@ -224,16 +232,23 @@ class FakeVenue:
         self._reach()
         return [self._seen(order) for order in self._resting(symbol)]
 
-    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
+    async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """One order, open or not."""
         self._reach()
-        order = self._orders.get(client_id)
-        return None if order is None or order.request.symbol != symbol else self._seen(order)
+        order, now = self._orders.get(client_id), self._clock()
+        if order is None or order.request.symbol != symbol:
+            return Looked(order=None, source="", ts_venue=now)
+        return Looked(order=self._seen(order), source="realtime" if order.leaves else "history", ts_venue=now)
 
     async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
         """Executions from then on, oldest first."""
         self._reach()
         return [seen for seen in self._executions if seen.symbol == symbol and seen.ts_venue >= since_ns]
+
+    async def executions_of(self, category: str, symbol: str, client_id: str) -> list[ExecutionSeen]:
+        """Executions of one order, oldest first."""
+        self._reach()
+        return [seen for seen in self._executions if seen.symbol == symbol and seen.client_id == client_id]
 
     async def position(self, category: str, symbol: str) -> PositionSeen:
         """The position and its average entry price."""
@@ -260,6 +275,11 @@ class FakeVenue:
             WalletSeen(coin=coin, balance=_text(amount), equity=_text(amount), ts_venue=now)
             for coin, amount in sorted(self._cash.items())
         ]
+
+    async def postings(self, since_ns: int) -> list[Posting]:
+        """Every change of a coin from then on, oldest first."""
+        self._reach()
+        return [posting for posting in self._postings if posting.ts_venue >= since_ns]
 
     async def attest(self) -> Attestation:
         """An account without faults, and a clock that agrees with ours."""
@@ -377,7 +397,9 @@ class FakeVenue:
             if not qty:
                 self._close(order, "canceled", "reduce_only")
                 return
+        before = dict(self._cash)
         fee = self._book(market, price, qty if order.buys else -qty, maker=maker)
+        moved = {coin: amount - before.get(coin, 0) for coin, amount in self._cash.items()}
         order.cum += qty
         order.status = "filled" if order.cum == order.qty else "partial"
         seen = ExecutionSeen(
@@ -396,6 +418,7 @@ class FakeVenue:
             ts_venue=self._clock(),
         )
         self._executions.append(seen)
+        self._post(moved, "trade", "TRADE", seen.execution_id)
         self._tell(seen)
         self._see(order)
         if order.request.reduce_only and order.leaves and not self._reducible(market, order.request.side):
@@ -420,6 +443,25 @@ class FakeVenue:
             held.cost += value
         held.qty += signed
         return fee
+
+    def _post(
+        self, moved: Mapping[str, Fraction], kind: Literal["trade", "transfer"], said: str, execution_id: str = ""
+    ) -> None:
+        """Write down what was paid."""
+        for coin, amount in moved.items():
+            if amount:
+                self._postings.append(
+                    Posting(
+                        posting_id=str(len(self._postings) + 1),
+                        coin=coin,
+                        kind=kind,
+                        said=said,
+                        change=_text(amount),
+                        balance=_text(self._cash[coin]),
+                        execution_id=execution_id,
+                        ts_venue=self._clock(),
+                    )
+                )
 
     def _pay(self, coin: str, amount: Fraction) -> None:
         self._cash[coin] = self._cash.get(coin, Fraction(0)) + amount

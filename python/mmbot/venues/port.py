@@ -36,6 +36,7 @@ __all__ = [
     "InstrumentTerms",
     "LinkEvent",
     "LinkState",
+    "Looked",
     "OrderEntry",
     "OrderRequest",
     "OrderSeen",
@@ -43,6 +44,7 @@ __all__ = [
     "OrderStatus",
     "PlaceOrder",
     "PositionSeen",
+    "Posting",
     "PublicFeed",
     "PublicSink",
     "Reason",
@@ -259,6 +261,35 @@ class WalletSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ts_venue: int
 
 
+class Looked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a venue answered when it was asked for one order by its name.
+
+    No order proves nothing by itself: the request may be on its way, or shown late. `source` is "" then. `ts_venue` is
+    the venue's own time at the first of its answers, ns since epoch; 0 where it said none.
+    """
+
+    order: OrderSeen | None
+    source: Literal["", "realtime", "history"]
+    ts_venue: int
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One change of one coin, as the venue's own statement has it: balances are the sum of these.
+
+    `kind` is "trade", "funding" (both name their execution), "transfer" (a person moved coins) or "other"; `said` is
+    the venue's own word for it. `balance` is what was there afterwards.
+    """
+
+    posting_id: str
+    coin: str
+    kind: Literal["trade", "funding", "transfer", "other"]
+    said: str
+    change: str
+    balance: str
+    execution_id: str
+    ts_venue: int
+
+
 class InstrumentTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's rules of one instrument, decimal strings; None where it says nothing.
 
@@ -416,17 +447,25 @@ class OrderEntry(Protocol):
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order, foreign ones too. Raises VenueError."""
 
-    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
-        """What the venue knows of one order, open or not; None proves nothing. Raises VenueError."""
+    async def find(self, category: str, symbol: str, client_id: str) -> Looked:
+        """What the venue knows of one order, open or not: among the recent ones, then in the history, which are two
+        sources. Raises VenueError.
+        """
 
     async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
-        """Executions from then on, oldest first. Raises VenueError."""
+        """Executions from then on, all pages, oldest first. Raises VenueError."""
+
+    async def executions_of(self, category: str, symbol: str, client_id: str) -> list[ExecutionSeen]:
+        """Executions of one order, oldest first: a third source beside the two of `find`. Raises VenueError."""
 
     async def position(self, category: str, symbol: str) -> PositionSeen:
         """The position; flat is quantity "0". Raises VenueError."""
 
     async def wallet(self) -> list[WalletSeen]:
         """Every coin the account holds. Raises VenueError."""
+
+    async def postings(self, since_ns: int) -> list[Posting]:
+        """Changes of the account's coins from then on, all pages, oldest first. Raises VenueError."""
 
     async def attest(self) -> Attestation:
         """What our key may do and how the account is set. Raises VenueError."""

@@ -277,7 +277,8 @@ def test_what_the_run_asks_and_hears_passes_unchanged() -> None:
         assert [type(fact).__name__ for fact in passage.heard.facts] == ["Acked", "OrderSeen"]
         gate, market = passage.gate, ("linear", "BTCUSDT")
         assert [seen.client_id for seen in await gate.open_orders(*market)] == ["o1"]
-        assert isinstance(await gate.find(*market, "o1"), OrderSeen)
+        assert isinstance((await gate.find(*market, "o1")).order, OrderSeen)
+        assert await gate.executions_of(*market, "o1") == await gate.postings(0) == []
         assert await gate.executions(*market, 0) == []
         assert (await gate.position(*market)).qty == "0"
         assert [seen.coin for seen in await gate.wallet()] == ["USDT"]

@@ -201,7 +201,7 @@ def test_a_lost_answer_says_nothing_about_the_order(reached: bool, rests: list[s
     venue.deliver()
     assert "a place unanswered" in told(heard)
     assert [seen.client_id for seen in asyncio.run(venue.open_orders("linear", SYMBOL))] == rests
-    found = asyncio.run(venue.find("linear", SYMBOL, "a"))
+    found = asyncio.run(venue.find("linear", SYMBOL, "a")).order
     assert (found is not None) is reached
     venue.send([order("b", "buy", "99.0", "1")])
     venue.deliver()
@@ -257,7 +257,7 @@ def test_reduce_only_reduces_and_no_more() -> None:
     venue.deliver()
     assert told(heard)[0] == "a place refused: reduce_only"
     assert asyncio.run(venue.position("linear", SYMBOL)).qty == "0"
-    assert asyncio.run(venue.find("linear", SYMBOL, "c")).reason == "reduce_only"
+    assert asyncio.run(venue.find("linear", SYMBOL, "c")).order.reason == "reduce_only"
 
 
 def test_facts_may_be_heard_late_and_in_any_order() -> None:

@@ -12,14 +12,17 @@ import msgspec
 
 from mmbot.venues.bybit.http import BybitHttp, Params
 from mmbot.venues.bybit.orders_wire import decode_executions, decode_orders, decode_positions, decode_wallet
+from mmbot.venues.bybit.statement_wire import decode_postings
 from mmbot.venues.bybit.wire import NS_PER_MS, decode_listing
 from mmbot.venues.port import (
     Attestation,
     ExecutionSeen,
     FeeRates,
     InstrumentTerms,
+    Looked,
     OrderSeen,
     PositionSeen,
+    Posting,
     VenueError,
     WalletSeen,
 )
@@ -31,6 +34,7 @@ _PAGES_MAX = 200
 _WEEK_MS = 7 * 86_400_000 - 1
 _KEPT_MS = 730 * 86_400_000
 _UNIFIED = {5, 6}
+_SOURCES: tuple[Literal["realtime"], Literal["history"]] = ("realtime", "history")
 Read = TypeVar("Read")
 
 
@@ -103,16 +107,23 @@ class BybitAccount:
                 return found
         raise VenueError(f"{symbol}: more than {_PAGES_MAX} pages of open orders; cancel some by hand")
 
-    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
+    async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """What is known of one order: among the recent ones first, then in the history. Raises VenueError."""
         params = [("category", category), ("symbol", symbol), ("orderLinkId", client_id)]
-        for path in ("/v5/order/realtime", "/v5/order/history"):
-            answer = await self._http.get(path, params)
+        asked = 0
+        for source in _SOURCES:
+            answer = await self._http.get(f"/v5/order/{source}", params)
+            asked = asked or answer.time
             page, _ = _orders(answer.result, category)
             for order in page:
                 if order.client_id == client_id:
-                    return order
-        return None
+                    return Looked(order=order, source=source, ts_venue=asked)
+        return Looked(order=None, source="", ts_venue=asked)
+
+    async def executions_of(self, category: str, symbol: str, client_id: str) -> list[ExecutionSeen]:
+        """Executions of one order by its name, oldest first. Raises VenueError."""
+        found = await self._executions_where(category, symbol, [("orderLinkId", client_id)])
+        return sorted(found, key=lambda one: (one.ts_venue, one.execution_id))
 
     async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
         """Executions from then on, oldest first, in the venue's windows of a week. Raises VenueError.
@@ -130,11 +141,13 @@ class BybitAccount:
         return sorted(found.values(), key=lambda one: (one.ts_venue, one.execution_id))
 
     async def _executions_between(self, category: str, symbol: str, start: int, end: int) -> list[ExecutionSeen]:
+        return await self._executions_where(category, symbol, [("startTime", str(start)), ("endTime", str(end))])
+
+    async def _executions_where(self, category: str, symbol: str, which: Params) -> list[ExecutionSeen]:
         found: list[ExecutionSeen] = []
         cursor = ""
         for _ in range(_PAGES_MAX):
-            span = [("startTime", str(start)), ("endTime", str(end)), ("limit", "100")]
-            params = [("category", category), ("symbol", symbol), *span, *_at(cursor)]
+            params = [("category", category), ("symbol", symbol), *which, ("limit", "100"), *_at(cursor)]
             answer = await self._http.get("/v5/execution/list", params)
             try:
                 page, cursor = decode_executions(answer.result, category, self.settle)
@@ -143,7 +156,7 @@ class BybitAccount:
             found += page
             if not cursor:
                 return found
-        raise VenueError(f"{symbol}: more than {_PAGES_MAX} pages of executions in a week; ask from a later time")
+        raise VenueError(f"{symbol}: more than {_PAGES_MAX} pages of executions at once; ask from a later time")
 
     # ------------------------------------------------------------------------------------ position and coins
 
@@ -175,6 +188,34 @@ class BybitAccount:
             return decode_wallet(answer.result, answer.time)
         except WireError as error:
             raise VenueError(str(error)) from error
+
+    async def postings(self, since_ns: int) -> list[Posting]:
+        """Changes of the account's coins from then on, oldest first, in windows of a week. Raises VenueError."""
+        found: dict[str, Posting] = {}
+        until = self._http.venue_ms() + 1_000
+        start = max(since_ns // NS_PER_MS, until - _KEPT_MS)
+        while start <= until:
+            end = min(start + _WEEK_MS, until)
+            newest_first = await self._postings_between(start, end)
+            found |= {one.posting_id: one for one in reversed(newest_first)}
+            start = end + 1
+        return list(found.values())
+
+    async def _postings_between(self, start: int, end: int) -> list[Posting]:
+        found: list[Posting] = []
+        cursor = ""
+        for _ in range(_PAGES_MAX):
+            span = [("startTime", str(start)), ("endTime", str(end)), ("limit", "50")]
+            params = [("accountType", "UNIFIED"), *span, *_at(cursor)]
+            answer = await self._http.get("/v5/account/transaction-log", params, group="account")
+            try:
+                page, cursor = decode_postings(answer.result)
+            except WireError as error:
+                raise VenueError(str(error)) from error
+            found += page
+            if not cursor:
+                return found
+        raise VenueError(f"more than {_PAGES_MAX} pages of the transaction log at once; ask from a later time")
 
     # ----------------------------------------------------------------------------------------------- rules
 

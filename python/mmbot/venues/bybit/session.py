@@ -45,11 +45,13 @@ from mmbot.venues.port import (
     InstrumentTerms,
     LinkEvent,
     LinkState,
+    Looked,
     OrderRequest,
     OrderSeen,
     OrderSink,
     PlaceOrder,
     PositionSeen,
+    Posting,
     Reason,
     Refused,
     TermsChanged,
@@ -357,7 +359,7 @@ class BybitOrders:
     async def _ask(self, request: OrderRequest) -> None:
         """Ask the venue once about an order whose request found no answer; silence proves nothing and is not told."""
         await asyncio.sleep(self._timing.ask_s)
-        found = await self._account.find(request.category, request.symbol, request.client_id)
+        found = (await self._account.find(request.category, request.symbol, request.client_id)).order
         if found is not None:
             self._tell([found])
 
@@ -368,7 +370,7 @@ class BybitOrders:
 
     async def _look_for(self, client_id: str, known: _Known) -> None:
         """An order was acknowledged and has not shown: is it gone, or is our stream deaf?"""
-        found = await self._account.find(known.category, known.symbol, client_id)
+        found = (await self._account.find(known.category, known.symbol, client_id)).order
         if known.shown or self._known.get(client_id) is not known:
             return  # it came while we asked
         if found is None:
@@ -473,7 +475,7 @@ class BybitOrders:
         listed = {order.client_id for order in opened}
         for client_id in believed:
             if client_id not in listed and client_id in self._known:
-                found = await self._account.find(category, symbol, client_id)
+                found = (await self._account.find(category, symbol, client_id)).order
                 if found is not None:
                     self._tell([found])
         executed = await self._account.executions(category, symbol, since)
@@ -565,13 +567,17 @@ class BybitOrders:
         """Every open order, foreign ones too. Raises VenueError."""
         return await self._account.open_orders(category, symbol)
 
-    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
-        """What the venue knows of one order, open or not; None proves nothing. Raises VenueError."""
+    async def find(self, category: str, symbol: str, client_id: str) -> Looked:
+        """What the venue knows of one order, open or not; finding none proves nothing. Raises VenueError."""
         return await self._account.find(category, symbol, client_id)
 
     async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
         """Executions from then on, oldest first. Raises VenueError."""
         return await self._account.executions(category, symbol, since_ns)
+
+    async def executions_of(self, category: str, symbol: str, client_id: str) -> list[ExecutionSeen]:
+        """Executions of one order by its name, oldest first. Raises VenueError."""
+        return await self._account.executions_of(category, symbol, client_id)
 
     async def position(self, category: str, symbol: str) -> PositionSeen:
         """The position; for spot, what the account holds of the base coin. Raises VenueError."""
@@ -580,6 +586,10 @@ class BybitOrders:
     async def wallet(self) -> list[WalletSeen]:
         """Every coin that the account holds. Raises VenueError."""
         return await self._account.wallet()
+
+    async def postings(self, since_ns: int) -> list[Posting]:
+        """Changes of the account's coins from then on, oldest first. Raises VenueError."""
+        return await self._account.postings(since_ns)
 
     async def attest(self) -> Attestation:
         """What our key may do and how the account is set. Raises VenueError."""

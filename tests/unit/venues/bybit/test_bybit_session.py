@@ -685,8 +685,8 @@ def test_reads_are_asked_again_and_orders_are_found_in_the_history() -> None:
             gone = {"result": {"list": []}}
             venue.script["/v5/order/realtime"] += [lambda _: {"status": 500}, lambda _: "cut", lambda _: gone]
             found = await session.find(*BTC, "mm-1")
-            assert found is not None
-            assert found.status == "canceled"
+            assert found.order is not None
+            assert (found.order.status, found.source) == ("canceled", "history")
             venue.script["/v5/order/realtime"] += [lambda _: {"retCode": 10001, "retMsg": "no"}]
             with pytest.raises(VenueError, match="10001 no"):
                 await session.open_orders(*BTC)
