@@ -480,7 +480,7 @@ class Replay(Run):
     def run_join_touch(self, makers: Sequence[tuple[int, int, int]]) -> None:
         """As `run` with the native JoinTouch (lots, cap, offset in ticks) per seat: a wake without Python."""
 
-# --- live: crates/py/src/live.rs ---
+# --- journal: crates/py/src/journal.rs ---
 
 class JournalFault(ValueError):  # noqa: N818 (a fault of the world)
     """A file that is no journal, or a damaged one. The message names the first bad entry; those before it are good."""
@@ -496,11 +496,32 @@ class JournalDiffers(RuntimeError):  # noqa: N818 (a finding)
 
     difference: tuple[int, int, str, str]
 
-class Quarantine(ValueError):  # noqa: N818 (a place, not a mistake)
-    """A fact that the books cannot take: about an order never sent or long gone, or with impossible numbers.
+@final
+class SimDisk:
+    """A disk in memory that fails on purpose: for tests and the simulator. Put a journal on it by `Journal.on`.
 
-    Nothing changed. Keep the raw message, count it, and go on; what it told must come from reconciliation.
+    What was synced is durable. Everything else lies in the system's cache: it survives a killed process, and a crash of
+    the machine may lose any suffix of it.
     """
+
+    def __new__(cls) -> SimDisk: ...
+    def crash(self, lose: int) -> int:
+        """The power goes: the last `lose` bytes that were not durable are gone (0: only the process was killed).
+
+        What is left is durable; whoever still holds the disk gets errors. Returns how many bytes were lost.
+        """
+    def fail(self, call: Literal["write", "sync"], error: Literal["EIO", "ENOSPC"], after: int = 0) -> None:
+        """After `after` more calls that succeed, every one fails.
+
+        A full disk (a write, ENOSPC) still takes what fits into the room that the journal allocated before. A sync
+        fails once, as the system's does; later ones say that all is well, and what was not durable by then never is.
+        """
+    def lie(self, lies: bool) -> None:  # noqa: FBT001 (the seam's name)
+        """Whether a sync says yes and makes nothing durable."""
+    def durable(self) -> bytes:
+        """What a crash now would leave if it lost all that it can: a journal for `JournalReader` and others."""
+    def written(self) -> bytes:
+        """What a reader of the file sees now, durable or not."""
 
 @final
 class Journal:
@@ -516,7 +537,10 @@ class Journal:
         Raises OSError if the file exists or cannot be made.
         """
     @staticmethod
-    def check(path: str | os.PathLike[str]) -> Journal:
+    def on(disk: SimDisk, now: int = 0, start: str | None = None) -> Journal:
+        """A new journal on a disk in memory; with `start`, as `create`, else with nothing in it yet."""
+    @staticmethod
+    def check(journal: str | os.PathLike[str] | bytes) -> Journal:
         """For `Live.replay`: each entry that the engine appends is compared with the next one recorded.
 
         Raises OSError or JournalFault.
@@ -540,9 +564,11 @@ class Journal:
     @property
     def entries(self) -> int:
         """Entries appended, or compared, so far."""
-    @property
-    def head(self) -> str:
-        """The hash of the whole chain so far, as hex: who keeps it can tell whether the journal was touched."""
+    def head(self) -> tuple[int, str]:
+        """An anchor: how many entries there are, and the hash of the whole chain so far, as hex.
+
+        Who keeps it elsewhere can tell whether the journal was touched, or cut short.
+        """
     @property
     def dead(self) -> str | None:
         """Why nothing more is written, once that is so."""
@@ -554,7 +580,7 @@ class JournalReader:
     Kinds: run_start, event, wake, intent, command, denied, cancel_asked, halt, note, state_hash, run_end.
     """
 
-    def __new__(cls, path: str | os.PathLike[str]) -> JournalReader: ...
+    def __new__(cls, journal: str | os.PathLike[str] | bytes) -> JournalReader: ...
     def __iter__(self) -> JournalReader: ...
     def __next__(self) -> tuple[int, int, str, dict[str, Any]]: ...
     @property
@@ -563,6 +589,14 @@ class JournalReader:
     @property
     def head(self) -> str:
         """The hash of the chain up to the last entry read."""
+
+# --- live: crates/py/src/live.rs ---
+
+class Quarantine(ValueError):  # noqa: N818 (a place, not a mistake)
+    """A fact that the books cannot take: about an order never sent or long gone, or with impossible numbers.
+
+    Nothing changed. Keep the raw message, count it, and go on; what it told must come from reconciliation.
+    """
 
 @final
 class Live(Run):
@@ -647,7 +681,7 @@ class Live(Run):
         """The end: a last sample, and the state hash for the journal."""
     def replay(
         self,
-        path: str | os.PathLike[str],
+        journal: str | os.PathLike[str] | bytes,
         decide: Callable[[Any], Any],
         windows: Sequence[Any],
         progress: Callable[[int], object] | None = None,

@@ -22,10 +22,12 @@ mod check;
 mod entry;
 mod frame;
 mod reader;
+mod sim_disk;
 mod writer;
 
 pub use check::Difference;
 pub use entry::{Entry, Heard, Kind, Reasons};
 pub use frame::MAX_PAYLOAD;
 pub use reader::{Fault, Reader, Record, Tail};
+pub use sim_disk::{DiskCall, DiskError, SimDisk};
 pub use writer::{Disk, Journal, JournalError};

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmbot_types::Nanos;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::check::{Checker, Difference};
@@ -62,6 +64,14 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// Whatever the disk says.
     fn truncate(&self, bytes: u64) -> io::Result<()>;
+    /// Sets room aside, so that the first so many bytes of the file can be written on a full disk too; the
+    /// default is a disk that promises nothing.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn allocate(&self, _bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Disk for File {
@@ -75,6 +85,13 @@ impl Disk for File {
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
         self.set_len(bytes)
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        match fallocate(self, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()), // then a full disk is met by the write
+            done => Ok(done?),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod data;
 mod floor;
 mod intent;
+mod journal;
 mod ledger;
 mod live;
 mod matching;
@@ -23,6 +24,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     data::register(module)?;
     floor::register(module)?;
     intent::register(module)?;
+    journal::register(module)?;
     ledger::register(module)?;
     matching::register(module)?;
     run::register(module)?;

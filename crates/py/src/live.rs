@@ -1,57 +1,27 @@
-//! The journal and the live engine, as Python sees them.
+//! The live engine, as Python sees it, and what a journal's entries say in Python's words.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use mmbot_engine::EngineError;
-use mmbot_journal::{Entry, Fault, Journal, JournalError, Reader, Tail};
+use mmbot_journal::Entry;
 use mmbot_replay::{Execution, Live, LiveError, LiveListing};
 use mmbot_types::{Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, RejectReason, Side, Ticks, Tif};
 use pyo3::create_exception;
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::data::{PyInstrument, PyTape};
 use crate::intent::{PyIntent, replies};
+use crate::journal::{PyJournal, fault, journal_error, opened};
 use crate::replay::{PySeat, replay_error, sample_interval};
 use crate::run::{PyRun, Shown, Stage, reason_name};
 use crate::specs::{PySignalSpec, queue_model};
 
-create_exception!(mmbot._core, JournalFault, PyValueError, "A journal that is none, or is damaged.");
-create_exception!(mmbot._core, JournalDead, PyOSError, "The disk refused once; nothing more is written.");
-create_exception!(mmbot._core, JournalDiffers, PyRuntimeError, "A replay left the recorded path.");
 create_exception!(mmbot._core, Quarantine, PyValueError, "A fact that the books cannot take; nothing changed.");
-
-fn fault(fault: Fault) -> PyErr {
-    match fault {
-        Fault::Io(text) => PyOSError::new_err(text),
-        other => JournalFault::new_err(other.to_string()),
-    }
-}
-
-fn journal_error(error: JournalError) -> PyErr {
-    match error {
-        JournalError::Dead(_) => JournalDead::new_err(error.to_string()),
-        JournalError::Create { .. } => PyOSError::new_err(error.to_string()),
-        JournalError::TooLarge { .. } => PyValueError::new_err(error.to_string()),
-        JournalError::Fault(inner) => fault(inner),
-        JournalError::Differs(difference) => {
-            let told = JournalDiffers::new_err(difference.to_string());
-            Python::attach(|py| {
-                let at = (difference.seq, difference.time.0);
-                let said = (difference.expected, difference.found);
-                match told.value(py).setattr("difference", (at.0, at.1, said.0, said.1)) {
-                    Ok(()) => told,
-                    Err(error) => error,
-                }
-            })
-        }
-    }
-}
 
 fn live_error(error: LiveError) -> PyErr {
     match error {
@@ -64,100 +34,6 @@ fn live_error(error: LiveError) -> PyErr {
         LiveError::Clock { .. } | LiveError::Future(_) | LiveError::Late { .. } => {
             PyRuntimeError::new_err(error.to_string())
         }
-    }
-}
-
-/// See the stub.
-#[pyclass(name = "Journal", module = "mmbot._core", frozen)]
-pub struct PyJournal {
-    inner: Journal,
-}
-
-#[pymethods]
-impl PyJournal {
-    #[staticmethod]
-    fn create(path: PathBuf, now: i64, start: &str) -> PyResult<Self> {
-        Ok(Self { inner: Journal::create(path, Nanos(now), start).map_err(journal_error)? })
-    }
-
-    #[staticmethod]
-    fn check(path: PathBuf) -> PyResult<Self> {
-        Ok(Self { inner: Journal::check(Reader::open(path).map_err(fault)?) })
-    }
-
-    fn note(&self, now: i64, topic: &str, text: &str) -> PyResult<()> {
-        self.inner.append(Nanos(now), &Entry::Note { topic, text }).map_err(journal_error)
-    }
-
-    fn end(&self, py: Python<'_>, now: i64, text: &str) -> PyResult<()> {
-        self.inner.append(Nanos(now), &Entry::RunEnd(text)).map_err(journal_error)?;
-        self.sync(py)
-    }
-
-    fn flush(&self) -> PyResult<()> {
-        self.inner.flush().map_err(journal_error)
-    }
-
-    fn sync(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.inner.sync()).map_err(journal_error)
-    }
-
-    fn compared(&self) -> PyResult<Vec<(&'static str, u64)>> {
-        let counts = self.inner.compared().map_err(journal_error)?;
-        Ok(counts.into_iter().map(|(kind, count)| (kind.name(), count)).collect())
-    }
-
-    #[getter]
-    fn entries(&self) -> u64 {
-        self.inner.entries()
-    }
-
-    #[getter]
-    fn head(&self) -> String {
-        self.inner.head()
-    }
-
-    #[getter]
-    fn dead(&self) -> Option<String> {
-        self.inner.dead()
-    }
-}
-
-/// See the stub.
-#[pyclass(name = "JournalReader", module = "mmbot._core", unsendable)]
-pub struct PyJournalReader {
-    inner: RefCell<Reader>,
-}
-
-#[pymethods]
-impl PyJournalReader {
-    #[new]
-    fn new(path: PathBuf) -> PyResult<Self> {
-        Ok(Self { inner: RefCell::new(Reader::open(path).map_err(fault)?) })
-    }
-
-    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
-        slf
-    }
-
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, i64, &'static str, Bound<'py, PyDict>)>> {
-        let mut reader = self.inner.borrow_mut();
-        let Some(record) = reader.next_record().map_err(fault)? else { return Ok(None) };
-        let entry = record.entry().map_err(fault)?;
-        Ok(Some((record.seq, record.time.0, entry.kind().name(), fields(py, &entry)?)))
-    }
-
-    #[getter]
-    fn torn(&self) -> Option<(u64, u64)> {
-        match self.inner.borrow().tail()? {
-            Tail::Torn { offset, bytes } => Some((offset, bytes)),
-            Tail::Whole => None,
-        }
-    }
-
-    #[getter]
-    fn head(&self) -> String {
-        self.inner.borrow().head()
     }
 }
 
@@ -177,7 +53,7 @@ const fn tif_name(tif: Tif) -> &'static str {
 }
 
 /// An entry's content under plain names, whole numbers as they are.
-fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, PyDict>> {
+pub fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     match entry {
         Entry::RunStart(text) | Entry::RunEnd(text) => out.set_item("text", text)?,
@@ -406,15 +282,15 @@ impl PyLive {
     }
 
     /// See the stub.
-    #[pyo3(signature = (path, decide, windows, progress = None))]
+    #[pyo3(signature = (journal, decide, windows, progress = None))]
     fn replay<'py>(
         slf: PyRef<'py, Self>,
-        path: PathBuf,
+        journal: &Bound<'py, PyAny>,
         decide: &Bound<'py, PyAny>,
         windows: &Bound<'py, PyAny>,
         progress: Option<Bound<'py, PyAny>>,
     ) -> PyResult<()> {
-        let (py, mut reader) = (slf.py(), Reader::open(path).map_err(fault)?);
+        let (py, mut reader) = (slf.py(), opened(journal)?);
         while let Some(record) = reader.next_record().map_err(fault)? {
             let entry = record.entry().map_err(fault)?;
             let (seq, time) = (record.seq, record.time);
@@ -519,11 +395,6 @@ impl PyLive {
 /// Adds this room's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    module.add("JournalFault", py.get_type::<JournalFault>())?;
-    module.add("JournalDead", py.get_type::<JournalDead>())?;
-    module.add("JournalDiffers", py.get_type::<JournalDiffers>())?;
     module.add("Quarantine", py.get_type::<Quarantine>())?;
-    module.add_class::<PyJournal>()?;
-    module.add_class::<PyJournalReader>()?;
     module.add_class::<PyLive>()
 }

@@ -188,7 +188,7 @@ def record(
     now = run(live, strategy.decide, windows, venue, now + 2, now + 1_000_000_000)
     live.finish(now + 1)
     journal.end(now + 2, "{}")
-    return Recorded(path, live, venue, journal.head)
+    return Recorded(path, live, venue, journal.head()[1])
 
 
 def run(

@@ -1,0 +1,214 @@
+//! The journal, as Python sees it.
+
+use std::cell::RefCell;
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mmbot_journal::{Disk, DiskCall, DiskError, Entry, Fault, Journal, JournalError, Reader, SimDisk, Tail};
+use mmbot_types::Nanos;
+use pyo3::create_exception;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::live::fields;
+
+create_exception!(mmbot._core, JournalFault, PyValueError, "A journal that is none, or is damaged.");
+create_exception!(mmbot._core, JournalDead, PyOSError, "The disk refused once; nothing more is written.");
+create_exception!(mmbot._core, JournalDiffers, PyRuntimeError, "A replay left the recorded path.");
+
+pub fn fault(fault: Fault) -> PyErr {
+    match fault {
+        Fault::Io(text) => PyOSError::new_err(text),
+        other => JournalFault::new_err(other.to_string()),
+    }
+}
+
+pub fn journal_error(error: JournalError) -> PyErr {
+    match error {
+        JournalError::Dead(_) => JournalDead::new_err(error.to_string()),
+        JournalError::Create { .. } => PyOSError::new_err(error.to_string()),
+        JournalError::TooLarge { .. } => PyValueError::new_err(error.to_string()),
+        JournalError::Fault(inner) => fault(inner),
+        JournalError::Differs(difference) => {
+            let told = JournalDiffers::new_err(difference.to_string());
+            Python::attach(|py| {
+                let at = (difference.seq, difference.time.0);
+                let said = (difference.expected, difference.found);
+                match told.value(py).setattr("difference", (at.0, at.1, said.0, said.1)) {
+                    Ok(()) => told,
+                    Err(error) => error,
+                }
+            })
+        }
+    }
+}
+
+/// A reader of a journal that is given as a path or as its bytes.
+pub fn opened(journal: &Bound<'_, PyAny>) -> PyResult<Reader> {
+    match journal.cast::<PyBytes>() {
+        Ok(bytes) => Reader::new(Box::new(Cursor::new(bytes.as_bytes().to_vec()))).map_err(fault),
+        Err(_) => Reader::open(journal.extract::<PathBuf>()?).map_err(fault),
+    }
+}
+
+/// See the stub.
+#[pyclass(name = "SimDisk", module = "mmbot._core", frozen)]
+pub struct PySimDisk {
+    inner: Arc<SimDisk>,
+}
+
+#[pymethods]
+impl PySimDisk {
+    #[new]
+    fn new() -> Self {
+        Self { inner: Arc::new(SimDisk::default()) }
+    }
+
+    fn crash(&self, lose: usize) -> usize {
+        self.inner.crash(lose)
+    }
+
+    #[pyo3(signature = (call, error, after = 0))]
+    fn fail(&self, call: &str, error: &str, after: u64) -> PyResult<()> {
+        let call = match call {
+            "write" => DiskCall::Write,
+            "sync" => DiskCall::Sync,
+            _ => return Err(PyValueError::new_err(format!("a disk is asked to write or to sync, not to {call:?}"))),
+        };
+        let error = match error {
+            "EIO" => DiskError::Io,
+            "ENOSPC" => DiskError::Full,
+            _ => return Err(PyValueError::new_err(format!("a disk answers EIO or ENOSPC here, not {error:?}"))),
+        };
+        self.inner.fail(call, error, after);
+        Ok(())
+    }
+
+    fn lie(&self, lies: bool) {
+        self.inner.lie(lies);
+    }
+
+    fn durable<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.durable())
+    }
+
+    fn written<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.written())
+    }
+}
+
+/// See the stub.
+#[pyclass(name = "Journal", module = "mmbot._core", frozen)]
+pub struct PyJournal {
+    pub(crate) inner: Journal,
+}
+
+#[pymethods]
+impl PyJournal {
+    #[staticmethod]
+    fn create(path: PathBuf, now: i64, start: &str) -> PyResult<Self> {
+        Ok(Self { inner: Journal::create(path, Nanos(now), start).map_err(journal_error)? })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (disk, now = 0, start = None))]
+    fn on(disk: &PySimDisk, now: i64, start: Option<&str>) -> PyResult<Self> {
+        let inner = Journal::on(Arc::clone(&disk.inner) as Arc<dyn Disk>);
+        if let Some(start) = start {
+            inner.append(Nanos(now), &Entry::RunStart(start)).and_then(|()| inner.sync()).map_err(journal_error)?;
+        }
+        Ok(Self { inner })
+    }
+
+    #[staticmethod]
+    fn check(journal: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { inner: Journal::check(opened(journal)?) })
+    }
+
+    fn note(&self, now: i64, topic: &str, text: &str) -> PyResult<()> {
+        self.inner.append(Nanos(now), &Entry::Note { topic, text }).map_err(journal_error)
+    }
+
+    fn end(&self, py: Python<'_>, now: i64, text: &str) -> PyResult<()> {
+        self.inner.append(Nanos(now), &Entry::RunEnd(text)).map_err(journal_error)?;
+        self.sync(py)
+    }
+
+    fn flush(&self) -> PyResult<()> {
+        self.inner.flush().map_err(journal_error)
+    }
+
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.sync()).map_err(journal_error)
+    }
+
+    fn compared(&self) -> PyResult<Vec<(&'static str, u64)>> {
+        let counts = self.inner.compared().map_err(journal_error)?;
+        Ok(counts.into_iter().map(|(kind, count)| (kind.name(), count)).collect())
+    }
+
+    #[getter]
+    fn entries(&self) -> u64 {
+        self.inner.entries()
+    }
+
+    fn head(&self) -> (u64, String) {
+        (self.inner.entries(), self.inner.head())
+    }
+
+    #[getter]
+    fn dead(&self) -> Option<String> {
+        self.inner.dead()
+    }
+}
+
+/// See the stub.
+#[pyclass(name = "JournalReader", module = "mmbot._core", unsendable)]
+pub struct PyJournalReader {
+    inner: RefCell<Reader>,
+}
+
+#[pymethods]
+impl PyJournalReader {
+    #[new]
+    fn new(journal: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self { inner: RefCell::new(opened(journal)?) })
+    }
+
+    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, i64, &'static str, Bound<'py, PyDict>)>> {
+        let mut reader = self.inner.borrow_mut();
+        let Some(record) = reader.next_record().map_err(fault)? else { return Ok(None) };
+        let entry = record.entry().map_err(fault)?;
+        Ok(Some((record.seq, record.time.0, entry.kind().name(), fields(py, &entry)?)))
+    }
+
+    #[getter]
+    fn torn(&self) -> Option<(u64, u64)> {
+        match self.inner.borrow().tail()? {
+            Tail::Torn { offset, bytes } => Some((offset, bytes)),
+            Tail::Whole => None,
+        }
+    }
+
+    #[getter]
+    fn head(&self) -> String {
+        self.inner.borrow().head()
+    }
+}
+
+/// Adds this room's names to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("JournalFault", py.get_type::<JournalFault>())?;
+    module.add("JournalDead", py.get_type::<JournalDead>())?;
+    module.add("JournalDiffers", py.get_type::<JournalDiffers>())?;
+    module.add_class::<PySimDisk>()?;
+    module.add_class::<PyJournal>()?;
+    module.add_class::<PyJournalReader>()
+}
