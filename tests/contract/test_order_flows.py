@@ -11,7 +11,7 @@ import pytest
 from stages import STAGES, Opener, Stage, play
 
 from mmbot.exchange.switches import Switches
-from mmbot.venues.port import Acked, ExecutionSeen, OrderSeen, Refused, Unanswered
+from mmbot.venues.port import Acked, CancelPath, ExecutionSeen, OrderSeen, Refused, Unanswered, VenueError
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -297,6 +297,46 @@ def test_cancel_all_leaves_nothing_and_counts_what_there_was(opened: Opener) -> 
         assert stage.venue.open_orders() == []
         for order in first:
             await stage.shown(order.client_id, "canceled")
+
+    on(opened, scenario)
+
+
+@pytest.mark.parametrize("path", ["rest", "trade"])
+def test_orders_are_cancelled_over_the_very_way_that_was_named(opened: Opener, path: CancelPath) -> None:
+    """A batch and a single one, by the venue's names; the second time they are refused, for they are gone."""
+
+    async def scenario(stage: Stage) -> None:
+        placed = [stage.place(price=90 + n) for n in range(4)]
+        stage.orders.send(placed)
+        seen = [await stage.shown(one.client_id, "live") for one in placed]
+        stage.venue.arm("rest:POST *" if path == "trade" else "trade:*", "silence", count=None)
+        answers = [*await stage.orders.cancel_over(path, seen[:3]), *await stage.orders.cancel_over(path, seen[3:])]
+        assert [(type(one), one.client_id) for one in answers] == [(Acked, one.client_id) for one in placed]
+        again = await stage.orders.cancel_over(path, seen[:2])
+        assert [one.reason for one in again if isinstance(one, Refused)] == ["unknown_order"] * 2
+        stage.venue.disarm()
+        assert stage.venue.open_orders() == []
+
+    on(opened, scenario)
+
+
+def test_a_silent_trade_link_is_unanswered_and_a_refused_bulk_cancel_is_an_error(opened: Opener) -> None:
+    """Neither is taken for a success, and neither is tried a second time by the session."""
+
+    async def scenario(stage: Stage) -> None:
+        order = stage.place()
+        stage.orders.send([order])
+        seen = await stage.shown(order.client_id, "live")
+        stage.venue.arm("trade:*", "silence", count=None)
+        [answer] = await stage.orders.cancel_over("trade", [seen])
+        assert isinstance(answer, Unanswered)
+        stage.venue.arm("rest:POST /v5/order/cancel-all", "answer", code=10016)
+        with pytest.raises(VenueError, match="10016"):
+            await stage.orders.cancel_bulk(stage.category, stage.symbol)
+        assert stage.venue.open_orders() == [order.client_id]
+        await stage.orders.cancel_bulk(stage.category, stage.symbol)
+        assert stage.venue.open_orders() == []
+        stage.venue.disarm()
 
     on(opened, scenario)
 

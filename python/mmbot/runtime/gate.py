@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mmbot.venues.port import (
         AmendOrder,
         Attestation,
+        CancelAnswer,
+        CancelPath,
         Clock,
         ExecutionSeen,
         Fact,
@@ -206,6 +208,15 @@ class OrderGate:
         """Cancel everything: the throttle counts it and lets it pass."""
         self._spent, _ = self._throttle.ask(self._spent, self._clock(), "cancel_all")
         return await self._through().cancel_all(category, symbol)
+
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        """Ask the session: nothing of ours holds it back, the throttle counts it."""
+        self._spent, _ = self._throttle.ask(self._spent, self._clock(), "cancel_all")
+        await self._through().cancel_bulk(category, symbol)
+
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        """Ask the session: nothing of ours holds it back."""
+        return await self._through().cancel_over(path, orders)
 
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Ask the session."""

@@ -24,7 +24,9 @@ from mmbot.venues.port import (
     Acked,
     AmendOrder,
     Attestation,
+    CancelAnswer,
     CancelOrder,
+    CancelPath,
     Clock,
     ExecutionSeen,
     Fact,
@@ -120,6 +122,10 @@ class FakeVenue:
         self._up = False
         self._lost: list[tuple[RequestKind, bool]] = []
         self._refused: list[tuple[RequestKind, Reason, int]] = []
+        self.bulk_max: int | None = None
+        """How many orders one bulk cancel takes; None: all."""
+        self.blocked: set[CancelPath] = set()
+        """Ways on which nothing arrives; asking goes over "rest"."""
 
     # What a test makes happen.
 
@@ -226,6 +232,36 @@ class FakeVenue:
         for order in resting:
             self._close(order, "canceled", "requested")
         return len(resting)
+
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        """Cancel what one bulk request takes: the oldest `bulk_max`."""
+        self._reach()
+        refused = next((refused for refused in self._refused if refused[0] == "cancel"), None)
+        if refused is not None:
+            self._refused.remove(refused)
+            raise VenueError(f"told to refuse: {refused[1]}")
+        for order in self._resting(symbol)[: self.bulk_max]:
+            self._close(order, "canceled", "requested")
+
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        """Cancel orders by one request; a way that is blocked gives no answer."""
+        return [self._cancel_over(path, seen) for seen in orders]
+
+    def _cancel_over(self, path: CancelPath, seen: OrderSeen) -> CancelAnswer:
+        if not self._up or path in self.blocked:
+            return Unanswered(client_id=seen.client_id, request="cancel", why=f"no answer over {path}")
+        order, now = self._orders.get(seen.client_id), self._clock()
+        if order is None or not order.leaves:
+            return Refused(
+                client_id=seen.client_id,
+                request="cancel",
+                reason="unknown_order",
+                code=1,
+                message="no such open order",
+                ts_venue=now,
+            )
+        self._close(order, "canceled", "requested")
+        return Acked(client_id=seen.client_id, venue_id=order.venue_id, request="cancel", ts_venue=now)
 
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order, oldest first."""
@@ -521,6 +557,8 @@ class FakeVenue:
     def _reach(self) -> None:
         if not self._up:
             raise VenueError("the fake venue cannot be asked: its links are down; start it, or restore_links()")
+        if "rest" in self.blocked:
+            raise VenueError("the fake venue cannot be asked: the way over rest is blocked")
 
     def _market(self, symbol: str) -> _Market:
         if symbol not in self._markets:

@@ -25,7 +25,9 @@ __all__ = [
     "Acked",
     "AmendOrder",
     "Attestation",
+    "CancelAnswer",
     "CancelOrder",
+    "CancelPath",
     "Clock",
     "Credentials",
     "ExecutionSeen",
@@ -67,6 +69,9 @@ RequestKind: TypeAlias = Literal["place", "amend", "cancel"]
 LinkState: TypeAlias = Literal["up", "down", "stale"]
 OrderStatus: TypeAlias = Literal["live", "partial", "filled", "canceled", "rejected"]
 
+CancelPath: TypeAlias = Literal["rest", "trade"]
+"""A way to the venue: requests of their own, or the trade socket. They fail apart from one another."""
+
 Reason: TypeAlias = Literal[
     "",  # none given
     "post_only",  # it would have taken liquidity
@@ -88,6 +93,7 @@ Reason: TypeAlias = Literal[
     "disconnected",  # canceled by the venue's dead-man switch
     "liquidation",  # canceled or traded by the venue's risk engine
     "clock",  # our clock is outside the venue's window
+    "frozen",  # trading is stopped here: we did not let it out
     "credentials",  # key, signature, scope, address
     "banned",  # the venue wants silence from us
     "fenced",  # held back before it was signed: we are not the ones that trade now
@@ -139,11 +145,12 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class CancelOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Asks for the end of an order."""
+    """Asks for the end of an order, by our name or, where `client_id` is "", by the venue's."""
 
     client_id: str
     category: str
     symbol: str
+    venue_id: str = ""
 
 
 OrderRequest: TypeAlias = PlaceOrder | AmendOrder | CancelOrder
@@ -179,8 +186,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def held_back(self) -> bool:
-        """We did not let it out, for our own pace or the venue's earlier complaint: the venue knows nothing of it."""
-        return self.code == 0 and self.reason == "rate_limited"
+        """We did not let it out, for our pace, the venue's earlier complaint or a freeze: it knows nothing of it."""
+        return self.code == 0 and self.reason in ("rate_limited", "frozen")
 
 
 class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -318,6 +325,9 @@ class TermsChanged(msgspec.Struct, frozen=True, kw_only=True):
     after: InstrumentTerms
 
 
+CancelAnswer: TypeAlias = Acked | Refused | Unanswered
+"""What became of the request to cancel; never evidence of how the order ended."""
+
 Fact: TypeAlias = Acked | Refused | Unanswered | OrderSeen | ExecutionSeen | PositionSeen | WalletSeen | TermsChanged
 
 
@@ -442,6 +452,19 @@ class OrderEntry(Protocol):
         """Cancel until the venue, asked again, knows no open order. Returns how many it had.
 
         Raises VenueError if some stay.
+        """
+
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        """One request, sent once, to cancel every order of an instrument, foreign ones too, or as many as it takes.
+
+        Raises VenueError where it refuses or does not answer.
+        """
+
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        """One request, sent once, over this very way: cancel these orders of one category, foreign ones too.
+
+        One answer for each, in their order; Unanswered where the way is not there or is silent. Spends from what is
+        kept for the last resort, and the sink does not hear of it.
         """
 
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:

@@ -185,9 +185,9 @@ class BybitHttp:
                 raise VenueError(f"GET {path}: the venue refuses: {said}")
         raise VenueError(f"GET {path}: no usable answer in {self._timing.read_tries} tries; the last was: {said}")
 
-    async def _afford(self, group: str, *, urgent: bool = False) -> None:
-        for one in (group, "address"):
-            while wait := self.budget.take(one, self._clock(), urgent=urgent):
+    async def _afford(self, group: str, weight: int = 1, *, urgent: bool = False) -> None:
+        for one, spent in ((group, weight), ("address", 1)):
+            while wait := self.budget.take(one, self._clock(), spent, urgent=urgent):
                 await self._sleep(wait / _SECOND)
 
     def _pause(self, attempt: int) -> float:
@@ -211,10 +211,13 @@ class BybitHttp:
             "POST", path, body.decode(), signed=True, group=group, timeout_s=self._timing.order_s, fence=fence
         )
 
-    async def cancel(self, body: bytes, group: str) -> Answer:
-        """Cancel one order: what must not be dropped waits for the budget, its reserve included. Raises as above."""
-        await self._afford(group, urgent=True)
-        return await self._change("/v5/order/cancel", body, group)
+    async def cancel(self, body: bytes, group: str, count: int = 1) -> Answer:
+        """Cancel one order, or a batch of `count`: what must not be dropped waits for the budget, its reserve included.
+
+        Raises as above.
+        """
+        await self._afford(group, count, urgent=True)
+        return await self._change("/v5/order/cancel" if count == 1 else "/v5/order/cancel-batch", body, group)
 
     async def cancel_all(self, body: bytes) -> Answer:
         """Cancel in bulk. Raises as above."""

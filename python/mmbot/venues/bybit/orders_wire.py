@@ -80,7 +80,8 @@ class _Leg(msgspec.Struct, gc=False):
 
     category: str | msgspec.UnsetType
     symbol: str
-    orderLinkId: str  # noqa: N815 (the venue's spelling)
+    orderLinkId: str | msgspec.UnsetType  # noqa: N815 (the venue's spelling)
+    orderId: str | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
     side: str | msgspec.UnsetType = msgspec.UNSET
     orderType: str | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
     qty: str | msgspec.UnsetType = msgspec.UNSET
@@ -147,7 +148,12 @@ def _leg(request: OrderRequest, category: str | msgspec.UnsetType) -> _Leg:
                 price=msgspec.UNSET if request.price is None else request.price,
             )
         case CancelOrder():
-            return _Leg(category=category, symbol=request.symbol, orderLinkId=request.client_id)
+            return _Leg(
+                category=category,
+                symbol=request.symbol,
+                orderLinkId=request.client_id or msgspec.UNSET,
+                orderId=msgspec.UNSET if request.client_id else request.venue_id,
+            )
 
 
 def _argument(requests: Sequence[OrderRequest]) -> _Leg | _Batch:

@@ -35,7 +35,9 @@ from mmbot.venues.bybit.wire import NS_PER_MS
 from mmbot.venues.port import (
     Acked,
     Attestation,
+    CancelAnswer,
     CancelOrder,
+    CancelPath,
     Clock,
     Credentials,
     ExecutionSeen,
@@ -103,7 +105,7 @@ class BybitOrders:
         *,
         instruments: Sequence[tuple[str, str]],
         timing: OrdersTiming | None = None,
-        reserve: float = 0.2,
+        reserve: float = 0.3,
         random: Random | None = None,
         fence: Fence | None = None,
     ) -> None:
@@ -152,6 +154,7 @@ class BybitOrders:
         self._terms: dict[tuple[str, str], InstrumentTerms] = {}
         self._known: dict[str, _Known] = {}
         self._over_http: dict[int, Sequence[OrderRequest]] = {}
+        self._over_trade: dict[int, asyncio.Future[list[Fact]]] = {}
         self._adrift: dict[str, tuple[PlaceOrder, float]] = {}
         self._hindered: dict[str, str] = {}  # why nothing may be placed although the trade link is up
         self._watermark = 0
@@ -318,6 +321,10 @@ class BybitOrders:
         """Answers to requests: tell them, and do what each calls for."""
         if answer is not None:
             self._learn(_budget(requests), answer)
+        waits = self._over_trade.get(id(requests))
+        if waits is not None and not waits.done():
+            waits.set_result(list(facts))
+            return
         again: list[OrderRequest] = []
         told: list[Fact] = []
         for request, fact in zip(requests, facts, strict=True):
@@ -540,6 +547,46 @@ class BybitOrders:
         raise VenueError(
             f"{symbol}: orders may still be open after {self._timing.cancel_all_s:g} s: {trouble}; cancel by hand"
         )
+
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        """One bulk request, sent once; the venue takes 500 at most. Raises VenueError."""
+        answer = await self._http.cancel_all(msgspec.json.encode({"category": category, "symbol": symbol}))
+        if answer.code != 0:
+            raise VenueError(f"{symbol}: the venue refuses to cancel all: {answer.code} {answer.message}")
+
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        """Cancel orders of one category by one request over this way: see the port. A batch holds 20, of spot 10."""
+        requests = [
+            CancelOrder(client_id="", category=one.category, symbol=one.symbol, venue_id=one.venue_id)
+            if one.venue_id
+            else CancelOrder(client_id=one.client_id, category=one.category, symbol=one.symbol)
+            for one in orders
+        ]
+        try:
+            facts = await (self._cancel_rest(requests) if path == "rest" else self._cancel_trade(requests))
+        except VenueError as error:
+            facts = [_unanswered(request, str(error)) for request in requests]
+        return [
+            msgspec.structs.replace(fact, client_id=one.client_id)
+            for one, fact in zip(orders, facts, strict=True)
+            if isinstance(fact, Acked | Refused | Unanswered)
+        ]
+
+    async def _cancel_rest(self, requests: Sequence[OrderRequest]) -> list[Fact]:
+        answer = await self._http.cancel(body(requests), _budget(requests), len(requests))
+        return answer_facts(requests, answer)
+
+    async def _cancel_trade(self, requests: Sequence[OrderRequest]) -> list[Fact]:
+        """Over the trade socket or not at all. Raises VenueError."""
+        waits = asyncio.get_running_loop().create_future()
+        self._over_trade[id(requests)] = waits
+        try:
+            if self._trade is None or not self._trade.request(requests):
+                raise VenueError("there is no trade link now")
+            facts: list[Fact] = await waits
+        finally:
+            del self._over_trade[id(requests)]
+        return facts
 
     def _places_under_way(self, category: str, symbol: str) -> bool:
         """Whether an order may still come to be there: sent and not answered, not even by its age."""
