@@ -12,11 +12,13 @@ use smallvec::SmallVec;
 use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::chain::Chain;
 use crate::intent::{DifferRules, Intent, Wanted, differ};
 use crate::limits::{Denial, Limits, RequestMeter, Situation};
-use crate::orders::{Life, Op, Order, Orders};
+use crate::orders::{Adoption, Life, Op, Order, Orders, Owner};
+use crate::snapshot::{EngineState, RestoreError};
 
-/// How many settled orders are remembered for fills that arrive late; a fill of an older one stops the run.
+/// How many settled orders are remembered for facts that arrive late; a fill of an older one cannot be booked.
 const GONE_REMEMBERED: usize = 4_096;
 
 /// What the engine is told.
@@ -33,8 +35,21 @@ pub enum Input<'a> {
         /// Local touch.
         touch: Touch,
     },
-    /// Somebody above the strategy wants an order out: a halt, or a cancel that went unanswered.
+    /// Somebody above the strategy wants an order out: a halt, or a cancel that went unanswered. A foreign order stays.
     Cancel(OrderId),
+    /// The venue has an order that nobody here sent. It takes the next number.
+    Adopt(&'a Adoption),
+}
+
+/// What a journal says that an engine did, told to an engine without market and strategy.
+#[derive(Clone, Copy, Debug)]
+pub enum Recorded {
+    /// It was asked: time moved.
+    Asked,
+    /// It asked this of the venue.
+    Command(Command),
+    /// Its limits refused this.
+    Denied(Denial, Command),
 }
 
 /// What one strategy may do with one instrument, and how.
@@ -55,6 +70,18 @@ pub enum EngineError {
     /// A fact about an order that was never sent.
     #[error("event about order {0:?}, which this engine never sent")]
     UnknownOrder(OrderId),
+    /// An adopted order with impossible numbers.
+    #[error(
+        "an order to adopt with {qty} lots, {cum} of them executed and {booked} booked; expected 0 <= booked <= cum < lots"
+    )]
+    NotAdoptable {
+        /// Its quantity.
+        qty: Lots,
+        /// Executed of it.
+        cum: Lots,
+        /// Booked of it.
+        booked: Lots,
+    },
     /// Time ran backwards.
     #[error("an input at {now} after one at {clock}")]
     TimeRanBack {
@@ -78,11 +105,14 @@ pub struct Engine {
     commands: SmallVec<[Command; 8]>,
     wanted: SmallVec<[Wanted; 8]>,
     settled: Vec<Order>,
-    gone: VecDeque<(OrderId, InstrumentId, Side)>,
+    /// Settled orders, as they settled.
+    gone: VecDeque<Order>,
+    returned: Vec<OrderId>,
+    risen: Vec<OrderId>,
     denials: [u64; Denial::ALL.len()],
     denied: SmallVec<[(Denial, Command); 2]>,
-    events_seen: Xxh3,
-    commands_sent: Xxh3,
+    events_seen: Chain,
+    commands_sent: Chain,
 }
 
 impl Engine {
@@ -101,10 +131,12 @@ impl Engine {
             wanted: SmallVec::new(),
             settled: Vec::new(),
             gone: VecDeque::new(),
+            returned: Vec::new(),
+            risen: Vec::new(),
             denials: [0; Denial::ALL.len()],
             denied: SmallVec::new(),
-            events_seen: Xxh3::new(),
-            commands_sent: Xxh3::new(),
+            events_seen: Chain::default(),
+            commands_sent: Chain::default(),
         }
     }
 
@@ -113,42 +145,131 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] when an input contradicts what the engine knows. But for the clock, nothing has changed then.
     pub fn step(&mut self, now: Nanos, input: Input<'_>) -> Result<&[Command], EngineError> {
+        self.advance(now)?;
+        match input {
+            Input::Event(event) => self.observe(event)?,
+            Input::Intent { instrument, intent, touch } => self.want(instrument, intent, touch),
+            Input::Cancel(id) => {
+                self.stands.fill(None);
+                if self.orders.get(id).is_some_and(|order| !order.life.is_terminal() && order.owner != Owner::Foreign) {
+                    self.send(Command::Cancel { id }); // cancels always pass
+                }
+            }
+            Input::Adopt(adoption) => self.adopt(adoption)?,
+        }
+        Ok(&self.commands)
+    }
+
+    fn advance(&mut self, now: Nanos) -> Result<(), EngineError> {
         if now < self.clock {
             return Err(EngineError::TimeRanBack { now, clock: self.clock });
         }
         self.clock = now;
         self.commands.clear();
         self.denied.clear();
-        match input {
-            Input::Event(event) => self.observe(event)?,
-            Input::Intent { instrument, intent, touch } => self.want(instrument, intent, touch),
-            Input::Cancel(id) => {
-                self.stands.fill(None);
-                if self.orders.get(id).is_some_and(|order| !order.life.is_terminal()) {
-                    self.send(Command::Cancel { id }); // cancels always pass
+        Ok(())
+    }
+
+    /// Takes over what a recorded engine did at `now`: inputs that are facts go to [`Engine::step`] instead.
+    ///
+    /// # Errors
+    /// [`EngineError::TimeRanBack`].
+    pub fn recorded(&mut self, now: Nanos, what: Recorded) -> Result<(), EngineError> {
+        self.advance(now)?;
+        match what {
+            Recorded::Asked => {}
+            Recorded::Command(command) => {
+                self.meter(command);
+                self.send(command);
+            }
+            Recorded::Denied(denial, command) => {
+                self.denials[denial as usize] += 1;
+                if denial == Denial::Rate {
+                    self.meter(command);
                 }
             }
         }
-        Ok(&self.commands)
+        Ok(())
+    }
+
+    /// Counts a recorded request as the limits did.
+    fn meter(&mut self, command: Command) {
+        if let (Command::Place { .. } | Command::Amend { .. }, Some(of)) = (command, self.instrument_of(command)) {
+            self.desks[of.0 as usize].1.note(self.clock);
+        }
+    }
+
+    /// Which instrument a command is about; none for an order that nobody remembers.
+    #[must_use]
+    pub fn instrument_of(&self, command: Command) -> Option<InstrumentId> {
+        match command {
+            Command::Place { request, .. } => Some(request.instrument),
+            Command::Amend { id, .. } | Command::Cancel { id } => self.terms_of(id).map(|(instrument, _)| instrument),
+            Command::CancelAll { instrument } => Some(instrument),
+        }
+    }
+
+    fn adopt(&mut self, adoption: &Adoption) -> Result<(), EngineError> {
+        let Adoption { request, cum, booked, .. } = *adoption;
+        self.ledger.check_instrument(request.instrument)?;
+        if !(Lots::ZERO <= booked && booked <= cum && cum < request.qty) {
+            return Err(EngineError::NotAdoptable { qty: request.qty, cum, booked });
+        }
+        self.last_id += 1;
+        self.events_seen.add(&(self.clock, self.last_id, adoption));
+        self.stands.fill(None);
+        self.orders.insert(Order::adopted(OrderId(self.last_id), adoption, self.clock));
+        Ok(())
     }
 
     fn observe(&mut self, event: &Event) -> Result<(), EngineError> {
         let booked = self.book(event)?;
-        (self.clock, event).hash(&mut self.events_seen);
+        self.events_seen.add(&(self.clock, event));
         self.stands.fill(None);
         let Some(id) = event.order().filter(|_| booked == Booked::Posted) else { return Ok(()) };
-        // A settled order may still be talked about: a cancel that met its fill, a fill after the cancel.
         if let Some(order) = self.orders.get_mut(id) {
+            let had_risen = order.has_risen();
             order.observe(event);
-        }
-        if let Some(order) = self.orders.take_settled(id) {
-            self.gone.push_back((id, order.request.instrument, order.request.side));
-            if self.gone.len() > GONE_REMEMBERED {
-                self.gone.pop_front();
+            if order.has_risen() && !had_risen {
+                self.risen.push(id);
             }
-            self.settled.push(order);
+            if let Some(order) = self.orders.take_settled(id) {
+                self.remember(order.clone());
+                self.settled.push(order);
+            }
+        } else if let Some(at) = self.gone.iter().rposition(|order| order.id == id) {
+            self.observe_gone(at, event);
         }
         Ok(())
+    }
+
+    /// A settled order may still be talked about: a cancel that met its fill, a fill after the cancel, an execution
+    /// that we have not booked, a sign of life of one that we had concluded not to exist. What may still trade, or is
+    /// executed and not booked, counts again.
+    fn observe_gone(&mut self, at: usize, event: &Event) {
+        let mut order = self.gone[at].clone();
+        order.observe(event);
+        if order.has_risen() && !self.gone[at].has_risen() {
+            self.risen.push(order.id);
+        }
+        if order == self.gone[at] {
+            return;
+        }
+        self.returned.push(order.id);
+        if order.is_settled() {
+            self.gone[at] = order.clone();
+            self.settled.push(order);
+        } else {
+            self.gone.remove(at);
+            self.orders.put_back(order);
+        }
+    }
+
+    fn remember(&mut self, order: Order) {
+        self.gone.push_back(order);
+        if self.gone.len() > GONE_REMEMBERED {
+            self.gone.pop_front();
+        }
     }
 
     /// What can be refused goes first, so that a refused fact changes nothing: the order must be one of ours, and the
@@ -165,6 +286,10 @@ impl Engine {
                 let (instrument, side) = self.terms_of(id).ok_or(EngineError::UnknownOrder(id))?;
                 self.ledger.book_fill(&Fill { instrument, execution, side, price, qty, maker, fee, ts: ts_venue })?
             }
+            Event::PositionMoved { instrument, execution, side, price, qty, fee, ts_venue, .. } => {
+                let maker = false;
+                self.ledger.book_fill(&Fill { instrument, execution, side, price, qty, maker, fee, ts: ts_venue })?
+            }
             _ => Booked::Posted,
         })
     }
@@ -172,10 +297,8 @@ impl Engine {
     /// What an order was for, settled ones included while they are remembered.
     #[must_use]
     pub fn terms_of(&self, id: OrderId) -> Option<(InstrumentId, Side)> {
-        let open = self.orders.get(id).map(|order| (order.request.instrument, order.request.side));
-        open.or_else(|| {
-            self.gone.iter().rev().find(|(gone, ..)| *gone == id).map(|&(_, instrument, side)| (instrument, side))
-        })
+        let known = self.orders.get(id).or_else(|| self.gone.iter().rev().find(|order| order.id == id));
+        known.map(|order| (order.request.instrument, order.request.side))
     }
 
     fn want(&mut self, instrument: InstrumentId, intent: &Intent, touch: Touch) {
@@ -208,7 +331,7 @@ impl Engine {
     }
 
     fn send(&mut self, command: Command) {
-        (self.clock, command).hash(&mut self.commands_sent);
+        self.commands_sent.add(&(self.clock, command));
         match command {
             Command::Place { id, request } => {
                 self.last_id = id.0;
@@ -269,6 +392,57 @@ impl Engine {
         self.settled.drain(..)
     }
 
+    /// Orders told of as settled that are not so any more, or not as told, since this was last asked.
+    pub fn take_returned(&mut self) -> Vec<OrderId> {
+        std::mem::take(&mut self.returned)
+    }
+
+    /// Settled orders that are remembered, as they settled.
+    pub fn gone(&self) -> impl Iterator<Item = &Order> {
+        self.gone.iter()
+    }
+
+    /// Orders that the venue spoke of although we had concluded that they do not exist, since this was last asked.
+    pub fn take_risen(&mut self) -> Vec<OrderId> {
+        std::mem::take(&mut self.risen)
+    }
+
+    /// Everything that later inputs may depend on, apart from limits, rules and market.
+    #[must_use]
+    pub fn snapshot(&self) -> EngineState {
+        EngineState {
+            clock: self.clock,
+            last_id: self.last_id,
+            orders: self.orders.iter().cloned().collect(),
+            gone: self.gone.iter().cloned().collect(),
+            ledger: self.ledger.snapshot(),
+            meters: self.desks.iter().map(|(_, meter)| *meter).collect(),
+            denials: self.denials.to_vec(),
+            events_seen: self.events_seen,
+            commands_sent: self.commands_sent,
+        }
+    }
+
+    /// Goes on from a snapshot, under its own limits and rules.
+    ///
+    /// # Errors
+    /// [`RestoreError`] for a snapshot of other instruments, or one that contradicts itself; the engine is as it was.
+    pub fn restore(&mut self, state: EngineState) -> Result<(), RestoreError> {
+        state.check()?;
+        self.ledger.restore(state.ledger)?;
+        self.clock = state.clock;
+        self.last_id = state.last_id;
+        self.orders = Orders::default();
+        state.orders.into_iter().for_each(|order| self.orders.insert(order));
+        self.gone = state.gone.into();
+        self.desks.iter_mut().zip(state.meters).for_each(|((_, meter), was)| *meter = was);
+        self.denials.iter_mut().zip(state.denials).for_each(|(count, was)| *count = was);
+        (self.events_seen, self.commands_sent) = (state.events_seen, state.commands_sent);
+        self.stands.fill(None);
+        self.check_invariants();
+        Ok(())
+    }
+
     /// Orders named so far.
     #[must_use]
     pub fn orders_named(&self) -> u64 {
@@ -278,7 +452,7 @@ impl Engine {
     /// One number for all commands sent so far, with their times.
     #[must_use]
     pub fn commands_hash(&self) -> u64 {
-        self.commands_sent.digest()
+        self.commands_sent.value()
     }
 
     /// One number for the whole state: events seen, commands sent, orders, ledger, clock.
@@ -286,8 +460,8 @@ impl Engine {
     pub fn state_hash(&self) -> u64 {
         let mut hasher = Xxh3::new();
         self.clock.hash(&mut hasher);
-        self.events_seen.digest().hash(&mut hasher);
-        self.commands_sent.digest().hash(&mut hasher);
+        self.events_seen.value().hash(&mut hasher);
+        self.commands_sent.value().hash(&mut hasher);
         self.orders.iter().for_each(|order| order.hash(&mut hasher));
         self.ledger.state_hash().hash(&mut hasher);
         self.denials.hash(&mut hasher);

@@ -101,7 +101,7 @@ pub fn differ(
         let mut missing: SmallVec<[Quote; 4]> = intent.quotes.iter().filter(|q| q.side == side).copied().collect();
         let mut spare: SmallVec<[&Order; 4]> = SmallVec::new();
         for order in orders.side(instrument, side) {
-            if !order.is_wanted() || order.request.tif != Tif::Gtc {
+            if !order.is_strategys() || !order.is_wanted() || order.request.tif != Tif::Gtc {
                 continue;
             }
             // Nearest wanted price first: an exact match must not be taken by a neighbour.

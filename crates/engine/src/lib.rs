@@ -5,14 +5,17 @@
 //! events ── join ──> orders ── executions ──> ledger
 //! ```
 
+mod chain;
 mod engine;
 mod intent;
 mod limits;
 mod market;
 mod orders;
+mod snapshot;
 
-pub use engine::{Desk, Engine, EngineError, Input};
+pub use engine::{Desk, Engine, EngineError, Input, Recorded};
 pub use intent::{DifferRules, Intent, Quote, Wanted, differ};
 pub use limits::{Approved, Denial, Limits, RequestMeter, Situation};
 pub use market::{Heard, Market};
-pub use orders::{Life, Op, Order, Orders};
+pub use orders::{Adoption, Life, Op, Order, Orders, Owner};
+pub use snapshot::{EngineState, RestoreError};

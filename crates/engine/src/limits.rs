@@ -6,6 +6,8 @@
 
 use mmbot_types::{Command, Lots, Nanos, OrderRequest, Side, Touch};
 
+use serde::{Deserialize, Serialize};
+
 use crate::orders::Orders;
 
 /// Hard limits for one instrument of one strategy.
@@ -73,20 +75,25 @@ impl<C> Approved<C> {
 }
 
 /// Requests of the running second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RequestMeter {
     second: i64,
     count: u32,
 }
 
 impl RequestMeter {
-    /// Counts one request; false when the second's budget is used up.
-    fn admit(&mut self, now: Nanos, max: u32) -> bool {
+    /// Counts one request.
+    pub(crate) fn note(&mut self, now: Nanos) {
         let second = now.0.div_euclid(1_000_000_000);
         if second != self.second {
             *self = Self { second, count: 0 };
         }
         self.count += 1;
+    }
+
+    /// Counts one request; false when the second's budget is used up.
+    fn admit(&mut self, now: Nanos, max: u32) -> bool {
+        self.note(now);
         self.count <= max
     }
 }

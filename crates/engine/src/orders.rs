@@ -1,20 +1,24 @@
 //! An order's life is a join, not a walk: facts may arrive late, twice or in any order and end in one state.
 //!
-//! Three independent parts:
-//! - `life` only moves up in rank; two different terminals are settled by what was executed;
+//! Four independent parts:
+//! - `stage` is ours: how far the request came, and what we concluded (it was turned away, it never arrived);
+//! - `seen` is the venue's: what it said of the order itself. While it has said nothing, the stage is the order's life;
+//!   one word of it overrides whatever we had concluded (the order has *risen*);
 //! - `op` says whether a cancel or an amend is in flight;
 //! - `booked` (from executions) and `venue_cum` (what the venue says was executed) meet before the order is settled.
 //!
-//! `leaves` is computed, never trusted. Not handled here: proving that an unanswered order is dead (reconciliation
-//! does); an amend that went unanswered and is taken by the venue after the answer to a later one.
+//! Stage and seen only move up in rank; two different terminals are settled by what was executed. `leaves` is computed,
+//! never trusted. Not handled here: proving that an unanswered order is dead (reconciliation does); an amend that went
+//! unanswered and is taken by the venue after the answer to a later one.
 
 use std::hash::{Hash, Hasher};
 
 use mmbot_types::{Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks};
+use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// The stage of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Life {
     /// Written down, not sent.
     Intent,
@@ -28,7 +32,9 @@ pub enum Life {
     Live,
     /// Resting, partly executed.
     Partial,
-    /// Never reached the venue.
+    /// Given up by a person, its fate unproven.
+    ExpiredUnproven,
+    /// Proven never to have reached the venue.
     NeverPlaced,
     /// Refused by us.
     Denied,
@@ -43,8 +49,9 @@ pub enum Life {
 }
 
 impl Life {
-    /// Higher wins. Terminals outrank all else; among them an execution outranks a cancel, a cancel a refusal. Silence
-    /// outranks an answer that only promised to look: of the two, in either order, the order stays unknown.
+    /// Higher wins, among what we concluded and among what the venue said. Terminals outrank all else; among them an
+    /// execution outranks a cancel, a cancel a refusal, a proof a person's word. Silence outranks an answer that only
+    /// promised to look: of the two, in either order, the order stays unknown.
     #[rustfmt::skip]
     #[must_use]
     pub const fn rank(self) -> u8 {
@@ -55,20 +62,32 @@ impl Life {
             Self::Unknown => 3,
             Self::Live => 4,
             Self::Partial => 5,
-            Self::NeverPlaced => 6, Self::Denied => 7, Self::Rejected => 8,
-            Self::Expired => 9, Self::Canceled => 10, Self::Filled => 11,
+            Self::ExpiredUnproven => 6, Self::NeverPlaced => 7, Self::Denied => 8, Self::Rejected => 9,
+            Self::Expired => 10, Self::Canceled => 11, Self::Filled => 12,
         }
     }
 
     /// No more of it can trade.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        self.rank() >= Self::NeverPlaced.rank()
+        self.rank() >= Self::ExpiredUnproven.rank()
     }
 }
 
+/// Whose order it is: who may move it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Owner {
+    /// The strategy's.
+    #[default]
+    Strategy,
+    /// One of ours by its name, that no journal knows: counted, and taken out.
+    Orphan,
+    /// Somebody else's on our account: counted, and left alone.
+    Foreign,
+}
+
 /// A request about a working order that the venue has not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Op {
     /// Nothing in flight.
     Idle,
@@ -84,22 +103,39 @@ pub enum Op {
 }
 
 /// The latest venue time among the facts about an order. It follows from them, and they are hashed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Latest(Nanos);
 
 impl Hash for Latest {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
+/// An order that the venue has and nobody of this engine sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Adoption {
+    /// Its terms by the venue's word.
+    pub request: OrderRequest,
+    /// What was executed of it.
+    pub cum: Lots,
+    /// How much of that the books hold already: its executions will not be told again.
+    pub booked: Lots,
+    /// Orphan or foreign.
+    pub owner: Owner,
+}
+
 /// One order as we know it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Order {
     /// Our name for it.
     pub id: OrderId,
     /// Its terms; price and qty follow confirmed amends.
     pub request: OrderRequest,
-    /// Stage.
+    /// Whose it is.
+    pub owner: Owner,
+    /// What the venue said of it, or our own stage while it has said nothing.
     pub life: Life,
+    stage: Life,
+    seen: Option<Life>,
     /// Request in flight.
     pub op: Op,
     /// Executed, from executions.
@@ -114,6 +150,8 @@ pub struct Order {
     pub ts_done: Option<Nanos>,
     /// Why it was refused.
     pub reason: Option<RejectReason>,
+    /// Who gave the reason (the venue of the order, of the request, of a request about it), and when.
+    reason_of: (u8, Nanos),
     /// Amends sent.
     pub amends: u32,
     /// Cancels sent.
@@ -133,7 +171,10 @@ impl Order {
         Self {
             id,
             request,
+            owner: Owner::Strategy,
             life: Life::Sent,
+            stage: Life::Sent,
+            seen: None,
             op: Op::Idle,
             booked: Lots::ZERO,
             venue_cum: Lots::ZERO,
@@ -141,12 +182,28 @@ impl Order {
             ts_accepted: None,
             ts_done: None,
             reason: None,
+            reason_of: (0, Nanos(i64::MIN)),
             amends: 0,
             cancels: 0,
             amending: SmallVec::new(),
             ts_amended: Nanos::ZERO,
             latest: Latest::default(),
         }
+    }
+
+    /// One that the venue shows and nobody of this engine sent.
+    #[must_use]
+    pub fn adopted(id: OrderId, adoption: &Adoption, now: Nanos) -> Self {
+        let Adoption { request, cum, booked, owner } = *adoption;
+        let mut order = Self { owner, stage: Life::Acked, booked, ..Self::sent(id, request, now) };
+        order.see(if cum > Lots::ZERO { Life::Partial } else { Life::Live }, cum);
+        order
+    }
+
+    /// The venue spoke of an order that we had concluded not to exist.
+    #[must_use]
+    pub fn has_risen(&self) -> bool {
+        self.stage.is_terminal() && self.seen.is_some_and(|seen| seen != Life::Rejected)
     }
 
     /// What is still open by our books; never negative.
@@ -206,6 +263,12 @@ impl Order {
         Lots((self.qty_max().0 - self.booked.0).max(0))
     }
 
+    /// The strategy may move it, and it counts among what the strategy wants.
+    #[must_use]
+    pub fn is_strategys(&self) -> bool {
+        self.owner == Owner::Strategy
+    }
+
     /// Working or possibly working, and not asked to leave.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
@@ -218,17 +281,44 @@ impl Order {
         self.life.is_terminal() && self.booked == self.venue_cum
     }
 
-    fn join(&mut self, seen: Life, cum: Lots) {
-        self.venue_cum = self.venue_cum.max(cum).max(self.booked);
-        if seen.rank() > self.life.rank() {
-            self.life = seen;
+    /// How far the request came, by our own lights.
+    fn reach(&mut self, stage: Life) {
+        if stage.rank() > self.stage.rank() {
+            self.stage = stage;
         }
+        self.conclude();
+    }
+
+    /// The venue's word on the order itself.
+    fn see(&mut self, seen: Life, cum: Lots) {
+        self.venue_cum = self.venue_cum.max(cum);
+        if self.seen.is_none_or(|known| seen.rank() > known.rank()) {
+            self.seen = Some(seen);
+        }
+        self.conclude();
+    }
+
+    fn conclude(&mut self) {
+        self.venue_cum = self.venue_cum.max(self.booked);
         if self.venue_cum >= self.qty_max() {
-            self.life = Life::Filled; // executed whole, whatever else was said of it
+            self.seen = Some(Life::Filled); // executed whole, whatever else was said of it
         }
+        self.life = self.seen.unwrap_or(self.stage);
+        self.ts_done = self.life.is_terminal().then_some(if self.latest.0 == Nanos::ZERO {
+            self.ts_decided
+        } else {
+            self.latest.0
+        });
         if self.life.is_terminal() {
             self.op = Op::Idle;
-            self.ts_done = Some(self.latest.0);
+        }
+    }
+
+    /// Of several reasons the venue's word on the order holds, then that on the request; of one kind the last.
+    fn refused_for(&mut self, reason: RejectReason, of: u8, ts_venue: Nanos) {
+        let known = (self.reason_of, self.reason.map(|reason| reason as u8));
+        if ((of, ts_venue), Some(reason as u8)) > known {
+            (self.reason_of, self.reason) = ((of, ts_venue), Some(reason));
         }
     }
 
@@ -238,46 +328,50 @@ impl Order {
             self.latest.0 = self.latest.0.max(ts_venue);
         }
         match *event {
-            Event::OrderAcked { .. } => self.join(Life::Acked, Lots::ZERO),
+            Event::OrderAcked { .. } => self.reach(Life::Acked),
             Event::OrderUnknown { .. } => {
                 // What is in flight may have arrived or not: a cancel or amend may be asked again, an amend goes on
                 // counting by the worse of both terms.
                 self.op = Op::Idle;
-                self.join(Life::Unknown, Lots::ZERO);
+                self.reach(Life::Unknown);
             }
+            Event::OrderTurnedAway { reason, ts_venue, .. } => {
+                self.refused_for(reason, 1, ts_venue);
+                self.reach(Life::Rejected);
+            }
+            Event::OrderNeverPlaced { .. } => self.reach(Life::NeverPlaced),
+            Event::OrderExpiredUnproven { .. } => self.reach(Life::ExpiredUnproven),
             Event::OrderAccepted { ts_venue, .. } => {
                 self.ts_accepted = Some(self.ts_accepted.map_or(ts_venue, |known| known.min(ts_venue)));
-                self.join(Life::Live, Lots::ZERO);
+                self.see(Life::Live, Lots::ZERO);
             }
             Event::OrderExecuted { cum, .. } => {
-                self.join(if cum > Lots::ZERO { Life::Partial } else { Life::Live }, cum);
+                self.see(if cum > Lots::ZERO { Life::Partial } else { Life::Live }, cum);
             }
-            Event::OrderRejected { reason, .. } => {
-                self.reason = Some(reason);
-                self.join(Life::Rejected, Lots::ZERO);
+            Event::OrderRejected { reason, ts_venue, .. } => {
+                self.refused_for(reason, 2, ts_venue);
+                self.see(Life::Rejected, Lots::ZERO);
             }
-            Event::OrderCanceled { cum, .. } => self.join(Life::Canceled, cum),
+            Event::OrderCanceled { cum, .. } => self.see(Life::Canceled, cum),
             Event::OrderAmended { price, qty, ts_venue, .. } => {
                 self.amended(price, qty, ts_venue);
-                self.join(Life::Live, Lots::ZERO);
+                self.see(Life::Live, Lots::ZERO);
             }
-            Event::RequestRefused { reason, .. } => {
+            Event::RequestRefused { reason, ts_venue, .. } => {
                 // The order may be gone (its own terminal fact will say so) or stand unchanged.
                 // It does not say which request it answers: of an amend and a cancel after it, it is the amend.
-                if self.life != Life::Rejected {
-                    self.reason = Some(reason);
-                }
+                self.refused_for(reason, 0, ts_venue);
                 if self.amending.is_empty() || self.op != Op::Cancel {
                     self.op = Op::Idle;
                 }
                 self.amending.clear();
-                self.join(self.life, Lots::ZERO);
+                self.conclude();
             }
             Event::Filled { qty, .. } => {
                 self.booked += qty;
-                self.join(Life::Partial, self.booked);
+                self.see(Life::Partial, self.booked);
             }
-            Event::FundingPaid { .. } => {}
+            Event::FundingPaid { .. } | Event::PositionMoved { .. } => {}
         }
     }
 
@@ -295,9 +389,18 @@ impl Order {
         }
     }
 
+    /// Whether all that this type promises holds.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.request.qty > Lots::ZERO
+            && self.life == self.seen.unwrap_or(self.stage)
+            && self.booked <= self.venue_cum
+            && !(self.life.is_terminal() && self.op != Op::Idle)
+    }
+
     /// Panics where a promise of this type is broken: our mistake, so the engine stops.
     pub fn check_invariants(&self) {
         assert!(self.request.qty > Lots::ZERO, "order {:?} without quantity", self.id);
+        assert_eq!(self.life, self.seen.unwrap_or(self.stage), "order {:?}: the venue's word holds", self.id);
         assert!(self.booked <= self.venue_cum, "order {:?} booked more than the venue executed", self.id);
         assert!(!(self.life.is_terminal() && self.op != Op::Idle), "order {:?} is done but busy", self.id);
     }
@@ -312,7 +415,14 @@ pub struct Orders {
 impl Orders {
     /// Adds a new one.
     pub fn insert(&mut self, order: Order) {
+        debug_assert!(self.open.last().is_none_or(|last| last.id < order.id));
         self.open.push(order);
+    }
+
+    /// Puts one back that was settled, in its place by age.
+    pub(crate) fn put_back(&mut self, order: Order) {
+        let at = self.open.partition_point(|other| other.id < order.id);
+        self.open.insert(at, order);
     }
 
     /// The order of that name, unless it is settled and gone.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mmbot_engine::{Denial, Intent, Quote};
+use mmbot_engine::{Adoption, Denial, Intent, Owner, Quote};
 use mmbot_types::{
     Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
 };
@@ -35,11 +35,15 @@ pub enum Kind {
     StateHash = 10,
     /// The run ended in order: JSON.
     RunEnd = 11,
+    /// What a run that takes over begins with: JSON.
+    Opening = 12,
+    /// An order that the venue has and nobody of this run sent.
+    Adopted = 13,
 }
 
 impl Kind {
     /// All of them, by number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::RunStart,
         Self::Event,
         Self::Wake,
@@ -51,6 +55,8 @@ impl Kind {
         Self::Note,
         Self::StateHash,
         Self::RunEnd,
+        Self::Opening,
+        Self::Adopted,
     ];
 
     pub(crate) fn from_number(number: u16) -> Option<Self> {
@@ -78,6 +84,8 @@ impl Kind {
             Self::Note => "note",
             Self::StateHash => "state_hash",
             Self::RunEnd => "run_end",
+            Self::Opening => "opening",
+            Self::Adopted => "adopted",
         }
     }
 }
@@ -172,6 +180,19 @@ pub enum Entry<'a> {
     },
     /// How the run ended, in JSON.
     RunEnd(&'a str),
+    /// Orders, books and executions of the run before, in JSON.
+    Opening(&'a str),
+    /// An order that the venue has and nobody of this run sent.
+    Adopted {
+        /// The number that it was given.
+        id: OrderId,
+        /// Its terms, what was executed, and whose it is.
+        adoption: Adoption,
+        /// Its client id at the venue, empty if it has none.
+        client_id: &'a str,
+        /// The venue's own id.
+        venue_id: &'a str,
+    },
 }
 
 impl fmt::Display for Entry<'_> {
@@ -201,6 +222,10 @@ impl fmt::Display for Entry<'_> {
             Self::Note { topic, text } => write!(f, "a note on {topic}: {text}"),
             Self::StateHash { state, commands } => write!(f, "state {state:016x}, commands {commands:016x}"),
             Self::RunEnd(_) => write!(f, "the end of the run"),
+            Self::Opening(_) => write!(f, "what an earlier run left"),
+            Self::Adopted { id, adoption, client_id, venue_id } => {
+                write!(f, "order {} adopted ({client_id} {venue_id}): {adoption:?}", id.0)
+            }
         }
     }
 }
@@ -221,13 +246,15 @@ impl<'a> Entry<'a> {
             Self::Note { .. } => Kind::Note,
             Self::StateHash { .. } => Kind::StateHash,
             Self::RunEnd(_) => Kind::RunEnd,
+            Self::Opening(_) => Kind::Opening,
+            Self::Adopted { .. } => Kind::Adopted,
         }
     }
 
     /// Appends the payload to `out`.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::RunStart(text) | Self::RunEnd(text) => text.put(out),
+            Self::RunStart(text) | Self::RunEnd(text) | Self::Opening(text) => text.put(out),
             Self::Event { event, words } => {
                 event.put(out);
                 words.put(out);
@@ -262,6 +289,17 @@ impl<'a> Entry<'a> {
             Self::StateHash { state, commands } => {
                 state.put(out);
                 commands.put(out);
+            }
+            Self::Adopted { id, adoption, client_id, venue_id } => {
+                let Adoption { request, cum, booked, owner } = adoption;
+                id.0.put(out);
+                request.put(out);
+                cum.0.put(out);
+                booked.0.put(out);
+                u8::from(*owner == Owner::Foreign).put(out);
+                (client_id.len() as u32).put(out);
+                client_id.put(out);
+                venue_id.put(out);
             }
         }
     }
@@ -303,6 +341,16 @@ impl<'a> Entry<'a> {
                 Self::Note { topic: std::str::from_utf8(rest.take(topic)?).ok()?, text: rest.text()? }
             }
             Kind::StateHash => Self::StateHash { state: rest.u64()?, commands: rest.u64()? },
+            Kind::Opening => Self::Opening(rest.text()?),
+            Kind::Adopted => {
+                let (id, request) = (OrderId(rest.u64()?), rest.request()?);
+                let (cum, booked) = (Lots(rest.i64()?), Lots(rest.i64()?));
+                let owner = if rest.flag()? { Owner::Foreign } else { Owner::Orphan };
+                let adoption = Adoption { request, cum, booked, owner };
+                let client = rest.u32()? as usize;
+                let client_id = std::str::from_utf8(rest.take(client)?).ok()?;
+                Self::Adopted { id, adoption, client_id, venue_id: rest.text()? }
+            }
         };
         rest.0.is_empty().then_some(entry)
     }
@@ -441,6 +489,20 @@ impl Put for Event {
                 put(9, id, ts_venue);
                 cum.0.put(out);
             }
+            Self::OrderTurnedAway { id, reason, ts_venue } => {
+                put(10, id, ts_venue);
+                reason.put(out);
+            }
+            Self::OrderNeverPlaced { id } => put(11, id, Nanos::ZERO),
+            Self::OrderExpiredUnproven { id } => put(12, id, Nanos::ZERO),
+            Self::PositionMoved { instrument, execution, side, price, qty, fee, touch_bid, touch_ask, ts_venue } => {
+                put(13, OrderId(u64::from(instrument.0)), ts_venue);
+                execution.put(out);
+                (side, price.0, qty.0).put(out);
+                fee.0.put(out);
+                i64::from(touch_bid).put(out);
+                i64::from(touch_ask).put(out);
+            }
         }
     }
 }
@@ -545,6 +607,20 @@ impl<'a> Payload<'a> {
             7 => Event::OrderAcked { id, ts_venue },
             8 => Event::OrderUnknown { id },
             9 => Event::OrderExecuted { id, cum: Lots(self.i64()?), ts_venue },
+            10 => Event::OrderTurnedAway { id, reason: self.reason()?, ts_venue },
+            11 => Event::OrderNeverPlaced { id },
+            12 => Event::OrderExpiredUnproven { id },
+            13 => Event::PositionMoved {
+                instrument: InstrumentId(id.0.try_into().ok()?),
+                execution: self.u64()?,
+                side: self.side()?,
+                price: Ticks(self.i64()?),
+                qty: Lots(self.i64()?),
+                fee: self.cash()?,
+                touch_bid: self.i64()?.try_into().ok()?,
+                touch_ask: self.i64()?.try_into().ok()?,
+                ts_venue,
+            },
             _ => return None,
         })
     }

@@ -14,6 +14,7 @@
 //! handled. Settlement times are kept for ever: a few a day and instrument.
 
 mod seen;
+mod state;
 mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
 
 use seen::Seen;
+pub use state::{BooksState, LedgerState, RestoreLedgerError};
 use volume::RollingVolume;
 
 /// Our execution, as it is booked.
@@ -272,6 +274,14 @@ impl Ledger {
         books.balances = books.posted(&[(Account::Cash, amount), (Account::Funding, -amount)])?;
         books.settled.insert(settlement);
         Ok(Booked::Posted)
+    }
+
+    /// Whether the ledger keeps an instrument.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownInstrument`].
+    pub fn check_instrument(&self, id: InstrumentId) -> Result<(), LedgerError> {
+        self.books(id).map(|_| ())
     }
 
     fn of(&self, id: InstrumentId) -> &Books {

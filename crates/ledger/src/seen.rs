@@ -26,6 +26,18 @@ impl Seen {
         }
     }
 
+    /// First and last of each run.
+    pub(crate) fn runs(&self) -> Vec<(u64, u64)> {
+        self.runs.iter().map(|(&first, &last)| (first, last)).collect()
+    }
+
+    /// The set of these runs; none if they overlap, touch or are in no order.
+    pub(crate) fn of_runs(runs: &[(u64, u64)]) -> Option<Self> {
+        let each = runs.iter().all(|(first, last)| first <= last);
+        let apart = runs.windows(2).all(|pair| pair[0].1.checked_add(1).is_some_and(|next| next < pair[1].0));
+        (each && apart).then(|| Self { runs: runs.iter().copied().collect() })
+    }
+
     /// Runs are apart and in order.
     pub(crate) fn check_invariants(&self) {
         let mut end: Option<u64> = None;

@@ -32,6 +32,15 @@ impl RollingVolume {
         }
     }
 
+    /// The hours that it holds.
+    pub(crate) fn hours(&self) -> Vec<(i64, Cash)> {
+        self.hours.iter().copied().filter(|(hour, _)| *hour != i64::MIN).collect()
+    }
+
+    pub(crate) fn set(&mut self, hour: i64, notional: Cash) {
+        self.hours[hour.rem_euclid(HOURS as i64) as usize] = (hour, notional);
+    }
+
     pub(crate) fn at(&self, now: Nanos) -> Cash {
         let hour = now.0.div_euclid(HOUR);
         let window = hour - HOURS as i64 + 1..=hour;

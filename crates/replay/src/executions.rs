@@ -2,8 +2,11 @@
 //!
 //! None is ever forgotten, for a venue may tell an old one again at any time; so each is kept small.
 
+use std::fmt;
+
 use mmbot_types::{Instrument, InstrumentId, OrderId};
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// An id as text, in fewer bytes where it is written in one of the usual ways.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +16,19 @@ enum Name {
     /// A UUID in lower case with its four hyphens.
     Uuid([u8; 16]),
     Text(Box<str>),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Uuid(bytes) => bytes.iter().enumerate().try_for_each(|(at, byte)| {
+                let hyphen = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
+                write!(f, "{hyphen}{byte:02x}")
+            }),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 impl Name {
@@ -44,6 +60,16 @@ fn uuid(text: &[u8]) -> Option<[u8; 16]> {
         digits += 1;
     }
     Some(bytes)
+}
+
+/// Executions that a snapshot keeps whatever became of their orders: some MB.
+const NEWEST_KEPT: u64 = 1 << 16;
+
+/// Booked executions, per venue: (number, order, the venue's id), by number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExecutionsState {
+    last: u64,
+    venues: Vec<Vec<(u64, OrderId, String)>>,
 }
 
 /// Which executions were booked. An id counts within its venue.
@@ -79,6 +105,34 @@ impl Executions {
                 let mut told = self.known.iter().filter_map(|known| known.get(&name));
                 told.find(|(of, _)| *of == order).map(|&(_, number)| number)
             }
+        }
+    }
+
+    /// The booked ones that a restart must know: the newest, those of orders that are `remembered`, and those of no
+    /// order. An older one told again is refused then, for its order is forgotten too.
+    pub(crate) fn snapshot(&self, remembered: impl Fn(OrderId) -> bool) -> ExecutionsState {
+        let venues = self.known.iter().map(|known| {
+            let keep =
+                |order: OrderId, number: u64| order.0 == 0 || number + NEWEST_KEPT > self.last || remembered(order);
+            let rows = known.iter().filter(|&(_, &(order, number))| keep(order, number));
+            let mut rows: Vec<_> = rows.map(|(name, &(order, number))| (number, order, name.to_string())).collect();
+            rows.sort_unstable_by_key(|row| row.0);
+            rows
+        });
+        ExecutionsState { last: self.last, venues: venues.collect() }
+    }
+
+    /// Whether a snapshot is one of these venues and in itself possible.
+    pub(crate) fn fits(&self, state: &ExecutionsState) -> bool {
+        let sound = |(number, ..): &(u64, OrderId, String)| *number > 0 && *number <= state.last;
+        state.venues.len() == self.known.len() && state.venues.iter().flatten().all(sound)
+    }
+
+    /// Goes on from a snapshot that fits.
+    pub(crate) fn restore(&mut self, state: ExecutionsState) {
+        self.last = state.last;
+        for (known, rows) in self.known.iter_mut().zip(state.venues) {
+            *known = rows.iter().map(|(number, order, name)| (Name::of(name), (*order, *number))).collect();
         }
     }
 

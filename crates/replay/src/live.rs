@@ -13,17 +13,19 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mmbot_engine::{Engine, EngineError, Input, Intent, Market};
+use mmbot_engine::{Adoption, Engine, EngineError, Input, Intent, Market, Owner};
 use mmbot_journal::{Entry, Journal, JournalError, Kind, Reasons};
+use mmbot_ledger::LedgerState;
 use mmbot_signals::SignalSpec;
 use mmbot_sim::{QueueModel, Rested};
 use mmbot_tape::Tape;
-use mmbot_types::{Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, Ticks, Touch};
+use mmbot_types::{Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, Side, Ticks, Touch};
 use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::executions::Executions;
 use crate::feed::{Feed, FeedLatency};
+use crate::opening::{Names, Opening, OpeningError};
 use crate::record::Recorder;
 use crate::replay::ReplayError;
 use crate::seat::{News, Seat, Sitting};
@@ -52,6 +54,9 @@ pub enum LiveError {
     /// The engine refused what its own driver told it.
     #[error(transparent)]
     Engine(EngineError),
+    /// What an earlier run left cannot be taken over.
+    #[error(transparent)]
+    Opening(#[from] OpeningError),
     /// Times of inputs must rise.
     #[error("an input at {now} ns, not after the one before at {before} ns; the caller must give each a later time")]
     Clock {
@@ -99,6 +104,9 @@ pub struct Live {
     journal: Option<Journal>,
     unhashed: u32,
     executions: Executions,
+    names: Names,
+    /// The books as they were taken over.
+    opening: Option<LedgerState>,
     now: Nanos,
     /// Everything by then has been heard.
     heard: Nanos,
@@ -148,6 +156,8 @@ impl Live {
             journal,
             unhashed: 0,
             executions: Executions::new(&instruments),
+            names: Names::new(),
+            opening: None,
             now: Nanos(i64::MIN),
             heard: Nanos(i64::MIN),
             started: false,
@@ -162,6 +172,68 @@ impl Live {
     }
 
     // ---- inputs
+
+    /// Begins with what an earlier run left: the bytes that [`crate::recover`] made of its journal. Numbers of orders
+    /// go on, its executions are known, and what was on its way is unknown from now on. `names` says how orders that
+    /// were taken over are called, so that the journal knows them without the earlier one.
+    ///
+    /// # Errors
+    /// [`LiveError::Opening`] if the run has begun, or for a snapshot that does not fit; [`LiveError`].
+    pub fn open(
+        &mut self,
+        now: Nanos,
+        snapshot: &str,
+        names: impl IntoIterator<Item = (OrderId, String)>,
+    ) -> Result<(), LiveError> {
+        if self.now != Nanos(i64::MIN) {
+            return Err(OpeningError::Late.into());
+        }
+        let mut opening = Opening::read(snapshot)?;
+        opening.name(names);
+        self.hear(now)?;
+        let text = opening.text();
+        opening.restore(now, &mut self.sitting.engine, &mut self.executions, &mut self.names)?;
+        self.opening = Some(self.sitting.engine.ledger().snapshot());
+        self.append(&Entry::Opening(&text))?;
+        self.append_hash()
+    }
+
+    /// Takes in an order that the venue has and nobody here sent, and gives it a number. It is counted as the
+    /// strategy's own are, but the strategy does not see it; an orphan can be cancelled, a foreign order cannot. Told
+    /// again under the same names it keeps its number, and nothing changes.
+    ///
+    /// # Errors
+    /// [`LiveError::Quarantine`] for impossible numbers; else [`LiveError`].
+    pub fn adopt(
+        &mut self,
+        now: Nanos,
+        client_id: &str,
+        venue_id: &str,
+        adoption: Adoption,
+    ) -> Result<OrderId, LiveError> {
+        self.hear(now)?;
+        if let Some(id) = self.named(adoption.request.instrument, client_id, venue_id) {
+            return Ok(id);
+        }
+        let id = OrderId(self.sitting.engine.orders_named() + 1);
+        self.append(&Entry::Adopted { id, adoption, client_id, venue_id })?;
+        if let Err(error) = self.sitting.engine.step(now, Input::Adopt(&adoption)) {
+            self.quarantined += 1;
+            return Err(LiveError::Quarantine(error));
+        }
+        self.names.insert(id, (client_id.to_owned(), venue_id.to_owned()));
+        self.rest()?;
+        Ok(id)
+    }
+
+    /// The order that is called so, if it is remembered: by the venue's name, or by ours.
+    fn named(&self, instrument: InstrumentId, client_id: &str, venue_id: &str) -> Option<OrderId> {
+        let same = |one: &str, other: &str| !one.is_empty() && one == other;
+        let called = |(client, venue): &(String, String)| same(venue, venue_id) || same(client, client_id);
+        let engine = &self.sitting.engine;
+        let of = |id: OrderId| engine.terms_of(id).is_some_and(|(known, _)| known == instrument);
+        self.names.iter().find(|(id, name)| called(name) && of(**id)).map(|(id, _)| *id)
+    }
 
     /// Hears the market up to now and says whether the strategy is to be asked; if so, the wake is in the journal, and
     /// what it says goes to [`Live::decide`]. Never after a halt.
@@ -214,11 +286,7 @@ impl Live {
         let engine = &mut self.sitting.engine;
         let commands: SmallVec<[Command; 8]> = engine.step(self.now, input).map_err(LiveError::Engine)?.into();
         for command in commands {
-            let instrument = match command {
-                Command::Place { request, .. } => Some(request.instrument),
-                Command::Amend { id, .. } | Command::Cancel { id } => engine.terms_of(id).map(|(of, _)| of),
-                Command::CancelAll { instrument } => Some(instrument),
-            };
+            let instrument = engine.instrument_of(command);
             self.commands.extend(instrument.map(|instrument| (instrument, command)));
         }
         let Some(journal) = &self.journal else { return Ok(()) };
@@ -278,8 +346,42 @@ impl Live {
         Ok(known.is_none())
     }
 
-    /// From here on no new orders, whatever the strategy would want; everything open is asked to leave. May be said
-    /// again: orders that are still open are asked again.
+    /// Takes in an execution that moved the position and is of no order: a deleveraging, a bust, a settlement, a
+    /// transfer. `kind` is the venue's one word for it. False for one that was booked before.
+    ///
+    /// # Errors
+    /// As [`Live::observe`].
+    pub fn moved(&mut self, now: Nanos, execution: &str, kind: &str, told: Moved) -> Result<bool, LiveError> {
+        self.hear(now)?;
+        let Moved { instrument, side, price, qty, fee, ts_venue } = told;
+        let listed = usize::from(instrument.0) < self.feeds.len();
+        let known = listed.then(|| self.executions.number(execution, OrderId(0), Some(instrument))).flatten();
+        let heard_before = || self.feeds[instrument.0 as usize].touch_heard_before(ts_venue);
+        let touch = if listed { heard_before() } else { Touch::EMPTY };
+        let number = known.unwrap_or_else(|| self.executions.next());
+        let (touch_bid, touch_ask) = (touch.bid, touch.ask);
+        let event = Event::PositionMoved {
+            instrument,
+            execution: number,
+            side,
+            price,
+            qty,
+            fee,
+            touch_bid,
+            touch_ask,
+            ts_venue,
+        };
+        self.append(&Entry::Event { event, words: &format!("{kind} {execution}") })?;
+        if known.is_none() {
+            self.take(&event)?;
+            self.executions.booked(execution, OrderId(0), instrument);
+        }
+        self.rest()?;
+        Ok(known.is_none())
+    }
+
+    /// From here on no new orders, whatever the strategy would want; everything open is asked to leave, but for foreign
+    /// orders. May be said again: orders that are still open are asked again.
     ///
     /// Neither a journal that takes nothing more nor a market that cannot be read keeps the cancels back: the journal
     /// says itself that it is dead, and the next wake meets the same market.
@@ -289,13 +391,14 @@ impl Live {
     pub fn halt(&mut self, now: Nanos) -> Result<&[(InstrumentId, Command)], LiveError> {
         self.hear_if_possible(now)?;
         self.halted = true;
-        let open = self.sitting.engine.orders().iter().filter(|order| !order.life.is_terminal());
+        let open = self.sitting.engine.orders().iter();
+        let open = open.filter(|order| !order.life.is_terminal() && order.owner != Owner::Foreign);
         let open: SmallVec<[OrderId; 8]> = open.map(|order| order.id).collect();
         self.must_leave(&Entry::Halt, &open)
     }
 
     /// Asks for one order to leave, whatever was asked about it before: a cancel may always be repeated. Nothing for an
-    /// order that is done or that nobody knows. Nothing holds it back, as in [`Live::halt`].
+    /// order that is done, foreign, or that nobody knows. Nothing holds it back, as in [`Live::halt`].
     ///
     /// # Errors
     /// [`LiveError::Clock`], [`LiveError::Future`].
@@ -340,7 +443,15 @@ impl Live {
             Entry::Event { event: Event::Filled { id, price, qty, maker, fee, ts_venue, .. }, words } => {
                 self.filled(now, words, Execution { id, price, qty, maker, fee, ts_venue }).map(|_| ())
             }
+            Entry::Event { event: Event::PositionMoved { instrument, side, price, qty, fee, ts_venue, .. }, words } => {
+                let (kind, execution) = words.split_once(' ').unwrap_or(("", words));
+                self.moved(now, execution, kind, Moved { instrument, side, price, qty, fee, ts_venue }).map(|_| ())
+            }
             Entry::Event { event, words } => self.observe(now, event, words),
+            Entry::Opening(text) => self.open(now, text, []),
+            Entry::Adopted { adoption, client_id, venue_id, .. } => {
+                self.adopt(now, client_id, venue_id, adoption).map(|_| ())
+            }
             Entry::CancelAsked(id) => self.cancel(now, id).map(|_| ()),
             Entry::Halt => self.halt(now).map(|_| ()),
             // At a time of its own a hash is the one that the end of the run asked for.
@@ -496,6 +607,24 @@ impl Live {
         self.halted
     }
 
+    /// Orders that the venue spoke of although we had concluded that they do not exist, since this was last asked. They
+    /// count again.
+    pub fn take_risen(&mut self) -> Vec<OrderId> {
+        self.sitting.engine.take_risen()
+    }
+
+    /// What a run that takes over would begin with, as of the last input.
+    #[must_use]
+    pub fn snapshot(&self) -> String {
+        Opening::of(&self.sitting.engine, &self.executions, &self.names).text()
+    }
+
+    /// The books as they were taken over from an earlier run; none for a run that began with nothing.
+    #[must_use]
+    pub fn opening(&self) -> Option<&LedgerState> {
+        self.opening.as_ref()
+    }
+
     /// Facts that the books did not take.
     #[must_use]
     pub fn quarantined(&self) -> u64 {
@@ -570,6 +699,23 @@ pub struct Execution {
     /// We were resting.
     pub maker: bool,
     /// Fee paid; negative is a rebate received.
+    pub fee: Cash,
+    /// When the venue did it.
+    pub ts_venue: Nanos,
+}
+
+/// What a venue says of a change of the position that is of no order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Of which instrument.
+    pub instrument: InstrumentId,
+    /// Which way.
+    pub side: Side,
+    /// At which price, positive.
+    pub price: Ticks,
+    /// How much, positive.
+    pub qty: Lots,
+    /// Fee paid; negative is received.
     pub fee: Cash,
     /// When the venue did it.
     pub ts_venue: Nanos,

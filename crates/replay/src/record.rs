@@ -93,6 +93,14 @@ impl Recorder {
         self.joined.get(&id).copied()
     }
 
+    /// An order taken over before changed after all: it is open again, or comes again as it is now.
+    pub fn give_back(&mut self, id: OrderId) {
+        if let Some(at) = self.orders.iter().rposition(|row| row.order.id == id) {
+            let row = self.orders.remove(at);
+            self.joined.extend(row.ahead_at_join.map(|ahead| (id, ahead)));
+        }
+    }
+
     /// Takes an order over that can change no more.
     pub fn settle(&mut self, order: Order) {
         let ahead_at_join = self.joined.remove(&order.id);

@@ -77,7 +77,7 @@ impl Sitting {
         let recorder = self.recorder.as_ref();
         let fill = recorder.and_then(|recorder| fill_record(&self.engine, recorder, event, at));
         self.engine.step(at.max(self.engine.clock()), Input::Event(event))?;
-        if let Event::Filled { .. } = event {
+        if let Event::Filled { .. } | Event::PositionMoved { .. } = event {
             self.filled = true;
             if let Some(recorder) = &mut self.recorder {
                 recorder.fills.extend(fill);
@@ -89,8 +89,12 @@ impl Sitting {
 
     /// Takes the orders over that can change no more.
     pub(crate) fn settle(&mut self) {
+        let returned = self.engine.take_returned();
         match &mut self.recorder {
-            Some(recorder) => self.engine.take_settled().for_each(|order| recorder.settle(order)),
+            Some(recorder) => {
+                returned.into_iter().for_each(|id| recorder.give_back(id));
+                self.engine.take_settled().for_each(|order| recorder.settle(order));
+            }
             None => drop(self.engine.take_settled()),
         }
     }
@@ -100,6 +104,9 @@ impl Sitting {
         let (Event::OrderCanceled { id, .. }
         | Event::Filled { id, .. }
         | Event::OrderRejected { id, .. }
+        | Event::OrderTurnedAway { id, .. }
+        | Event::OrderNeverPlaced { id }
+        | Event::OrderExpiredUnproven { id }
         | Event::OrderExecuted { id, .. }) = *event
         else {
             return;
@@ -130,7 +137,9 @@ impl Sitting {
         for (index, heard) in market.iter().enumerate() {
             let instrument = InstrumentId(index as u16);
             let (ledger, orders) = (self.engine.ledger(), self.engine.orders());
-            let wanted = |side| orders.side(instrument, side).filter(|o| o.is_wanted()).map(|o| o.request.price.0);
+            let wanted = |side| {
+                orders.side(instrument, side).filter(|o| o.is_strategys() && o.is_wanted()).map(|o| o.request.price.0)
+            };
             recorder.samples.push(Sample {
                 ts,
                 instrument,
@@ -152,8 +161,29 @@ impl Sitting {
     }
 }
 
-/// The record of an execution that is about to be booked; none for an order that nobody remembers.
+/// The record of an execution that is about to be booked; none for an order that nobody remembers. What moves the
+/// position without an order has order number 0.
 fn fill_record(engine: &Engine, recorder: &Recorder, event: &Event, heard: Nanos) -> Option<FillRecord> {
+    if let Event::PositionMoved { instrument, execution, side, price, qty, fee, touch_bid, touch_ask, ts_venue } =
+        *event
+    {
+        return Some(FillRecord {
+            ts_venue,
+            ts_recv: heard,
+            instrument,
+            order: OrderId(0),
+            execution,
+            side,
+            price,
+            qty,
+            maker: false,
+            fee,
+            touch_bid,
+            touch_ask,
+            age: Nanos::ZERO,
+            ahead_at_join: None,
+        });
+    }
     let Event::Filled { id, execution, price, qty, maker, fee, touch_bid, touch_ask, ts_venue } = *event else {
         return None;
     };

@@ -230,6 +230,47 @@ pub enum Event {
         /// When the venue did it.
         ts_venue: Nanos,
     },
+    /// The request for a new order was refused, or never left: no order should exist. Unlike
+    /// [`Event::OrderRejected`] this says nothing of an order that the venue had.
+    OrderTurnedAway {
+        /// Which order.
+        id: OrderId,
+        /// Why.
+        reason: RejectReason,
+        /// When the venue refused it, or we did.
+        ts_venue: Nanos,
+    },
+    /// It is proven that the order never reached the venue and no longer can: our own conclusion.
+    OrderNeverPlaced {
+        /// Which order.
+        id: OrderId,
+    },
+    /// A person gave up an order whose fate nobody could find out.
+    OrderExpiredUnproven {
+        /// Which order.
+        id: OrderId,
+    },
+    /// The position changed by something that is no order of ours: a deleveraging, a bust, a settlement, a transfer.
+    PositionMoved {
+        /// Of which instrument.
+        instrument: InstrumentId,
+        /// Execution id, counted with those of fills.
+        execution: u64,
+        /// Which way.
+        side: Side,
+        /// At which price.
+        price: Ticks,
+        /// How many lots.
+        qty: Lots,
+        /// Fee paid; negative is received.
+        fee: Cash,
+        /// The touch heard just before, as of a fill.
+        touch_bid: i32,
+        /// See `touch_bid`.
+        touch_ask: i32,
+        /// When the venue did it.
+        ts_venue: Nanos,
+    },
 }
 
 impl Event {
@@ -245,8 +286,10 @@ impl Event {
             | Self::Filled { ts_venue, .. }
             | Self::FundingPaid { ts_venue, .. }
             | Self::OrderAcked { ts_venue, .. }
-            | Self::OrderExecuted { ts_venue, .. } => Some(ts_venue),
-            Self::OrderUnknown { .. } => None,
+            | Self::OrderExecuted { ts_venue, .. }
+            | Self::OrderTurnedAway { ts_venue, .. }
+            | Self::PositionMoved { ts_venue, .. } => Some(ts_venue),
+            Self::OrderUnknown { .. } | Self::OrderNeverPlaced { .. } | Self::OrderExpiredUnproven { .. } => None,
         }
     }
 
@@ -262,8 +305,11 @@ impl Event {
             | Self::Filled { id, .. }
             | Self::OrderAcked { id, .. }
             | Self::OrderUnknown { id }
-            | Self::OrderExecuted { id, .. } => Some(id),
-            Self::FundingPaid { .. } => None,
+            | Self::OrderExecuted { id, .. }
+            | Self::OrderTurnedAway { id, .. }
+            | Self::OrderNeverPlaced { id }
+            | Self::OrderExpiredUnproven { id } => Some(id),
+            Self::FundingPaid { .. } | Self::PositionMoved { .. } => None,
         }
     }
 }
