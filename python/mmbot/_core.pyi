@@ -438,13 +438,23 @@ class Run:
     def lots_at(self, instrument: int, side: str, tick: int) -> int: ...
     def signal(self, instrument: int, index: int) -> float: ...
     def last_trade(self, instrument: int) -> tuple[int, int, int]: ...
-    def orders(self, instrument: int) -> list[tuple[int, str, int, int, str, float]]: ...
+    def orders(self, instrument: int) -> list[tuple[int, str, int, int, str, float]]:
+        """The strategy's own: (number, side, tick, lots left, life, lots ahead)."""
+    def order_rows(self, instrument: int) -> list[tuple[int, str, int, int, int, int, int, str, str, str, bool]]:
+        """Every order that is not settled, adopted ones included.
+
+        (number, side, tick, lots, booked, cum, exposure, life, op, owner, reduce-only). exposure: lots that may still
+        trade or were executed and are not booked. op: "idle", "cancel", "amend", or "amend_unknown" for one whose terms
+        are in doubt. owner: "strategy", "orphan" or "foreign".
+        """
     def new_fills(self) -> list[tuple[int, int, str, int, int, bool, float]]: ...
     def fills(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
     def order_log(self, seat: int) -> dict[str, Any]: ...
     def samples(self, seat: int) -> dict[str, npt.NDArray[Any]]: ...
     def books(self, seat: int, instrument: int) -> dict[str, Any]:
         """Position in lots, cash, fees, funding and turnover in units of 10^-12, fill counts, last touch in ticks."""
+    def opening(self, seat: int, instrument: int) -> dict[str, int] | None:
+        """The books that the run took over from an earlier one, as in `books`; None if it began with nothing."""
     def denials(self, seat: int) -> list[tuple[str, int]]: ...
     def orders_named(self, seat: int) -> int: ...
     def commands_hash(self, seat: int) -> int: ...
@@ -516,7 +526,7 @@ class SimDisk:
         A full disk (a write, ENOSPC) still takes what fits into the room that the journal allocated before. A sync
         fails once, as the system's does; later ones say that all is well, and what was not durable by then never is.
         """
-    def lie(self, lies: bool) -> None:  # noqa: FBT001 (the seam's name)
+    def lie(self, lies: bool) -> None:
         """Whether a sync says yes and makes nothing durable."""
     def durable(self) -> bytes:
         """What a crash now would leave if it lost all that it can: a journal for `JournalReader` and others."""
@@ -577,7 +587,8 @@ class Journal:
 class JournalReader:
     """Iterates over (number, time in ns, kind, fields) of a journal, each entry checked. Raises OSError, JournalFault.
 
-    Kinds: run_start, event, wake, intent, command, denied, cancel_asked, halt, note, state_hash, run_end.
+    Kinds: run_start, event, wake, intent, command, denied, cancel_asked, halt, note, state_hash, run_end, opening,
+    adopted.
     """
 
     def __new__(cls, journal: str | os.PathLike[str] | bytes) -> JournalReader: ...
@@ -631,6 +642,67 @@ class Live(Run):
 
         Flush the journal before any of it leaves. After `halt` nobody is asked. Raises what the strategy raises.
         """
+    def open(self, now: int, snapshot: bytes, names: Sequence[tuple[int, str]] = ...) -> None:
+        """Begin with what an earlier run left (`recover(...).snapshot`): the first input of a run that takes over.
+
+        Numbers of orders go on and executions stay booked. What was on its way, written down but perhaps not sent
+        included, is unknown from now on. names: (number, client id) of orders that the earlier run named, for the
+        journal. Raises ValueError for a run that has begun, other instruments, or a snapshot that cannot be read.
+        """
+    def snapshot(self) -> bytes:
+        """What a run that takes over now would begin with."""
+    def adopt(
+        self,
+        now: int,
+        client_id: str,
+        venue_id: str,
+        instrument: int,
+        side: str,
+        tick: int,
+        lots: int,
+        cum: int,
+        reduce_only: bool,
+        owner: str,
+        *,
+        booked: int = 0,
+    ) -> int:
+        """An open order that the venue has and nobody here sent; returns the number by which facts about it are told.
+
+        It counts in exposure and limits, and its executions are booked, but no strategy sees it. owner: "orphan" (one
+        of ours that no journal knows: `halt` and `cancel` take it out) or "foreign" (nothing here moves it). cum: what
+        was executed; booked: how much of that the books hold already, so that it will not be told. Told again under
+        either name it keeps its number, and nothing changes. Raises ValueError for an order without a name.
+        """
+    def turned_away(self, now: int, order_id: int, reason: str, ts_venue: int) -> None:
+        """The request for a new order was refused, or never left: there should be no order. `reason` as in `rejected`.
+
+        `rejected` is the venue's word on an order that it had; this one is overridden by any such word (`take_risen`).
+        """
+    def never_placed(self, now: int, order_id: int) -> None:
+        """It is proven that the order never reached the venue and no longer can: its exposure is free."""
+    def expired_unproven(self, now: int, order_id: int) -> None:
+        """A person gave the order up, its fate unproven: its exposure is free."""
+    def take_risen(self) -> list[int]:
+        """Orders since the last call that the venue spoke of although they were turned away, proven absent or given up.
+
+        What may still trade of them counts again, whether or not they had settled: freeze, and find out why.
+        """
+    def moved(
+        self,
+        now: int,
+        instrument: int,
+        execution: str,
+        kind: str,
+        side: str,
+        tick: int,
+        lots: int,
+        fee_units: int,
+        ts_venue: int,
+    ) -> bool:
+        """An execution that moved the position and is of no order: a deleveraging, a bust, a settlement, a transfer.
+
+        kind: the venue's one word for it. Booked once by its id, as `filled`; in `fills` its order is number 0.
+        """
     def next_timer(self) -> int | None:
         """When the strategy's timer is due; None before the first message, without a timer, or after a halt."""
     def acked(self, now: int, order_id: int, ts_venue: int) -> None:
@@ -671,12 +743,12 @@ class Live(Run):
     def funded(self, now: int, instrument: int, amount_units: int, ts_venue: int) -> None:
         """Funding received (negative: paid), once per settlement time."""
     def halt(self, now: int) -> list[tuple[Any, ...]]:
-        """From now on no new orders; return cancels for everything open. Say it again to ask again.
+        """From now on no new orders; return cancels for everything open but foreign orders. Say it again to ask again.
 
         A dead journal does not keep them back.
         """
     def cancel(self, now: int, order_id: int) -> list[tuple[Any, ...]]:
-        """Ask for one order to leave, again if need be; nothing for one that is done or unknown."""
+        """Ask for one order to leave, again if need be; nothing for one that is done, foreign or unknown."""
     def finish(self, now: int) -> None:
         """The end: a last sample, and the state hash for the journal."""
     def replay(
@@ -697,6 +769,72 @@ class Live(Run):
     @property
     def halted(self) -> bool:
         """No new orders any more."""
+
+# --- recovery: crates/py/src/recovery.rs ---
+
+@final
+class Recovered:
+    """What a run left, by its journal alone."""
+
+    @property
+    def snapshot(self) -> bytes:
+        """What `Live.open` begins with."""
+    @property
+    def orders(self) -> list[tuple[Any, ...]]:
+        """Orders that were not settled, oldest first:
+
+        (number, client id, instrument, side, tick, lots, booked, cum, life, exposure, op, owner, reduce-only, venue id)
+
+        The names are empty where the journal does not say them: of the run's own orders, which follow from `start`.
+        op: "idle", "cancel", "amend", or "amend_unknown" for one whose terms are in doubt.
+        """
+    @property
+    def gone(self) -> list[tuple[Any, ...]]:
+        """Settled orders that are remembered, in the order in which they settled; columns as in `orders`."""
+    @property
+    def positions(self) -> list[int]:
+        """Lots, per instrument."""
+    @property
+    def cash_units(self) -> list[int]:
+        """Cash that trading, fees and funding left, per instrument, 10^-12."""
+    @property
+    def instruments(self) -> list[tuple[str, str]]:
+        """Venue and symbol of each."""
+    @property
+    def orders_named(self) -> int:
+        """Number of the last order."""
+    @property
+    def state_hash(self) -> int:
+        """Of the engine as the journal leaves it."""
+    @property
+    def ended(self) -> bool:
+        """The run ended in order; otherwise it was killed, or is still going on."""
+    @property
+    def halted(self) -> bool:
+        """It was told to place nothing more."""
+    @property
+    def last_time(self) -> int:
+        """Time of the last entry, ns."""
+    @property
+    def start(self) -> str:
+        """The first entry: what the run was, JSON."""
+    @property
+    def notes(self) -> list[tuple[int, str, str]]:
+        """(time, topic, text) of each note."""
+    @property
+    def torn(self) -> tuple[int, int] | None:
+        """(offset, bytes) of a last entry that was cut off while it was written; nothing was done because of it."""
+    @property
+    def head(self) -> tuple[int, str]:
+        """Number of entries, and the chain after the last."""
+
+def recover(journal: str | os.PathLike[str] | bytes, instruments: Sequence[Instrument] | None = None) -> Recovered:
+    """Take in what a journal says, without market and strategy, and check every state hash in it.
+
+    instruments: what was traded, where the first entry does not say it (in `instruments`, as a run's does). Raises
+    OSError, JournalFault for damage, JournalDiffers for a state that does not follow from the entries before it, and
+    ValueError for a journal that does not say what was traded or that a later version wrote.
+    """
 
 # --- matching ---
 

@@ -252,16 +252,23 @@ impl Engine {
         if order.has_risen() && !self.gone[at].has_risen() {
             self.risen.push(order.id);
         }
-        if order == self.gone[at] {
-            return;
-        }
-        self.returned.push(order.id);
+        let end = |order: &Order| (order.life, order.booked, order.venue_cum);
+        let ends_alike = end(&order) == end(&self.gone[at]);
         if order.is_settled() {
             self.gone[at] = order.clone();
-            self.settled.push(order);
         } else {
             self.gone.remove(at);
-            self.orders.put_back(order);
+            self.orders.put_back(order.clone());
+        }
+        if ends_alike {
+            return; // what is told of it stands
+        }
+        match self.settled.iter().position(|settled| settled.id == order.id) {
+            Some(untold) => drop(self.settled.remove(untold)),
+            None => self.returned.push(order.id),
+        }
+        if order.is_settled() {
+            self.settled.push(order);
         }
     }
 

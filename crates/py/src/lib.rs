@@ -10,6 +10,7 @@ mod ledger;
 mod live;
 mod matching;
 mod predict;
+mod recovery;
 mod replay;
 mod run;
 mod signals;
@@ -31,6 +32,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     replay::register(module)?;
     live::register(module)?;
     predict::register(module)?;
+    recovery::register(module)?;
     signals::register(module)?;
     specs::register(module)
 }

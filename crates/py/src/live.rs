@@ -4,21 +4,23 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mmbot_engine::EngineError;
+use mmbot_engine::{Adoption, EngineError, Owner};
 use mmbot_journal::Entry;
-use mmbot_replay::{Execution, Live, LiveError, LiveListing};
-use mmbot_types::{Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, RejectReason, Side, Ticks, Tif};
+use mmbot_replay::{Execution, Live, LiveError, LiveListing, Moved};
+use mmbot_types::{
+    Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
+};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::data::{PyInstrument, PyTape};
-use crate::intent::{PyIntent, replies};
+use crate::intent::{PyIntent, replies, side_from};
 use crate::journal::{PyJournal, fault, journal_error, opened};
 use crate::replay::{PySeat, replay_error, sample_interval};
-use crate::run::{PyRun, Shown, Stage, reason_name};
+use crate::run::{PyRun, Shown, Stage, owner_name, reason_name};
 use crate::specs::{PySignalSpec, queue_model};
 
 create_exception!(mmbot._core, Quarantine, PyValueError, "A fact that the books cannot take; nothing changed.");
@@ -31,20 +33,21 @@ fn live_error(error: LiveError) -> PyErr {
             PyRuntimeError::new_err(error.to_string())
         }
         LiveError::Quarantine(_) => Quarantine::new_err(error.to_string()),
+        LiveError::Opening(_) => PyValueError::new_err(error.to_string()),
         LiveError::Clock { .. } | LiveError::Future(_) | LiveError::Late { .. } => {
             PyRuntimeError::new_err(error.to_string())
         }
     }
 }
 
-const fn side_name(side: Side) -> &'static str {
+pub const fn side_name(side: Side) -> &'static str {
     match side {
         Side::Buy => "buy",
         Side::Sell => "sell",
     }
 }
 
-const fn tif_name(tif: Tif) -> &'static str {
+pub const fn tif_name(tif: Tif) -> &'static str {
     match tif {
         Tif::Gtc => "gtc",
         Tif::Ioc => "ioc",
@@ -56,7 +59,21 @@ const fn tif_name(tif: Tif) -> &'static str {
 pub fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     match entry {
-        Entry::RunStart(text) | Entry::RunEnd(text) => out.set_item("text", text)?,
+        Entry::RunStart(text) | Entry::RunEnd(text) | Entry::Opening(text) => out.set_item("text", text)?,
+        Entry::Adopted { id, adoption, client_id, venue_id } => {
+            let Adoption { request, cum, booked, owner } = adoption;
+            out.set_item("order_id", id.0)?;
+            out.set_item("client_id", client_id)?;
+            out.set_item("venue_id", venue_id)?;
+            out.set_item("instrument", request.instrument.0)?;
+            out.set_item("side", side_name(request.side))?;
+            out.set_item("tick", request.price.0)?;
+            out.set_item("lots", request.qty.0)?;
+            out.set_item("cum", cum.0)?;
+            out.set_item("booked", booked.0)?;
+            out.set_item("reduce_only", request.reduce_only)?;
+            out.set_item("owner", owner_name(*owner))?;
+        }
         Entry::Event { event, words } => {
             event_fields(&out, event)?;
             out.set_item("words", words)?;
@@ -157,6 +174,22 @@ pub fn event_fields(out: &Bound<'_, PyDict>, event: &Event) -> PyResult<()> {
             out.set_item("fee_units", fee.0)?;
             out.set_item("touch", (touch_bid, touch_ask))?;
             "filled"
+        }
+        Event::OrderTurnedAway { reason, .. } => {
+            out.set_item("reason", reason_name(reason))?;
+            "turned_away"
+        }
+        Event::OrderNeverPlaced { .. } => "never_placed",
+        Event::OrderExpiredUnproven { .. } => "expired_unproven",
+        Event::PositionMoved { instrument, execution, side, price, qty, fee, touch_bid, touch_ask, .. } => {
+            out.set_item("instrument", instrument.0)?;
+            out.set_item("execution", execution)?;
+            out.set_item("side", side_name(side))?;
+            out.set_item("tick", price.0)?;
+            out.set_item("lots", qty.0)?;
+            out.set_item("fee_units", fee.0)?;
+            out.set_item("touch", (touch_bid, touch_ask))?;
+            "moved"
         }
         Event::FundingPaid { instrument, amount, .. } => {
             out.set_item("instrument", instrument.0)?;
@@ -307,6 +340,98 @@ impl PyLive {
         Ok(())
     }
 
+    #[pyo3(signature = (now, snapshot, names = Vec::new()))]
+    fn open(&self, now: i64, snapshot: &[u8], names: Vec<(u64, String)>) -> PyResult<()> {
+        let text = std::str::from_utf8(snapshot).map_err(|_| {
+            PyValueError::new_err("the snapshot is no text; expected the bytes of `recover(...).snapshot`")
+        })?;
+        let names = names.into_iter().map(|(id, client)| (OrderId(id), client));
+        self.core.borrow_mut().open(Nanos(now), text, names).map_err(live_error)
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.core.borrow().snapshot().as_bytes())
+    }
+
+    #[pyo3(signature = (now, client_id, venue_id, instrument, side, tick, lots, cum, reduce_only, owner, *, booked = 0))]
+    fn adopt(
+        &self,
+        now: i64,
+        client_id: &str,
+        venue_id: &str,
+        instrument: u16,
+        side: &str,
+        tick: i64,
+        lots: i64,
+        cum: i64,
+        reduce_only: bool,
+        owner: &str,
+        booked: i64,
+    ) -> PyResult<u64> {
+        let owner = match owner {
+            "orphan" => Owner::Orphan,
+            "foreign" => Owner::Foreign,
+            _ => return Err(PyValueError::new_err(format!("an order is adopted as orphan or foreign, not {owner:?}"))),
+        };
+        if client_id.is_empty() && venue_id.is_empty() {
+            return Err(PyValueError::new_err(
+                "an order without any name; expected its client id, its venue id or both",
+            ));
+        }
+        let request = OrderRequest {
+            instrument: InstrumentId(instrument),
+            side: side_from(side)?,
+            price: Ticks(tick),
+            qty: Lots(lots),
+            tif: Tif::Gtc,
+            post_only: false,
+            reduce_only,
+        };
+        let adoption = Adoption { request, cum: Lots(cum), booked: Lots(booked), owner };
+        let id = self.core.borrow_mut().adopt(Nanos(now), client_id, venue_id, adoption).map_err(live_error)?;
+        Ok(id.0)
+    }
+
+    fn turned_away(&self, now: i64, order_id: u64, reason: &str, ts_venue: i64) -> PyResult<()> {
+        let (id, ts_venue) = (OrderId(order_id), Nanos(ts_venue));
+        self.observe(now, Event::OrderTurnedAway { id, reason: reason_from(reason), ts_venue }, reason)
+    }
+
+    fn never_placed(&self, now: i64, order_id: u64) -> PyResult<()> {
+        self.observe(now, Event::OrderNeverPlaced { id: OrderId(order_id) }, "")
+    }
+
+    fn expired_unproven(&self, now: i64, order_id: u64) -> PyResult<()> {
+        self.observe(now, Event::OrderExpiredUnproven { id: OrderId(order_id) }, "")
+    }
+
+    fn take_risen(&self) -> Vec<u64> {
+        self.core.borrow_mut().take_risen().into_iter().map(|id| id.0).collect()
+    }
+
+    fn moved(
+        &self,
+        now: i64,
+        instrument: u16,
+        execution: &str,
+        kind: &str,
+        side: &str,
+        tick: i64,
+        lots: i64,
+        fee_units: i128,
+        ts_venue: i64,
+    ) -> PyResult<bool> {
+        if kind.is_empty() || kind.contains(' ') {
+            return Err(PyValueError::new_err(format!(
+                "a kind of execution is one word, such as AdlTrade, not {kind:?}"
+            )));
+        }
+        let (instrument, side) = (InstrumentId(instrument), side_from(side)?);
+        let (price, qty, fee, ts_venue) = (Ticks(tick), Lots(lots), Cash(fee_units), Nanos(ts_venue));
+        let told = Moved { instrument, side, price, qty, fee, ts_venue };
+        self.core.borrow_mut().moved(Nanos(now), execution, kind, told).map_err(live_error)
+    }
+
     fn next_timer(&self) -> Option<i64> {
         self.core.borrow().next_timer().map(|timer| timer.0)
     }
@@ -329,6 +454,9 @@ impl PyLive {
     }
 
     fn rejected(&self, now: i64, order_id: u64, reason: &str, ts_venue: i64) -> PyResult<()> {
+        if reason == reason_name(RejectReason::HeldBack) {
+            return self.turned_away(now, order_id, reason, ts_venue); // the venue never heard of it
+        }
         let (id, ts_venue) = (OrderId(order_id), Nanos(ts_venue));
         self.observe(now, Event::OrderRejected { id, reason: reason_from(reason), ts_venue }, reason)
     }

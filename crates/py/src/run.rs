@@ -3,7 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use mmbot_engine::{Denial, Engine, Life, Market};
+use mmbot_engine::{Denial, Engine, Life, Market, Op, Order, Owner};
+use mmbot_ledger::LedgerState;
 use mmbot_replay::{Feed, Live, Recorder, Replay};
 use mmbot_types::{Cash, InstrumentId, Lots, NO_ASK, NO_BID, Nanos, OrderId, RejectReason, Side, Touch};
 use numpy::PyArray1;
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::intent::side_from;
+use crate::live::side_name;
 
 fn value_error(text: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(text.to_string())
@@ -27,6 +29,10 @@ pub trait Stage {
     fn ahead(&mut self, seat: u16, instrument: InstrumentId, id: OrderId) -> Option<f64>;
     fn wakes(&self, seat: u16) -> u64;
     fn now(&self) -> Nanos;
+    /// The books that a run took over; none for one that began with nothing.
+    fn opening(&self) -> Option<&LedgerState> {
+        None
+    }
     fn check_invariants(&self);
 }
 
@@ -91,6 +97,10 @@ impl Stage for Live {
 
     fn now(&self) -> Nanos {
         self.now()
+    }
+
+    fn opening(&self) -> Option<&LedgerState> {
+        self.opening()
     }
 
     fn check_invariants(&self) {
@@ -231,7 +241,8 @@ impl PyRun {
     fn orders(&self, instrument: u16) -> PyResult<Vec<(u64, &'static str, i64, i64, &'static str, f64)>> {
         let id = self.instrument(instrument)?;
         let (mut core, seat) = (self.stage.borrow_mut(), self.speaking.get());
-        let mine = core.engine(seat).orders().iter().filter(|order| order.request.instrument == id);
+        let orders = core.engine(seat).orders().iter();
+        let mine = orders.filter(|order| order.request.instrument == id && order.is_strategys());
         let mine: Vec<_> = mine.cloned().collect();
         let told = |order: mmbot_engine::Order| {
             let side = if order.request.side == Side::Buy { "buy" } else { "sell" };
@@ -239,6 +250,14 @@ impl PyRun {
             (order.id.0, side, order.request.price.0, order.leaves().0, life_name(order.life), ahead)
         };
         Ok(mine.into_iter().map(told).collect())
+    }
+
+    /// See the stub.
+    fn order_rows(&self, instrument: u16) -> PyResult<Vec<OrderRow>> {
+        let id = self.instrument(instrument)?;
+        let core = self.stage.borrow();
+        let orders = core.engine(self.speaking.get()).orders().iter();
+        Ok(orders.filter(|order| order.request.instrument == id).map(order_row).collect())
     }
 
     /// See the stub.
@@ -347,6 +366,23 @@ impl PyRun {
     }
 
     /// See the stub.
+    fn opening<'py>(&self, py: Python<'py>, seat: u16, instrument: u16) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let (_, id) = (self.seat(seat)?, self.instrument(instrument)?);
+        let core = self.stage.borrow();
+        let Some(opening) = core.opening() else { return Ok(None) };
+        let (books, out) = (&opening.books[id.0 as usize], PyDict::new(py));
+        let [cash, _, fees, funding] = books.balances;
+        out.set_item("position_lots", books.position.0)?;
+        out.set_item("cash_units", cash.0)?;
+        out.set_item("fee_units", fees.0)?;
+        out.set_item("funding_units", -funding.0)?;
+        out.set_item("turnover_units", books.turnover.0)?;
+        out.set_item("maker_fills", books.fills.0)?;
+        out.set_item("taker_fills", books.fills.1)?;
+        Ok(Some(out))
+    }
+
+    /// See the stub.
     fn denials(&self, seat: u16) -> PyResult<Vec<(&'static str, u64)>> {
         let seat = self.seat(seat)?;
         let core = self.stage.borrow();
@@ -382,6 +418,45 @@ fn column<T: numpy::Element>(out: &Bound<'_, PyDict>, name: &str, values: impl I
     out.set_item(name, PyArray1::from_vec(out.py(), values.collect()))
 }
 
+/// Number, side, tick, lots, booked, cum, exposure, life, op, owner, reduce-only.
+pub type OrderRow = (u64, &'static str, i64, i64, i64, i64, i64, &'static str, &'static str, &'static str, bool);
+
+/// All that decides what an order may still do.
+pub fn order_row(order: &Order) -> OrderRow {
+    let request = &order.request;
+    (
+        order.id.0,
+        side_name(request.side),
+        request.price.0,
+        request.qty.0,
+        order.booked.0,
+        order.venue_cum.0,
+        order.exposure().0,
+        life_name(order.life),
+        op_name(order),
+        owner_name(order.owner),
+        request.reduce_only,
+    )
+}
+
+fn op_name(order: &Order) -> &'static str {
+    match order.op {
+        Op::Cancel => "cancel",
+        Op::Amend { .. } => "amend",
+        Op::Idle if order.is_uncertain() => "amend_unknown",
+        Op::Idle => "idle",
+    }
+}
+
+/// What Python calls an owner.
+pub const fn owner_name(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Strategy => "strategy",
+        Owner::Orphan => "orphan",
+        Owner::Foreign => "foreign",
+    }
+}
+
 fn life_name(life: Life) -> &'static str {
     match life {
         Life::Intent => "intent",
@@ -390,6 +465,7 @@ fn life_name(life: Life) -> &'static str {
         Life::Unknown => "unknown",
         Life::Live => "live",
         Life::Partial => "partial",
+        Life::ExpiredUnproven => "expired_unproven",
         Life::NeverPlaced => "never_placed",
         Life::Denied => "denied",
         Life::Rejected => "rejected",

@@ -110,7 +110,8 @@ fn decide(live: &mut Live, dice: &mut Dice) {
 /// A fact about some order that was or was not, as a confused venue tells it.
 fn fact(dice: &mut Dice, named: u64) -> Event {
     let id = OrderId(1 + dice.below(named as i64 + 2) as u64);
-    let (cum, ts_venue) = (Lots(dice.below(9)), Nanos(dice.below(5_000)));
+    let told = if dice.chance(20) { dice.below(9) } else { 0 }; // executed, they say, and it counts until it is booked
+    let (cum, ts_venue) = (Lots(told), Nanos(dice.below(5_000)));
     match dice.below(9) {
         0 => Event::OrderAcked { id, ts_venue },
         1 => Event::OrderUnknown { id },
