@@ -103,8 +103,9 @@ def test_no_line_is_longer_than_120():
 
 
 def test_no_file_is_longer_than_1000_lines():
-    """A file holds one idea that can be read in one sitting."""
-    long = [named(path) for path in CODE if len(path.read_text(encoding="utf-8").splitlines()) > 1000]
+    """A file holds one idea that can be read in one sitting. A stub describes one module, however large that is."""
+    read = [path for path in CODE if path.suffix != ".pyi"]
+    long = [named(path) for path in read if len(path.read_text(encoding="utf-8").splitlines()) > 1000]
     assert not long, f"longer than 1000 lines: {long}"
 
 

@@ -71,9 +71,7 @@ pub enum EngineError {
     #[error("event about order {0:?}, which this engine never sent")]
     UnknownOrder(OrderId),
     /// An adopted order with impossible numbers.
-    #[error(
-        "an order to adopt with {qty} lots, {cum} of them executed and {booked} booked; expected 0 <= booked <= cum < lots"
-    )]
+    #[error("an order to adopt has {qty} lots, {cum} executed, {booked} booked; expected 0 <= booked <= cum < lots")]
     NotAdoptable {
         /// Its quantity.
         qty: Lots,

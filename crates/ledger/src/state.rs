@@ -58,8 +58,8 @@ impl LedgerState {
 pub enum RestoreLedgerError {
     /// Of other instruments.
     #[error(
-        "the snapshot keeps {found}, this run {expected}: a run that takes over trades the same instruments, in the same \
-         order and by the same steps; configure it so, or flatten the account and begin a new history"
+        "the snapshot keeps {found}, this run {expected}: a run that takes over trades the same instruments, in \
+         the same order and by the same steps; configure it so, or flatten the account and begin a new history"
     )]
     OtherInstruments {
         /// In the snapshot.

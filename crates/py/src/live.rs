@@ -353,7 +353,9 @@ impl PyLive {
         PyBytes::new(py, self.core.borrow().snapshot().as_bytes())
     }
 
-    #[pyo3(signature = (now, client_id, venue_id, instrument, side, tick, lots, cum, reduce_only, owner, *, booked = 0))]
+    #[pyo3(signature = (
+        now, client_id, venue_id, instrument, side, tick, lots, cum, reduce_only, owner, *, booked = 0
+    ))]
     fn adopt(
         &self,
         now: i64,

@@ -20,8 +20,8 @@ pub enum OpeningError {
     Unreadable(String),
     /// Of a later version.
     #[error(
-        "the snapshot has version {0}, this mmbot reads up to {VERSION}: take over with the mmbot that wrote the journal, \
-         or a later one"
+        "the snapshot has version {0}, this mmbot reads up to {VERSION}: take over with the mmbot that wrote the \
+         journal, or a later one"
     )]
     Newer(u32),
     /// Of another account or plan.

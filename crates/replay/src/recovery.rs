@@ -1,8 +1,8 @@
 //! What a run left, from its journal alone: neither its tapes nor its strategy is needed.
 //!
-//! The journal says what was decided, so nothing is decided again: facts, adoptions and verdicts are taken in as the run
-//! took them, and recorded commands and denials in the place of those that would be made. Every state hash on the way
-//! must come out.
+//! The journal says what was decided, so nothing is decided again: facts, adoptions and verdicts are taken in as the
+//! run took them, and recorded commands and denials in the place of those that would be made. Every state hash on the
+//! way must come out.
 
 use mmbot_engine::{Desk, DifferRules, Engine, EngineError, Input, Limits, Recorded};
 use mmbot_journal::{Difference, Entry, Fault, Reader, Tail};
