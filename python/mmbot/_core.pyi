@@ -368,6 +368,66 @@ class Listing:
         without_us: Tape | None = None,
     ) -> Listing: ...
 
+# --- controls: crates/py/src/controls.rs ---
+
+def denial_table() -> list[tuple[int, str, str, str]]:
+    """Every reason for which an order is denied: number, name, tier (order to firm), meaning."""
+
+@final
+class Controls:
+    """What orders of one instrument are held against, beside the limits of its desk; what is left out is off.
+
+    Money in units of 10^-12 of the quote currency, times in ns. Raises ValueError for an amount that is not positive
+    or an age below zero.
+    """
+
+    def __new__(
+        cls,
+        *,
+        allowed: bool = True,
+        maker: bool = False,
+        order_notional_max: int | None = None,
+        unit_shift: bool = False,
+        duplicate_ns: int = 0,
+        self_match: bool = False,
+        book_age_ns: int = 0,
+        venue_age_ns: int = 0,
+        reference_age_ns: int = 0,
+        reference_collar_bps: int | None = None,
+        notional_max: int | None = None,
+        orders_max: int | None = None,
+        open_notional_max: int | None = None,
+        orders_per_trade_max: int = 0,
+        orders_free: int = 0,
+    ) -> Controls: ...
+
+@final
+class Bounds:
+    """What strategy, account and firm are held against: worst cases worth, in 10^-12 of the quote currency.
+
+    Raises ValueError as `Controls`.
+    """
+
+    def __new__(
+        cls,
+        *,
+        creates_per_second_max: int | None = None,
+        requests_per_second_max: int | None = None,
+        strategy_notional_max: int | None = None,
+        account_gross_max: int | None = None,
+        account_net_max: int | None = None,
+        firm_gross_max: int | None = None,
+        firm_net_max: int | None = None,
+        account_elsewhere_age_ns: int = 0,
+        firm_elsewhere_age_ns: int = 0,
+        mark_age_ns: int = 0,
+        order_worth_cap: int | None = None,
+        gross_worth_cap: int | None = None,
+    ) -> Bounds: ...
+    @property
+    def caps(self) -> tuple[int, int]:
+        """The caps on one order and on the run's gross worst case that hold: those compiled in, or lower ones."""
+
 @final
 class Desk:
     """Hard limits of one strategy at one instrument (lots, bps, counts), and how intents become commands."""
@@ -384,6 +444,7 @@ class Desk:
         refill_below_percent: int = 0,
         amend: bool = False,
         post_only: bool = True,
+        controls: Controls | None = None,
     ) -> Desk: ...
 
 @final
@@ -400,6 +461,7 @@ class Seat:
         trade: bool = False,
         message: bool = False,
         record: bool = True,
+        bounds: Bounds | None = None,
     ) -> Seat: ...
 
 @final
@@ -588,7 +650,7 @@ class JournalReader:
     """Iterates over (number, time in ns, kind, fields) of a journal, each entry checked. Raises OSError, JournalFault.
 
     Kinds: run_start, event, wake, intent, command, denied, cancel_asked, halt, note, state_hash, run_end, opening,
-    adopted.
+    adopted, outside.
     """
 
     def __new__(cls, journal: str | os.PathLike[str] | bytes) -> JournalReader: ...
@@ -742,6 +804,18 @@ class Live(Run):
         """
     def funded(self, now: int, instrument: int, amount_units: int, ts_venue: int) -> None:
         """Funding received (negative: paid), once per settlement time."""
+    def restrict(self, now: int, scope: str, level: int, instrument: int | None = None) -> None:
+        """Trading of a scope (symbol, strategy, account, firm) is stopped so far: `mmbot.risk.levels.FreezeLevel`.
+
+        It holds from here on, also where market or journal fail. A lower level than before lowers it.
+        """
+    def reference(self, now: int, instrument: int, tick: int | None, at: int) -> None:
+        """A second price, not of our book, as of `at`; None where it is not known."""
+    def elsewhere(self, now: int, circle: str, gross_units: int | None, net_units: int | None, at: int) -> None:
+        """What other runs of the account, or other accounts of the firm (`circle`), hold: worst cases, as of `at`.
+
+        None where it is not known.
+        """
     def halt(self, now: int) -> list[tuple[Any, ...]]:
         """From now on no new orders; return cancels for everything open but foreign orders. Say it again to ask again.
 

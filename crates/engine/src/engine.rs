@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::chain::Chain;
 use crate::intent::{DifferRules, Intent, Wanted, differ};
-use crate::limits::{Denial, Limits, RequestMeter, Situation};
+use crate::limits::{Bounds, Denial, Denials, Keeper, Limits, Outside, Seen, Situation};
 use crate::orders::{Adoption, Life, Op, Order, Orders, Owner};
 use crate::snapshot::{EngineState, RestoreError};
 
@@ -39,6 +39,8 @@ pub enum Input<'a> {
     Cancel(OrderId),
     /// The venue has an order that nobody here sent. It takes the next number.
     Adopt(&'a Adoption),
+    /// What the limits have to know from outside.
+    Outside(&'a Outside),
 }
 
 /// What a journal says that an engine did, told to an engine without market and strategy.
@@ -48,8 +50,8 @@ pub enum Recorded {
     Asked,
     /// It asked this of the venue.
     Command(Command),
-    /// Its limits refused this.
-    Denied(Denial, Command),
+    /// Its limits refused something, for these reasons.
+    Denied(Denials),
 }
 
 /// What one strategy may do with one instrument, and how.
@@ -95,7 +97,8 @@ pub struct Engine {
     clock: Nanos,
     orders: Orders,
     ledger: Ledger,
-    desks: Vec<(Desk, RequestMeter)>,
+    rules: Vec<DifferRules>,
+    keeper: Keeper,
     last_id: u64,
     /// Per instrument, an intent that the orders already fulfil: said again, it asks for nothing until an event
     /// arrives.
@@ -108,7 +111,7 @@ pub struct Engine {
     returned: Vec<OrderId>,
     risen: Vec<OrderId>,
     denials: [u64; Denial::ALL.len()],
-    denied: SmallVec<[(Denial, Command); 2]>,
+    denied: SmallVec<[(Denials, Command); 2]>,
     events_seen: Chain,
     commands_sent: Chain,
 }
@@ -117,13 +120,14 @@ impl Engine {
     /// An engine at rest: no orders, no position.
     #[must_use]
     pub fn new(desks: Vec<(Instrument, Desk)>) -> Self {
-        let (instruments, desks): (Vec<_>, Vec<_>) = desks.into_iter().unzip();
+        let (instruments, desks): (Vec<_>, Vec<Desk>) = desks.into_iter().unzip();
         Self {
             clock: Nanos(i64::MIN),
             stands: vec![None; desks.len()],
             orders: Orders::default(),
+            rules: desks.iter().map(|desk| desk.rules).collect(),
+            keeper: Keeper::new(desks.iter().map(|desk| desk.limits).collect(), &instruments, Bounds::default()),
             ledger: Ledger::new(instruments),
-            desks: desks.into_iter().map(|desk| (desk, RequestMeter::default())).collect(),
             last_id: 0,
             commands: SmallVec::new(),
             wanted: SmallVec::new(),
@@ -136,6 +140,17 @@ impl Engine {
             events_seen: Chain::default(),
             commands_sent: Chain::default(),
         }
+    }
+
+    /// What strategy, account and firm are held against, before the first input.
+    pub fn bind(&mut self, bounds: Bounds) {
+        self.keeper.bind(bounds);
+    }
+
+    /// Tells the limits what was heard of a market. It is public, so it is no input.
+    #[inline]
+    pub fn see(&mut self, instrument: InstrumentId, seen: Seen) {
+        self.keeper.see(instrument, seen);
     }
 
     /// Takes one input in and says what to ask of the venue, in order.
@@ -154,6 +169,7 @@ impl Engine {
                 }
             }
             Input::Adopt(adoption) => self.adopt(adoption)?,
+            Input::Outside(told) => self.keeper.tell(told),
         }
         Ok(&self.commands)
     }
@@ -177,24 +193,16 @@ impl Engine {
         match what {
             Recorded::Asked => {}
             Recorded::Command(command) => {
-                self.meter(command);
+                self.keeper.recorded(self.clock, command, self.instrument_of(command));
                 self.send(command);
             }
-            Recorded::Denied(denial, command) => {
-                self.denials[denial as usize] += 1;
-                if denial == Denial::Rate {
-                    self.meter(command);
-                }
-            }
+            Recorded::Denied(denials) => self.count(denials),
         }
         Ok(())
     }
 
-    /// Counts a recorded request as the limits did.
-    fn meter(&mut self, command: Command) {
-        if let (Command::Place { .. } | Command::Amend { .. }, Some(of)) = (command, self.instrument_of(command)) {
-            self.desks[of.0 as usize].1.note(self.clock);
-        }
+    fn count(&mut self, denials: Denials) {
+        denials.iter().for_each(|denial| self.denials[denial as usize] += 1);
     }
 
     /// Which instrument a command is about; none for an order that nobody remembers.
@@ -222,6 +230,11 @@ impl Engine {
 
     fn observe(&mut self, event: &Event) -> Result<(), EngineError> {
         let booked = self.book(event)?;
+        if let (Event::Filled { id, .. }, Booked::Posted) = (*event, booked)
+            && let Some((instrument, _)) = self.terms_of(id)
+        {
+            self.keeper.traded(instrument, self.clock);
+        }
         self.events_seen.add(&(self.clock, event));
         self.stands.fill(None);
         let Some(id) = event.order().filter(|_| booked == Booked::Posted) else { return Ok(()) };
@@ -313,17 +326,17 @@ impl Engine {
         }
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.clear();
-        differ(instrument, intent, &self.orders, &self.desks[index].0.rules, &mut wanted);
+        differ(instrument, intent, &self.orders, &self.rules[index], &mut wanted);
+        self.keeper.touch(instrument, touch);
         for &wish in &wanted {
             let command = wish.named(OrderId(self.last_id + 1));
-            let (desk, meter) = &mut self.desks[index];
-            let situation =
-                Situation { now: self.clock, touch, position: self.ledger.position(instrument), orders: &self.orders };
-            match desk.limits.approve(meter, &situation, command) {
+            let positions = |of| self.ledger.position(of);
+            let situation = Situation { now: self.clock, positions: &positions, orders: &self.orders };
+            match self.keeper.approve(&situation, command) {
                 Ok(approved) => self.send(approved.into_inner()),
-                Err(denial) => {
-                    self.denials[denial as usize] += 1;
-                    self.denied.push((denial, command));
+                Err(denials) => {
+                    self.count(denials);
+                    self.denied.push((denials, command));
                     // Not where it is wanted, and it may not move there: it leaves. Cancels always pass.
                     if let Wanted::Amend(id, ..) = wish {
                         self.send(Command::Cancel { id });
@@ -386,9 +399,15 @@ impl Engine {
         &self.denials
     }
 
+    /// What the limits know.
+    #[must_use]
+    pub fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
     /// What the last step refused, and why.
     #[must_use]
-    pub fn denied(&self) -> &[(Denial, Command)] {
+    pub fn denied(&self) -> &[(Denials, Command)] {
         &self.denied
     }
 
@@ -421,7 +440,7 @@ impl Engine {
             orders: self.orders.iter().cloned().collect(),
             gone: self.gone.iter().cloned().collect(),
             ledger: self.ledger.snapshot(),
-            meters: self.desks.iter().map(|(_, meter)| *meter).collect(),
+            meters: self.keeper.meters(),
             denials: self.denials.to_vec(),
             events_seen: self.events_seen,
             commands_sent: self.commands_sent,
@@ -440,7 +459,7 @@ impl Engine {
         self.orders = Orders::default();
         state.orders.into_iter().for_each(|order| self.orders.insert(order));
         self.gone = state.gone.into();
-        self.desks.iter_mut().zip(state.meters).for_each(|((_, meter), was)| *meter = was);
+        self.keeper.set_meters(&state.meters);
         self.denials.iter_mut().zip(state.denials).for_each(|(count, was)| *count = was);
         (self.events_seen, self.commands_sent) = (state.events_seen, state.commands_sent);
         self.stands.fill(None);
@@ -488,6 +507,7 @@ impl Engine {
 mod tests {
     use super::*;
     use crate::intent::Quote;
+    use crate::limits::Controls;
     use mmbot_types::{ContractKind, FeeSchedule, Step, Ticks};
 
     const XYZ: InstrumentId = InstrumentId(0);
@@ -500,6 +520,7 @@ mod tests {
             open_orders_max: 4,
             collar_bps: 100,
             requests_per_second_max: 100,
+            controls: Controls::default(),
         };
         let one = || Step::parse("1").unwrap();
         let instrument = Instrument {

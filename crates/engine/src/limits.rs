@@ -1,14 +1,35 @@
 //! Hard limits, judged on the worst that may still happen. Touching one denies the order; nothing retries.
 //!
-//! Worst-case position = position + everything on that side not proven dead (working, in flight, unknown, larger side
-//! of an amend, executed but not booked). A cancel always passes, and an order that only shrinks the worst case is
-//! never held back by a limit it does not worsen. Only this file can make an [`Approved`].
+//! ```text
+//! order ──> itself · its instrument · the strategy · the account · the firm ──> Approved, or every reason
+//! ```
+//! All five tiers are always looked at, so that a person sees all that is wrong at once. Worst case = position +
+//! everything on a side not proven dead (working, in flight, unknown, the larger side of an amend, executed but not
+//! booked). A cancel always passes. An order that only shrinks the position is never held back by a limit that it does
+//! not worsen; one that makes no sense by itself, or is measured against a stale book, is refused all the same. What is
+//! missing, stale or no number denies. Only this file can make an [`Approved`].
 
-use mmbot_types::{Command, Lots, Nanos, OrderRequest, Side, Touch};
+mod controls;
+mod denial;
+mod exposure;
+mod memory;
+mod outside;
 
-use serde::{Deserialize, Serialize};
+use mmbot_types::{Cash, Command, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch};
 
-use crate::orders::Orders;
+use crate::orders::{Op, Orders};
+pub use controls::{Bounds, Controls, GROSS_WORTH_HARD, ORDER_WORTH_HARD, UNBOUNDED};
+pub use denial::{Denial, Denials, Tier};
+use exposure::{Exposure, Worth, exposures, meets_ours};
+use memory::{DayMeter, Priced, Sizes, is_old};
+pub use memory::{RequestMeter, Seen};
+pub use outside::{Circle, Elsewhere, FreezeLevel, Outside, Scope};
+
+/// More lots than any market has: beyond it sums could overflow.
+const LOTS_HARD: i64 = 1 << 40;
+
+/// A wrong unit shows as a factor of ten.
+const SHIFT: i64 = 10;
 
 /// Hard limits for one instrument of one strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,43 +44,8 @@ pub struct Limits {
     pub collar_bps: u32,
     /// New orders and amends per second.
     pub requests_per_second_max: u32,
-}
-
-/// Why an order was denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Denial {
-    /// Quantity zero or negative, or price not positive.
-    Malformed,
-    /// More left to trade than `order_max`.
-    OrderSize,
-    /// Worst-case position beyond `position_max`.
-    Position,
-    /// More than `open_orders_max`.
-    OpenOrders,
-    /// Beyond the collar, or no two-sided market to measure it against.
-    Collar,
-    /// Faster than `requests_per_second_max`.
-    Rate,
-}
-
-impl Denial {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::Malformed, Self::OrderSize, Self::Position, Self::OpenOrders, Self::Collar, Self::Rate];
-
-    /// The name that reports use.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::OrderSize => "order_size",
-            Self::Position => "position",
-            Self::OpenOrders => "open_orders",
-            Self::Collar => "collar",
-            Self::Rate => "rate",
-        }
-    }
+    /// Everything else; off by default.
+    pub controls: Controls,
 }
 
 /// A command that the limits let through.
@@ -74,266 +60,398 @@ impl<C> Approved<C> {
     }
 }
 
-/// Requests of the running second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct RequestMeter {
-    second: i64,
-    count: u32,
+/// What is remembered of one instrument.
+#[derive(Clone, Debug)]
+struct Memory {
+    second: RequestMeter,
+    day: DayMeter,
+    sizes: Sizes,
+    reference: Option<Priced>,
+    seen: Seen,
+    /// The last price by which a position can be valued.
+    mark: Option<Priced>,
+    level: FreezeLevel,
 }
 
-impl RequestMeter {
-    /// Counts one request.
-    pub(crate) fn note(&mut self, now: Nanos) {
-        let second = now.0.div_euclid(1_000_000_000);
-        if second != self.second {
-            *self = Self { second, count: 0 };
-        }
-        self.count += 1;
-    }
-
-    /// Counts one request; false when the second's budget is used up.
-    fn admit(&mut self, now: Nanos, max: u32) -> bool {
-        self.note(now);
-        self.count <= max
-    }
+/// The limits of a run, with what they remember and what they were told.
+#[derive(Clone, Debug)]
+pub struct Keeper {
+    bounds: Bounds,
+    limits: Vec<Limits>,
+    worths: Vec<Worth>,
+    memories: Vec<Memory>,
+    creates: RequestMeter,
+    requests: RequestMeter,
+    /// Of strategy, account and firm.
+    levels: [FreezeLevel; 3],
+    /// Of account and firm.
+    elsewhere: [Option<Elsewhere>; 2],
 }
 
 /// What the limits look at.
 pub struct Situation<'a> {
     /// Now.
     pub now: Nanos,
-    /// Local touch.
-    pub touch: Touch,
-    /// Booked position.
-    pub position: Lots,
+    /// Booked positions, by instrument.
+    pub positions: &'a dyn Fn(InstrumentId) -> Lots,
     /// Orders not settled.
     pub orders: &'a Orders,
 }
 
-impl Limits {
-    /// The position if everything on the request's side that may still trade does, `added` lots of it included, and
-    /// nothing on the other side. Reduce-only orders trade against the position alone: they shrink it to zero, and what
-    /// else is working on their side then trades all the same.
+/// One order as it would be: new, or under the terms of an amend.
+struct Wish {
+    request: OrderRequest,
+    /// Lots more than may trade already.
+    added: i64,
+    /// Lots left to trade.
+    open: i64,
+    /// What the order itself counts for by now, at its worse price; an amend takes its place.
+    standing_worth: i128,
+    is_new: bool,
+}
+
+impl Keeper {
+    /// Nothing remembered, nothing told.
     #[must_use]
-    pub fn worst_case(situation: &Situation<'_>, request: &OrderRequest, added: Lots) -> Lots {
-        let exposures = situation.orders.side(request.instrument, request.side);
-        let exposures = exposures.map(|order| (order.request.reduce_only, order.exposure()));
-        let (mut free, mut reducing) = (0, 0);
-        for (reduce_only, Lots(lots)) in exposures.chain([(request.reduce_only, added)]) {
-            *(if reduce_only { &mut reducing } else { &mut free }) += lots;
-        }
-        let sign = request.side.sign();
-        let reducible = (-sign * situation.position.0).max(0);
-        Lots(situation.position.0 + sign * (free + reducing.min(reducible)))
-    }
-
-    fn beyond_position(&self, situation: &Situation<'_>, request: &OrderRequest, added: Lots) -> bool {
-        // Only growth beyond the limit on the order's own side is refused: shrinking a too large position is not.
-        request.side.sign() * Self::worst_case(situation, request, added).0 > self.position_max.0
-    }
-
-    fn beyond_collar(&self, touch: Touch, request: &OrderRequest) -> bool {
-        if !touch.is_two_sided() {
-            return true;
-        }
-        let (price, ten_thousand, collar) = (request.price.0, 10_000, i64::from(self.collar_bps));
-        match request.side {
-            Side::Buy => price * ten_thousand > i64::from(touch.ask) * (ten_thousand + collar),
-            Side::Sell => price * ten_thousand < i64::from(touch.bid) * (ten_thousand - collar),
+    pub fn new(limits: Vec<Limits>, instruments: &[Instrument], bounds: Bounds) -> Self {
+        let fresh = Memory {
+            second: RequestMeter::default(),
+            day: DayMeter::default(),
+            sizes: Sizes::default(),
+            reference: None,
+            seen: Seen::NOTHING,
+            mark: None,
+            level: FreezeLevel::Normal,
+        };
+        Self {
+            bounds,
+            worths: instruments.iter().map(Worth::of).collect(),
+            memories: vec![fresh; limits.len()],
+            limits,
+            creates: RequestMeter::default(),
+            requests: RequestMeter::default(),
+            levels: [FreezeLevel::Normal; 3],
+            elsewhere: [None; 2],
         }
     }
 
-    fn deny_request(
-        &self,
-        meter: &mut RequestMeter,
-        situation: &Situation<'_>,
-        request: &OrderRequest,
-        added: Lots,
-        open: Lots,
-    ) -> Option<Denial> {
-        if request.qty <= Lots::ZERO || request.price.0 <= 0 || request.price.0 >= i64::from(i32::MAX) {
-            return Some(Denial::Malformed);
+    /// What strategy, account and firm are held against from now on.
+    pub fn bind(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// Takes in what was heard of a market.
+    #[inline]
+    pub fn see(&mut self, instrument: InstrumentId, seen: Seen) {
+        let memory = &mut self.memories[instrument.0 as usize];
+        memory.seen = seen;
+        if seen.touch.is_two_sided()
+            && let Some(at) = seen.heard
+        {
+            memory.mark = Some(Priced { price: Ticks(i64::from(seen.touch.ask)), at });
         }
-        if open > self.order_max {
-            return Some(Denial::OrderSize);
+    }
+
+    /// Takes in the touch that an intent was decided on.
+    pub(crate) fn touch(&mut self, instrument: InstrumentId, touch: Touch) {
+        self.memories[instrument.0 as usize].seen.touch = touch;
+    }
+
+    /// Takes in what was told from outside. An instrument that is none of ours is passed over.
+    pub fn tell(&mut self, told: &Outside) {
+        match *told {
+            Outside::Restrict { scope, level } => match scope {
+                Scope::Symbol(instrument) => {
+                    if let Some(memory) = self.memories.get_mut(instrument.0 as usize) {
+                        memory.level = level;
+                    }
+                }
+                Scope::Strategy => self.levels[0] = level,
+                Scope::Account => self.levels[1] = level,
+                Scope::Firm => self.levels[2] = level,
+            },
+            Outside::Reference { instrument, price, at } => {
+                if let Some(memory) = self.memories.get_mut(instrument.0 as usize) {
+                    memory.reference = price.filter(|price| price.0 > 0).map(|price| Priced { price, at });
+                }
+            }
+            Outside::Elsewhere { circle, held } => {
+                self.elsewhere[circle as usize] = held.filter(|held| held.gross >= Cash::ZERO);
+            }
         }
-        if self.beyond_position(situation, request, added) {
-            return Some(Denial::Position);
+    }
+
+    /// An order of that instrument was executed.
+    pub fn traded(&mut self, instrument: InstrumentId, now: Nanos) {
+        if let Some(memory) = self.memories.get_mut(instrument.0 as usize) {
+            memory.day.traded(now);
         }
-        if self.beyond_collar(situation.touch, request) {
-            return Some(Denial::Collar);
+    }
+
+    /// Takes over a request that a journal tells of: the running second goes on where it was.
+    pub(crate) fn recorded(&mut self, now: Nanos, command: Command, instrument: Option<InstrumentId>) {
+        if let (Command::Place { .. } | Command::Amend { .. }, Some(of)) = (command, instrument) {
+            self.memories[of.0 as usize].second.count(now);
         }
-        (!meter.admit(situation.now, self.requests_per_second_max)).then_some(Denial::Rate)
+    }
+
+    pub(crate) fn meters(&self) -> Vec<RequestMeter> {
+        self.memories.iter().map(|memory| memory.second).collect()
+    }
+
+    pub(crate) fn set_meters(&mut self, meters: &[RequestMeter]) {
+        self.memories.iter_mut().zip(meters).for_each(|(memory, was)| memory.second = *was);
+    }
+
+    /// How far an instrument's trading is stopped, over all scopes.
+    #[must_use]
+    pub fn level(&self, instrument: InstrumentId) -> FreezeLevel {
+        let own = self.memories.get(instrument.0 as usize).map_or(FreezeLevel::Normal, |memory| memory.level);
+        self.levels.iter().copied().fold(own, FreezeLevel::max)
     }
 
     /// Lets a command through or says why not.
     ///
     /// # Errors
-    /// The first [`Denial`] that applies.
-    pub fn approve(
-        &self,
-        meter: &mut RequestMeter,
-        situation: &Situation<'_>,
-        command: Command,
-    ) -> Result<Approved<Command>, Denial> {
-        let denial = match command {
-            Command::Cancel { .. } | Command::CancelAll { .. } => None,
-            Command::Place { .. } if situation.orders.len() >= self.open_orders_max as usize => {
-                Some(Denial::OpenOrders)
+    /// Every [`Denial`] that applies.
+    pub fn approve(&mut self, situation: &Situation<'_>, command: Command) -> Result<Approved<Command>, Denials> {
+        let wish = match command {
+            Command::Cancel { .. } | Command::CancelAll { .. } => return Ok(Approved(command)),
+            Command::Place { request, .. } => {
+                Wish { request, added: request.qty.0, open: request.qty.0, standing_worth: 0, is_new: true }
             }
-            Command::Place { request, .. } => self.deny_request(meter, situation, &request, request.qty, request.qty),
-            Command::Amend { id, price, qty } => match situation.orders.get(id) {
-                Some(order) => {
-                    let request = OrderRequest { price, qty, ..order.request };
-                    let added = Lots((qty.0 - order.qty_max().0).max(0));
-                    self.deny_request(meter, situation, &request, added, qty - order.booked)
+            Command::Amend { id, price, qty } => {
+                let order = situation.orders.get(id).ok_or(Denials::of(Denial::Malformed))?;
+                let request = OrderRequest { price, qty, ..order.request };
+                let worth = self.worths.get(request.instrument.0 as usize).ok_or(Denials::of(Denial::NotAllowed))?;
+                let exposure = order.exposure().0;
+                Wish {
+                    request,
+                    added: qty.0.saturating_sub(order.qty_max().0).max(0),
+                    open: qty.0.saturating_sub(order.booked.0),
+                    standing_worth: worth.value(order.prices().1.0, exposure),
+                    is_new: false,
                 }
-                None => Some(Denial::Malformed),
-            },
+            }
         };
-        denial.map_or(Ok(Approved(command)), Err)
+        let denials = self.judge(situation, &wish);
+        if !denials.is_empty() {
+            return Err(denials);
+        }
+        self.count(situation.now, &wish);
+        Ok(Approved(command))
+    }
+
+    fn count(&mut self, now: Nanos, wish: &Wish) {
+        let memory = &mut self.memories[wish.request.instrument.0 as usize];
+        memory.second.count(now);
+        memory.day.requested(now);
+        if wish.is_new {
+            memory.sizes.push(wish.request.qty.0);
+            self.creates.count(now);
+        }
+        self.requests.count(now);
+    }
+
+    /// Everything that speaks against an order.
+    fn judge(&self, situation: &Situation<'_>, wish: &Wish) -> Denials {
+        let request = &wish.request;
+        let index = request.instrument.0 as usize;
+        let Some(limits) = self.limits.get(index) else { return Denials::of(Denial::NotAllowed) };
+        let mut no = Denials::NONE;
+        no.add(Denial::NakedMarket, request.price.0 <= 0);
+        let malformed = request.qty <= Lots::ZERO
+            || request.qty.0 > LOTS_HARD
+            || request.price.0 >= i64::from(i32::MAX)
+            || wish.open <= 0;
+        no.add(Denial::Malformed, malformed);
+        let sums = exposures(situation.orders, &self.worths);
+        if no.is_empty() {
+            let position = (situation.positions)(request.instrument);
+            let after = sums[index].with(request.side, request.reduce_only, wish.added);
+            // Even if all of it trades, the position only shrinks.
+            let sign = request.side.sign();
+            let reduces = sign * position.0 < 0 && sign * after.worst(position, request.side) <= 0;
+            self.judge_order(&mut no, situation, wish, reduces);
+            self.judge_symbol(&mut no, situation, wish, &sums[index], &after, reduces);
+            self.judge_sums(&mut no, situation, wish, &sums, &after, reduces);
+            self.judge_levels(&mut no, request.instrument, reduces);
+        } else {
+            self.judge_levels(&mut no, request.instrument, false); // its numbers mean nothing, so nor do sums with them
+        }
+        no.add(Denial::NotAllowed, !limits.controls.allowed);
+        no
+    }
+
+    fn judge_levels(&self, no: &mut Denials, instrument: InstrumentId, reduces: bool) {
+        let [strategy, account, firm] = self.levels;
+        no.add(Denial::FrozenSymbol, !self.memories[instrument.0 as usize].level.allows(reduces));
+        no.add(Denial::FrozenStrategy, !strategy.allows(reduces));
+        no.add(Denial::FrozenAccount, !account.allows(reduces));
+        no.add(Denial::FrozenFirm, !firm.allows(reduces));
+    }
+
+    /// The order by itself, against the market.
+    fn judge_order(&self, no: &mut Denials, situation: &Situation<'_>, wish: &Wish, reduces: bool) {
+        let (request, now, index) = (&wish.request, situation.now, wish.request.instrument.0 as usize);
+        let (limits, memory) = (&self.limits[index], &self.memories[index]);
+        let (controls, touch) = (&limits.controls, memory.seen.touch);
+        no.add(Denial::OrderSize, wish.open > limits.order_max.0);
+        no.add(Denial::PostOnly, controls.maker && !request.post_only && !reduces);
+
+        let two_sided = touch.is_two_sided();
+        no.add(Denial::Book, !two_sided);
+        no.add(
+            Denial::BookAge,
+            is_old(memory.seen.heard, now, controls.book_age_max)
+                || is_old(memory.seen.venue, now, controls.venue_age_max),
+        );
+        let (bid, ask) = (i64::from(touch.bid), i64::from(touch.ask));
+        no.add(Denial::Collar, two_sided && beyond(request, bid, ask, limits.collar_bps));
+        let price = memory.reference.map_or(0, |reference| reference.price.0);
+        let at = memory.reference.map(|reference| reference.at);
+        let old = is_old(at, now, controls.reference_age_max);
+        no.add(Denial::ReferenceAge, old && !reduces);
+        no.add(
+            Denial::ReferenceCollar,
+            price > 0 && !old && beyond(request, price, price, controls.reference_collar_bps),
+        );
+
+        let worth = self.worths[index].value(request.price.0, wish.open);
+        no.add(Denial::OrderNotional, worth > controls.order_notional_max.0);
+        no.add(Denial::HardCap, worth > self.bounds.caps().0.0);
+        let usual = memory.sizes.median().filter(|_| controls.unit_shift && !reduces);
+        let shifted = usual.is_some_and(|median| wish.open >= median.saturating_mul(SHIFT));
+        let mispriced = two_sided && (request.price.0 * SHIFT <= bid || request.price.0 >= ask * SHIFT);
+        no.add(Denial::UnitShift, shifted || controls.unit_shift && mispriced);
+        let repeated = wish.is_new && controls.duplicate_window > Nanos::ZERO && {
+            let since = now - controls.duplicate_window;
+            situation.orders.side(request.instrument, request.side).any(|order| {
+                let same = order.asked() == (request.price, request.qty) && order.ts_decided > since;
+                same && !order.life.is_terminal() && order.op != Op::Cancel
+            })
+        };
+        no.add(Denial::Duplicate, repeated);
+    }
+
+    /// The order with all of its instrument.
+    fn judge_symbol(
+        &self,
+        no: &mut Denials,
+        situation: &Situation<'_>,
+        wish: &Wish,
+        before: &Exposure,
+        after: &Exposure,
+        reduces: bool,
+    ) {
+        let (request, now, index) = (&wish.request, situation.now, wish.request.instrument.0 as usize);
+        let (limits, memory, worth) = (&self.limits[index], &self.memories[index], &self.worths[index]);
+        let controls = &limits.controls;
+        let position = (situation.positions)(request.instrument);
+        // Only growth beyond the limit on the order's own side is refused: shrinking a too large position is not.
+        let worst = request.side.sign() * after.worst(position, request.side);
+        no.add(Denial::Position, worst > limits.position_max.0);
+        let price = self.price_of(index).max(request.price.0);
+        no.add(Denial::SymbolNotional, worth.value(price, worst) > controls.notional_max.0);
+        no.add(Denial::SymbolOrders, wish.is_new && before.orders >= controls.orders_max);
+        let own = worth.value(request.price.0, wish.open);
+        let open = before.open_worth - wish.standing_worth + own.max(wish.standing_worth);
+        no.add(Denial::OpenNotional, own > wish.standing_worth && !reduces && open > controls.open_notional_max.0);
+        let meets =
+            controls.self_match && meets_ours(situation.orders, request.instrument, request.side, request.price);
+        no.add(Denial::SelfMatch, meets);
+        no.add(Denial::Rate, memory.second.is_full(now, limits.requests_per_second_max));
+        let over = memory.day.is_over(now, controls.orders_per_trade_max, controls.orders_free);
+        no.add(Denial::OrderToTrade, over && !reduces);
+    }
+
+    /// The price by which an instrument's lots are valued; zero if there is none.
+    fn price_of(&self, index: usize) -> i64 {
+        let memory = &self.memories[index];
+        let mark = memory.mark.map_or(0, |mark| mark.price.0);
+        memory.reference.map_or(mark, |reference| mark.max(reference.price.0))
+    }
+
+    /// The order with all that strategy, account and firm have.
+    fn judge_sums(
+        &self,
+        no: &mut Denials,
+        situation: &Situation<'_>,
+        wish: &Wish,
+        sums: &[Exposure],
+        after: &Exposure,
+        reduces: bool,
+    ) {
+        let (request, now, bounds) = (&wish.request, situation.now, &self.bounds);
+        let spent = wish.is_new && self.creates.is_full(now, bounds.creates_per_second_max);
+        no.add(Denial::ApiBudget, (spent && !reduces) || self.requests.is_full(now, bounds.requests_per_second_max));
+        let own = request.instrument.0 as usize;
+        let most = self.limits[own].open_orders_max as usize;
+        no.add(Denial::OpenOrders, wish.is_new && situation.orders.len() >= most);
+        let mut worst = Worst::default();
+        let mut unvalued = false;
+        for (index, sum) in sums.iter().enumerate() {
+            let position = (situation.positions)(InstrumentId(index as u16));
+            let (then, price) = if index == own {
+                (after, self.price_of(index).max(request.price.0))
+            } else {
+                (sum, self.price_of(index))
+            };
+            let held = then.largest(position) != 0;
+            let at = self.memories[index].mark.map(|mark| mark.at);
+            unvalued |= held && (price == 0 || is_old(at, now, bounds.mark_age_max));
+            worst.add(&self.worths[index], price, position, sum, then, request.side);
+        }
+        let careful = bounds.needs_marks() && !reduces;
+        no.add(Denial::Unvalued, careful && unvalued);
+        let grows = worst.gross > worst.gross_before;
+        no.add(Denial::HardCap, grows && worst.gross > bounds.caps().1.0);
+        no.add(Denial::StrategyNotional, grows && worst.gross > bounds.strategy_notional_max.0);
+
+        let [account, firm] = self.elsewhere;
+        let missing = |held: Option<Elsewhere>, max| is_old(held.map(|held| held.at), now, max) && !reduces;
+        no.add(Denial::AccountElsewhere, missing(account, bounds.account_elsewhere_age_max));
+        no.add(Denial::FirmElsewhere, missing(firm, bounds.firm_elsewhere_age_max));
+        let sum = |held: Option<Elsewhere>| held.map_or((0, 0), |held| (held.gross.0, held.net.0));
+        let (account, firm) = (sum(account), sum(firm));
+        let sign = i128::from(request.side.sign());
+        let outward = sign * worst.net > sign * worst.net_before;
+        let gross = |elsewhere: i128, max: Cash| grows && worst.gross.saturating_add(elsewhere) > max.0;
+        let net = |elsewhere: i128, max: Cash| outward && sign * worst.net.saturating_add(elsewhere) > max.0;
+        no.add(Denial::AccountGross, gross(account.0, bounds.account_gross_max));
+        no.add(Denial::AccountNet, net(account.1, bounds.account_net_max));
+        no.add(Denial::FirmGross, gross(account.0.saturating_add(firm.0), bounds.firm_gross_max));
+        no.add(Denial::FirmNet, net(account.1.saturating_add(firm.1), bounds.firm_net_max));
+    }
+}
+
+/// Worst cases of all instruments together, without and with an order.
+#[derive(Default)]
+struct Worst {
+    gross: i128,
+    gross_before: i128,
+    /// With everything on the order's side traded.
+    net: i128,
+    net_before: i128,
+}
+
+impl Worst {
+    fn add(&mut self, worth: &Worth, price: i64, position: Lots, before: &Exposure, after: &Exposure, side: Side) {
+        self.gross += worth.value(price, after.largest(position));
+        self.gross_before += worth.value(price, before.largest(position));
+        self.net += worth.value(price, after.worst(position, side));
+        self.net_before += worth.value(price, before.worst(position, side));
+    }
+}
+
+/// A price too far on the aggressive side of the bid (for a sell) or the ask (for a buy).
+fn beyond(request: &OrderRequest, bid: i64, ask: i64, collar_bps: u32) -> bool {
+    let (price, ten_thousand, collar) = (i128::from(request.price.0), 10_000, i128::from(collar_bps));
+    match request.side {
+        Side::Buy => price * ten_thousand > i128::from(ask) * (ten_thousand + collar),
+        Side::Sell => price * ten_thousand < i128::from(bid) * (ten_thousand - collar),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::orders::Order;
-    use mmbot_types::{InstrumentId, OrderId, Ticks, Tif};
-    use proptest::prelude::*;
-
-    const LIMITS: Limits = Limits {
-        position_max: Lots(10),
-        order_max: Lots(6),
-        open_orders_max: 4,
-        collar_bps: 100,
-        requests_per_second_max: 1_000,
-    };
-
-    fn request(side: Side, price: i64, qty: i64) -> OrderRequest {
-        OrderRequest {
-            instrument: InstrumentId(0),
-            side,
-            price: Ticks(price),
-            qty: Lots(qty),
-            tif: Tif::Gtc,
-            post_only: false,
-            reduce_only: false,
-        }
-    }
-
-    fn verdict(position: i64, working: &[OrderRequest], wish: OrderRequest) -> Result<(), Denial> {
-        let mut orders = Orders::default();
-        for (id, request) in working.iter().enumerate() {
-            orders.insert(Order::sent(OrderId(id as u64), *request, Nanos(0)));
-        }
-        let touch = Touch { bid: 10_000, ask: 10_001 };
-        let situation = Situation { now: Nanos(0), touch, position: Lots(position), orders: &orders };
-        let command = Command::Place { id: OrderId(99), request: wish };
-        LIMITS.approve(&mut RequestMeter::default(), &situation, command).map(|_| ())
-    }
-
-    /// Each limit at its boundary.
-    #[test]
-    fn each_limit_at_its_boundary() {
-        use Denial::{Collar, Malformed, OpenOrders, OrderSize, Position};
-        use Side::{Buy, Sell};
-        let five = request(Buy, 10_000, 5);
-        type Row<'a> = (&'a str, i64, &'a [OrderRequest], OrderRequest, Result<(), Denial>);
-        #[rustfmt::skip]
-        let table: &[Row<'_>] = &[
-            ("the largest order",                0,   &[],             request(Buy, 10_000, 6),  Ok(())),
-            ("one lot larger",                   0,   &[],             request(Buy, 10_000, 7),  Err(OrderSize)),
-            ("no lots",                          0,   &[],             request(Buy, 10_000, 0),  Err(Malformed)),
-            ("no price",                         0,   &[],             request(Buy, 0, 1),       Err(Malformed)),
-            ("up to the position limit",         4,   &[],             request(Buy, 10_000, 6),  Ok(())),
-            ("one lot beyond",                   5,   &[],             request(Buy, 10_000, 6),  Err(Position)),
-            ("working orders count",             0,   &[five],         request(Buy, 10_000, 6),  Err(Position)),
-            ("only those of the same side",      0,   &[five],         request(Sell, 10_001, 6), Ok(())),
-            ("shrinking a position too large",   30,  &[],             request(Sell, 10_001, 6), Ok(())),
-            ("growing it",                       30,  &[],             request(Buy, 10_000, 1),  Err(Position)),
-            ("shorts likewise",                  -5,  &[],             request(Sell, 10_001, 6), Err(Position)),
-            ("at the collar",                    0,   &[],             request(Buy, 10_101, 1),  Ok(())),
-            ("beyond the collar",                0,   &[],             request(Buy, 10_102, 1),  Err(Collar)),
-            ("a passive price has no collar",    0,   &[],             request(Buy, 5_000, 1),   Ok(())),
-            ("a sell beyond the collar",         0,   &[],             request(Sell, 9_899, 1),  Err(Collar)),
-            ("one order too many",               0,   &[request(Buy, 1, 1); 4], request(Buy, 1, 1), Err(OpenOrders)),
-        ];
-        for (what, position, working, wish, expected) in table {
-            assert_eq!(verdict(*position, working, *wish), *expected, "{what}");
-        }
-    }
-
-    /// A reduce-only order may take the whole position, and what else works on its side trades all the same.
-    #[test]
-    fn reduce_only_orders_count_as_far_as_there_is_a_position() {
-        use Side::{Buy, Sell};
-        let reduce = |side, qty| OrderRequest { reduce_only: true, ..request(side, 10_000, qty) };
-        let (six, five) = (request(Sell, 10_000, 6), request(Sell, 10_000, 5));
-        assert_eq!(verdict(5, &[six, five], reduce(Sell, 5)), Err(Denial::Position), "5 - 5 - 11 is below -10");
-        assert_eq!(verdict(6, &[six], reduce(Sell, 6)), Ok(()), "6 - 6 - 6 is not");
-        assert_eq!(verdict(0, &[five, five], reduce(Sell, 6)), Ok(()), "nothing to reduce, nothing to add");
-        assert_eq!(verdict(5, &[reduce(Sell, 6)], six), Ok(()), "0 - 6");
-        assert_eq!(verdict(-10, &[], reduce(Buy, 6)), Ok(()));
-    }
-
-    /// An order with a fill may be amended to what one order may have left, its fill not counted again.
-    #[test]
-    fn an_amend_is_judged_by_what_it_leaves_open() {
-        let mut order = Order::sent(OrderId(1), request(Side::Buy, 10_000, 6), Nanos(0));
-        (order.booked, order.venue_cum) = (Lots(4), Lots(4));
-        let mut orders = Orders::default();
-        orders.insert(order);
-        let touch = Touch { bid: 10_000, ask: 10_001 };
-        let situation = Situation { now: Nanos(0), touch, position: Lots(4), orders: &orders };
-        let amend = |qty| Command::Amend { id: OrderId(1), price: mmbot_types::Ticks(9_999), qty: Lots(qty) };
-        let verdict = |qty| LIMITS.approve(&mut RequestMeter::default(), &situation, amend(qty)).map(|_| ());
-        assert_eq!(verdict(10), Ok(()));
-        assert_eq!(verdict(11), Err(Denial::OrderSize));
-    }
-
-    /// Without a market there is no collar to measure, so nothing new leaves.
-    #[test]
-    fn no_market_no_order() {
-        let situation = Situation { now: Nanos(0), touch: Touch::EMPTY, position: Lots(0), orders: &Orders::default() };
-        let command = Command::Place { id: OrderId(1), request: request(Side::Buy, 1, 1) };
-        assert_eq!(LIMITS.approve(&mut RequestMeter::default(), &situation, command), Err(Denial::Collar));
-        let cancel = Command::Cancel { id: OrderId(1) };
-        assert!(LIMITS.approve(&mut RequestMeter::default(), &situation, cancel).is_ok());
-    }
-
-    /// The budget of a second is used up and comes back with the next one.
-    #[test]
-    fn the_rate_is_per_second() {
-        let mut meter = RequestMeter::default();
-        assert_eq!(
-            [0, 1, 2, 999_999_999, 1_000_000_000].map(|ns| meter.admit(Nanos(ns), 3)),
-            [true, true, true, false, true]
-        );
-    }
-
-    proptest! {
-        /// Whatever is asked, what is approved can never take the position beyond the limit if all of it fills.
-        #[test]
-        fn no_sequence_of_orders_breaches_the_position_limit(
-            wishes in prop::collection::vec((any::<bool>(), 1i64..8), 1..40),
-        ) {
-            let mut orders = Orders::default();
-            let mut meter = RequestMeter::default();
-            for (id, (buy, qty)) in wishes.into_iter().enumerate() {
-                let (side, price) = if buy { (Side::Buy, 10_000) } else { (Side::Sell, 10_001) };
-                let wish = request(side, price, qty);
-                let touch = Touch { bid: 10_000, ask: 10_001 };
-                let situation = Situation { now: Nanos(0), touch, position: Lots(0), orders: &orders };
-                let command = Command::Place { id: OrderId(id as u64), request: wish };
-                if LIMITS.approve(&mut meter, &situation, command).is_ok() {
-                    orders.insert(Order::sent(OrderId(id as u64), wish, Nanos(0)));
-                }
-                for side in [Side::Buy, Side::Sell] {
-                    let worst: Lots = orders.side(InstrumentId(0), side).map(Order::exposure).sum();
-                    prop_assert!(worst <= LIMITS.position_max);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -224,6 +224,13 @@ impl Order {
         self.amending.iter().map(|terms| terms.1).fold(self.request.qty, Lots::max)
     }
 
+    /// The lowest and the highest price at which it may stand at the venue.
+    #[must_use]
+    pub fn prices(&self) -> (Ticks, Ticks) {
+        let price = self.request.price;
+        self.amending.iter().fold((price, price), |(low, high), terms| (low.min(terms.0), high.max(terms.0)))
+    }
+
     /// The terms we asked for last, and so expect to stand: price and total quantity.
     #[must_use]
     pub fn asked(&self) -> (Ticks, Lots) {

@@ -1,6 +1,7 @@
 //! An engine's state as a value: what a run that takes over begins with.
 //!
-//! Not in it: limits, rules and the market, which are the new run's own; what a strategy wanted, which it says again.
+//! Not in it: limits, rules and the market, which are the new run's own; freezes, which it is told; what a strategy
+//! wanted, which it says again.
 
 use mmbot_ledger::{LedgerState, RestoreLedgerError};
 use mmbot_types::Nanos;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mmbot_engine::{Adoption, Denial, Intent, Owner, Quote};
+use mmbot_engine::{Adoption, Circle, Denial, Denials, Elsewhere, FreezeLevel, Intent, Outside, Owner, Quote, Scope};
 use mmbot_types::{
     Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
 };
@@ -39,11 +39,13 @@ pub enum Kind {
     Opening = 12,
     /// An order that the venue has and nobody of this run sent.
     Adopted = 13,
+    /// What the limits were told from outside.
+    Outside = 14,
 }
 
 impl Kind {
     /// All of them, by number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RunStart,
         Self::Event,
         Self::Wake,
@@ -57,6 +59,7 @@ impl Kind {
         Self::RunEnd,
         Self::Opening,
         Self::Adopted,
+        Self::Outside,
     ];
 
     pub(crate) fn from_number(number: u16) -> Option<Self> {
@@ -86,6 +89,7 @@ impl Kind {
             Self::RunEnd => "run_end",
             Self::Opening => "opening",
             Self::Adopted => "adopted",
+            Self::Outside => "outside",
         }
     }
 }
@@ -155,8 +159,8 @@ pub enum Entry<'a> {
     Command(Command),
     /// What the limits refused.
     Denied {
-        /// Why.
-        denial: Denial,
+        /// Every reason.
+        denials: Denials,
         /// What.
         command: Command,
     },
@@ -193,6 +197,8 @@ pub enum Entry<'a> {
         /// The venue's own id.
         venue_id: &'a str,
     },
+    /// What the limits were told from outside.
+    Outside(Outside),
 }
 
 impl fmt::Display for Entry<'_> {
@@ -216,7 +222,7 @@ impl fmt::Display for Entry<'_> {
                 intent.immediate.iter().try_for_each(|request| write!(f, " now {request:?}"))
             }
             Self::Command(command) => write!(f, "{command:?}"),
-            Self::Denied { denial, command } => write!(f, "{command:?} denied ({})", denial.name()),
+            Self::Denied { denials, command } => write!(f, "{command:?} denied ({denials})"),
             Self::CancelAsked(id) => write!(f, "order {} asked to leave", id.0),
             Self::Halt => write!(f, "a halt"),
             Self::Note { topic, text } => write!(f, "a note on {topic}: {text}"),
@@ -226,6 +232,7 @@ impl fmt::Display for Entry<'_> {
             Self::Adopted { id, adoption, client_id, venue_id } => {
                 write!(f, "order {} adopted ({client_id} {venue_id}): {adoption:?}", id.0)
             }
+            Self::Outside(told) => write!(f, "{told:?}"),
         }
     }
 }
@@ -248,6 +255,7 @@ impl<'a> Entry<'a> {
             Self::RunEnd(_) => Kind::RunEnd,
             Self::Opening(_) => Kind::Opening,
             Self::Adopted { .. } => Kind::Adopted,
+            Self::Outside(_) => Kind::Outside,
         }
     }
 
@@ -275,8 +283,9 @@ impl<'a> Entry<'a> {
                 intent.immediate.iter().for_each(|request| request.put(out));
             }
             Self::Command(command) => command.put(out),
-            Self::Denied { denial, command } => {
-                (*denial as u8).put(out);
+            Self::Denied { denials, command } => {
+                ALL_REASONS.put(out);
+                denials.bits().put(out);
                 command.put(out);
             }
             Self::CancelAsked(id) => id.0.put(out),
@@ -301,6 +310,7 @@ impl<'a> Entry<'a> {
                 client_id.put(out);
                 venue_id.put(out);
             }
+            Self::Outside(told) => told.put(out),
         }
     }
 
@@ -331,8 +341,11 @@ impl<'a> Entry<'a> {
             }
             Kind::Command => Self::Command(rest.command()?),
             Kind::Denied => {
-                let denial = *Denial::ALL.get(usize::from(rest.byte()?))?;
-                Self::Denied { denial, command: rest.command()? }
+                let denials = match rest.byte()? {
+                    ALL_REASONS => Denials::from_bits(rest.u64()?)?,
+                    first => Denials::of(*Denial::ALL.get(usize::from(first))?),
+                };
+                Self::Denied { denials, command: rest.command()? }
             }
             Kind::CancelAsked => Self::CancelAsked(OrderId(rest.u64()?)),
             Kind::Halt => Self::Halt,
@@ -351,6 +364,7 @@ impl<'a> Entry<'a> {
                 let client_id = std::str::from_utf8(rest.take(client)?).ok()?;
                 Self::Adopted { id, adoption, client_id, venue_id: rest.text()? }
             }
+            Kind::Outside => Self::Outside(rest.outside()?),
         };
         rest.0.is_empty().then_some(entry)
     }
@@ -425,6 +439,9 @@ impl Put for Command {
     }
 }
 
+/// Marks a denial with every reason; a journal of before has the number of the first reason in its place.
+const ALL_REASONS: u8 = u8::MAX;
+
 const REASONS: [RejectReason; 8] = [
     RejectReason::PostOnlyWouldCross,
     RejectReason::NotFillable,
@@ -440,6 +457,41 @@ impl Put for RejectReason {
     fn put(&self, out: &mut Vec<u8>) {
         let number = REASONS.iter().position(|reason| reason == self).unwrap_or(REASONS.len() - 1);
         (number as u8).put(out);
+    }
+}
+
+impl Put for Outside {
+    fn put(&self, out: &mut Vec<u8>) {
+        match *self {
+            Self::Restrict { scope, level } => {
+                let (kind, instrument) = match scope {
+                    Scope::Symbol(instrument) => (0u8, instrument),
+                    Scope::Strategy => (1, InstrumentId(0)),
+                    Scope::Account => (2, InstrumentId(0)),
+                    Scope::Firm => (3, InstrumentId(0)),
+                };
+                0u8.put(out);
+                kind.put(out);
+                instrument.0.put(out);
+                (level as u8).put(out);
+            }
+            Self::Reference { instrument, price, at } => {
+                1u8.put(out);
+                instrument.0.put(out);
+                price.map_or(0, |price| price.0).put(out); // no price is zero
+                at.0.put(out);
+            }
+            Self::Elsewhere { circle, held } => {
+                2u8.put(out);
+                (circle as u8).put(out);
+                u8::from(held.is_some()).put(out);
+                if let Some(Elsewhere { gross, net, at }) = held {
+                    gross.0.put(out);
+                    net.0.put(out);
+                    at.0.put(out);
+                }
+            }
+        }
     }
 }
 
@@ -580,6 +632,31 @@ impl<'a> Payload<'a> {
             1 => Command::Amend { id: OrderId(self.u64()?), price: Ticks(self.i64()?), qty: Lots(self.i64()?) },
             2 => Command::Cancel { id: OrderId(self.u64()?) },
             3 => Command::CancelAll { instrument: InstrumentId(self.u16()?) },
+            _ => return None,
+        })
+    }
+
+    fn outside(&mut self) -> Option<Outside> {
+        Some(match self.byte()? {
+            0 => {
+                let (kind, instrument) = (self.byte()?, InstrumentId(self.u16()?));
+                let scope = [Scope::Symbol(instrument), Scope::Strategy, Scope::Account, Scope::Firm];
+                let scope = *scope.get(usize::from(kind))?;
+                Outside::Restrict { scope, level: *FreezeLevel::ALL.get(usize::from(self.byte()?))? }
+            }
+            1 => {
+                let (instrument, price) = (InstrumentId(self.u16()?), Ticks(self.i64()?));
+                Outside::Reference { instrument, price: (price.0 != 0).then_some(price), at: Nanos(self.i64()?) }
+            }
+            2 => {
+                let circle = *[Circle::Account, Circle::Firm].get(usize::from(self.byte()?))?;
+                let held = if self.flag()? {
+                    Some(Elsewhere { gross: self.cash()?, net: self.cash()?, at: Nanos(self.i64()?) })
+                } else {
+                    None
+                };
+                Outside::Elsewhere { circle, held }
+            }
             _ => return None,
         })
     }

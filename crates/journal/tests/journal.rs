@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io::{self, Cursor, ErrorKind};
 use std::sync::{Arc, Mutex};
 
-use mmbot_engine::{Denial, Intent, Quote};
+use mmbot_engine::{Circle, Denial, Elsewhere, FreezeLevel, Intent, Outside, Quote, Scope};
 use mmbot_journal::{Disk, Entry, Fault, Heard, Journal, JournalError, Kind, Reader, Reasons, Tail};
 use mmbot_types::{
     Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
@@ -165,13 +165,40 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
         (any::<u16>(), intent)
             .prop_map(|(of, intent)| Entry::Intent { instrument: InstrumentId(of), intent: Cow::Owned(intent) }),
         command().prop_map(Entry::Command),
-        (prop::sample::select(Denial::ALL.to_vec()), command())
-            .prop_map(|(denial, command)| Entry::Denied { denial, command }),
+        (prop::collection::vec(prop::sample::select(Denial::ALL.to_vec()), 0..5), command())
+            .prop_map(|(denials, command)| Entry::Denied { denials: denials.into_iter().collect(), command }),
         any::<u64>().prop_map(|id| Entry::CancelAsked(OrderId(id))),
         Just(Entry::Halt),
         (text(), text()).prop_map(|(topic, text)| Entry::Note { topic, text }),
         any::<(u64, u64)>().prop_map(|(state, commands)| Entry::StateHash { state, commands }),
         text().prop_map(Entry::RunEnd),
+        outside().prop_map(Entry::Outside),
+    ]
+}
+
+fn outside() -> impl Strategy<Value = Outside> {
+    let of = any::<u16>().prop_map(InstrumentId);
+    let scope = prop_oneof![
+        of.clone().prop_map(Scope::Symbol),
+        Just(Scope::Strategy),
+        Just(Scope::Account),
+        Just(Scope::Firm),
+    ];
+    let level = prop::sample::select(FreezeLevel::ALL.to_vec());
+    let held = any::<(i128, i128, i64)>().prop_map(|(gross, net, at)| Elsewhere {
+        gross: Cash(gross),
+        net: Cash(net),
+        at: Nanos(at),
+    });
+    let circle = prop::sample::select(vec![Circle::Account, Circle::Firm]);
+    prop_oneof![
+        (scope, level).prop_map(|(scope, level)| Outside::Restrict { scope, level }),
+        (of, prop::option::of(1..i64::MAX), any::<i64>()).prop_map(|(instrument, price, at)| Outside::Reference {
+            instrument,
+            price: price.map(Ticks),
+            at: Nanos(at)
+        }),
+        (circle, prop::option::of(held)).prop_map(|(circle, held)| Outside::Elsewhere { circle, held }),
     ]
 }
 

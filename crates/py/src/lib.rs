@@ -2,6 +2,7 @@
 #![allow(missing_docs)] // the public documentation of this crate is python/mmbot/_core.pyi
 #![allow(clippy::too_many_arguments, clippy::type_complexity)] // signatures are shaped for Python: keywords and tuples
 
+mod controls;
 mod data;
 mod floor;
 mod intent;
@@ -22,6 +23,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SOURCE_HASH", env!("MMBOT_SOURCE_HASH"))?;
+    controls::register(module)?;
     data::register(module)?;
     floor::register(module)?;
     intent::register(module)?;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mmbot_engine::{Adoption, EngineError, Owner};
+use mmbot_engine::{Adoption, Circle, EngineError, Outside, Owner};
 use mmbot_journal::Entry;
 use mmbot_replay::{Execution, Live, LiveError, LiveListing, Moved};
 use mmbot_types::{
@@ -16,6 +16,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use crate::controls::{circle_from, held_from, level_from, scope_from, scope_name};
 use crate::data::{PyInstrument, PyTape};
 use crate::intent::{PyIntent, replies, side_from};
 use crate::journal::{PyJournal, fault, journal_error, opened};
@@ -90,9 +91,9 @@ pub fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, Py
             out.set_item("immediate", now.collect::<Vec<_>>())?;
         }
         Entry::Command(command) => command_fields(&out, command)?,
-        Entry::Denied { denial, command } => {
+        Entry::Denied { denials, command } => {
             command_fields(&out, command)?;
-            out.set_item("denial", denial.name())?;
+            out.set_item("denials", denials.iter().map(|denial| denial.name()).collect::<Vec<_>>())?;
         }
         Entry::CancelAsked(id) => out.set_item("order_id", id.0)?,
         Entry::Halt => {}
@@ -100,12 +101,38 @@ pub fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, Py
             out.set_item("topic", topic)?;
             out.set_item("text", text)?;
         }
+        Entry::Outside(told) => outside_fields(&out, told)?,
         Entry::StateHash { state, commands } => {
             out.set_item("state", format!("{state:016x}"))?;
             out.set_item("commands", format!("{commands:016x}"))?;
         }
     }
     Ok(out)
+}
+
+fn outside_fields(out: &Bound<'_, PyDict>, told: &Outside) -> PyResult<()> {
+    match *told {
+        Outside::Restrict { scope, level } => {
+            let (kind, instrument) = scope_name(scope);
+            out.set_item("outside", "restrict")?;
+            out.set_item("scope", kind)?;
+            out.set_item("instrument", instrument)?;
+            out.set_item("level", level as u8)
+        }
+        Outside::Reference { instrument, price, at } => {
+            out.set_item("outside", "reference")?;
+            out.set_item("instrument", instrument.0)?;
+            out.set_item("tick", price.map(|price| price.0))?;
+            out.set_item("at", at.0)
+        }
+        Outside::Elsewhere { circle, held } => {
+            out.set_item("outside", "elsewhere")?;
+            out.set_item("circle", if circle == Circle::Account { "account" } else { "firm" })?;
+            out.set_item("gross_units", held.map(|held| held.gross.0))?;
+            out.set_item("net_units", held.map(|held| held.net.0))?;
+            out.set_item("at", held.map(|held| held.at.0))
+        }
+    }
 }
 
 fn command_fields(out: &Bound<'_, PyDict>, command: &Command) -> PyResult<()> {
@@ -256,6 +283,18 @@ impl PyLive {
             self.core.borrow_mut().decide(*instrument, inner).map_err(live_error)?;
         }
         self.core.borrow_mut().rest().map_err(live_error)
+    }
+
+    fn tell(&self, now: i64, told: &Outside) -> PyResult<()> {
+        self.core.borrow_mut().tell(Nanos(now), told).map_err(live_error)
+    }
+
+    fn listed(&self, instrument: u16) -> PyResult<InstrumentId> {
+        let known = self.shown.borrow().len();
+        if usize::from(instrument) < known {
+            return Ok(InstrumentId(instrument));
+        }
+        Err(PyValueError::new_err(format!("instrument {instrument}: this run has 0 to {}", known - 1)))
     }
 
     fn observe(&self, now: i64, event: Event, words: &str) -> PyResult<()> {
@@ -497,6 +536,34 @@ impl PyLive {
     fn funded(&self, now: i64, instrument: u16, amount_units: i128, ts_venue: i64) -> PyResult<()> {
         let (instrument, amount) = (InstrumentId(instrument), Cash(amount_units));
         self.observe(now, Event::FundingPaid { instrument, amount, ts_venue: Nanos(ts_venue) }, "")
+    }
+
+    #[pyo3(signature = (now, scope, level, instrument = None))]
+    fn restrict(&self, now: i64, scope: &str, level: u8, instrument: Option<u16>) -> PyResult<()> {
+        if let Some(instrument) = instrument {
+            self.listed(instrument)?;
+        }
+        self.tell(now, &Outside::Restrict { scope: scope_from(scope, instrument)?, level: level_from(level)? })
+    }
+
+    #[pyo3(signature = (now, instrument, tick, at))]
+    fn reference(&self, now: i64, instrument: u16, tick: Option<i64>, at: i64) -> PyResult<()> {
+        let instrument = self.listed(instrument)?;
+        let price = tick.filter(|tick| *tick > 0).map(Ticks);
+        self.tell(now, &Outside::Reference { instrument, price, at: Nanos(at) })
+    }
+
+    #[pyo3(signature = (now, circle, gross_units, net_units, at))]
+    fn elsewhere(
+        &self,
+        now: i64,
+        circle: &str,
+        gross_units: Option<i128>,
+        net_units: Option<i128>,
+        at: i64,
+    ) -> PyResult<()> {
+        let held = held_from(gross_units, net_units, at);
+        self.tell(now, &Outside::Elsewhere { circle: circle_from(circle)?, held })
     }
 
     fn halt<'py>(&self, py: Python<'py>, now: i64) -> PyResult<Bound<'py, PyList>> {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mmbot_engine::{Desk, DifferRules, Limits};
+use mmbot_engine::{Bounds, Controls, Desk, DifferRules, Limits};
 use mmbot_replay::{FeedLatency, JoinTouch, Listing, Plan, Replay, ReplayError, Seat, WakeRule};
 use mmbot_sim::{FillRule, LatencyModel, Laws, VenueListing};
 use mmbot_types::{Cash, InstrumentId, Lots, Nanos};
@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use smallvec::SmallVec;
 
+use crate::controls::{PyBounds, PyControls};
 use crate::data::{PyInstrument, PyTape, TapeFault};
 use crate::intent::{PyIntent, replies};
 use crate::run::{PyRun, Shown, Stage};
@@ -163,7 +164,7 @@ impl PyDesk {
     #[new]
     #[pyo3(signature = (
         *, position_max, order_max, open_orders_max = 50, collar_bps = 100, requests_per_second_max = 50,
-        keep_within = 0, refill_below_percent = 0, amend = false, post_only = true
+        keep_within = 0, refill_below_percent = 0, amend = false, post_only = true, controls = None
     ))]
     fn new(
         position_max: i64,
@@ -175,6 +176,7 @@ impl PyDesk {
         refill_below_percent: i64,
         amend: bool,
         post_only: bool,
+        controls: Option<&PyControls>,
     ) -> PyResult<Self> {
         if !(0 < order_max && order_max <= position_max) {
             return Err(value_error(format!(
@@ -190,6 +192,7 @@ impl PyDesk {
             open_orders_max,
             collar_bps,
             requests_per_second_max,
+            controls: controls.map_or_else(Controls::default, |given| given.inner),
         };
         let rules = DifferRules { keep_within, refill_below_percent, amend, post_only };
         Ok(Self { inner: Desk { limits, rules } })
@@ -200,6 +203,7 @@ impl PyDesk {
 #[pyclass(name = "Seat", module = "mmbot._core", frozen)]
 pub struct PySeat {
     desks: Vec<Desk>,
+    bounds: Bounds,
     wake: WakeRule,
     record: bool,
 }
@@ -208,7 +212,8 @@ pub struct PySeat {
 impl PySeat {
     #[new]
     #[pyo3(signature = (
-        desks, *, every_ns = None, touch = false, fill = false, trade = false, message = false, record = true
+        desks, *, every_ns = None, touch = false, fill = false, trade = false, message = false, record = true,
+        bounds = None
     ))]
     fn new(
         desks: Vec<PyRef<'_, PyDesk>>,
@@ -218,19 +223,21 @@ impl PySeat {
         trade: bool,
         message: bool,
         record: bool,
+        bounds: Option<&PyBounds>,
     ) -> PyResult<Self> {
         if let Some(bad) = every_ns.filter(|ns| *ns <= 0) {
             return Err(value_error(format!("every_ns must be positive, got {bad}")));
         }
         let wake = WakeRule { every: every_ns.map(Nanos), touch, fill, trade, message };
-        Ok(Self { desks: desks.iter().map(|desk| desk.inner.clone()).collect(), wake, record })
+        let bounds = bounds.map_or_else(Bounds::default, |given| given.inner);
+        Ok(Self { desks: desks.iter().map(|desk| desk.inner.clone()).collect(), bounds, wake, record })
     }
 }
 
 impl PySeat {
     /// The core's own, for a run.
     pub fn taken(&self) -> Seat {
-        Seat { desks: self.desks.clone(), wake: self.wake, record: self.record }
+        Seat { desks: self.desks.clone(), bounds: self.bounds, wake: self.wake, record: self.record }
     }
 }
 

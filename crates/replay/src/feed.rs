@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mmbot_engine::Heard;
+use mmbot_engine::{Heard, Seen};
 use mmbot_signals::TradeSeen;
 use mmbot_sim::{LatencyModel, Records};
 use mmbot_tape::{DepthMessage, MessageKind, Section, Tape, TradeMessage};
@@ -163,6 +163,14 @@ impl Feed {
     #[must_use]
     pub fn heard(&self) -> crate::estimate::Heard {
         crate::estimate::Heard { depth: self.depth, trades: self.trades }
+    }
+
+    /// What the limits look at: the touch that was heard, and how old it is.
+    #[must_use]
+    pub fn seen(&self, touch: Touch) -> Seen {
+        let heard = self.depth_heard.max(self.trade_heard);
+        let book = self.depth.checked_sub(1).map(|last| Nanos(self.tape.depth()[last].ts_venue));
+        Seen { touch, heard: (heard > i64::MIN).then_some(Nanos(heard)), venue: book }
     }
 
     /// What was traded so far.

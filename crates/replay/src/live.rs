@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use mmbot_engine::{Adoption, Engine, EngineError, Input, Intent, Market, Owner};
+use mmbot_engine::{Adoption, Engine, EngineError, Input, Intent, Market, Outside, Owner};
 use mmbot_journal::{Entry, Journal, JournalError, Kind, Reasons};
 use mmbot_ledger::LedgerState;
 use mmbot_signals::SignalSpec;
@@ -276,6 +276,9 @@ impl Live {
     /// [`LiveError::Journal`] when the journal takes nothing more: the commands must then not be sent.
     pub fn decide(&mut self, instrument: InstrumentId, intent: &Intent) -> Result<(), LiveError> {
         self.append(&Entry::Intent { instrument, intent: Cow::Borrowed(intent) })?;
+        for (index, (feed, heard)) in self.feeds.iter().zip(self.market.iter()).enumerate() {
+            self.sitting.engine.see(InstrumentId(index as u16), feed.seen(heard.touch()));
+        }
         let touch = self.market.get(instrument).touch();
         self.ask(Input::Intent { instrument, intent, touch })
     }
@@ -293,8 +296,8 @@ impl Live {
         for (_, command) in &self.commands[first..] {
             journal.append(self.now, &Entry::Command(*command))?;
         }
-        for &(denial, command) in self.sitting.engine.denied() {
-            journal.append(self.now, &Entry::Denied { denial, command })?;
+        for &(denials, command) in self.sitting.engine.denied() {
+            journal.append(self.now, &Entry::Denied { denials, command })?;
         }
         self.unhashed += (self.commands.len() - first + self.sitting.engine.denied().len()) as u32;
         Ok(())
@@ -407,6 +410,17 @@ impl Live {
         self.must_leave(&Entry::CancelAsked(id), &[id])
     }
 
+    /// Tells the limits what they have to know from outside: a freeze, a second price, what others hold. It holds from
+    /// here on, whatever market and journal say: a journal that is dead says so afterwards.
+    ///
+    /// # Errors
+    /// [`LiveError::Clock`], [`LiveError::Future`], [`LiveError::Journal`].
+    pub fn tell(&mut self, now: Nanos, told: &Outside) -> Result<(), LiveError> {
+        self.hear_if_possible(now)?;
+        self.sitting.engine.step(now, Input::Outside(told)).map_err(LiveError::Engine)?;
+        self.append(&Entry::Outside(*told))
+    }
+
     fn must_leave(&mut self, entry: &Entry<'_>, orders: &[OrderId]) -> Result<&[(InstrumentId, Command)], LiveError> {
         self.commands.clear();
         let mut written = self.append(entry);
@@ -454,6 +468,7 @@ impl Live {
             }
             Entry::CancelAsked(id) => self.cancel(now, id).map(|_| ()),
             Entry::Halt => self.halt(now).map(|_| ()),
+            Entry::Outside(told) => self.tell(now, &told),
             // At a time of its own a hash is the one that the end of the run asked for.
             Entry::StateHash { .. } if now > self.now => self.finish(now),
             _ => Ok(()),

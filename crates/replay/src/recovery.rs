@@ -4,7 +4,7 @@
 //! run took them, and recorded commands and denials in the place of those that would be made. Every state hash on the
 //! way must come out.
 
-use mmbot_engine::{Desk, DifferRules, Engine, EngineError, Input, Limits, Recorded};
+use mmbot_engine::{Controls, Desk, DifferRules, Engine, EngineError, Input, Limits, Recorded};
 use mmbot_journal::{Difference, Entry, Fault, Reader, Tail};
 use mmbot_types::{ContractKind, Event, FeeSchedule, Instrument, Lots, Nanos, OrderId, Step};
 use serde::Deserialize;
@@ -75,6 +75,7 @@ impl Recovered {
             open_orders_max: 0,
             collar_bps: 0,
             requests_per_second_max: 0,
+            controls: Controls::default(),
         };
         let executions = Executions::new(&instruments);
         let desk = Desk { limits, rules: DifferRules::default() };
@@ -133,9 +134,8 @@ impl Recovered {
                     .map_err(|source| RecoverError::Opening { seq, source })
             }
             Entry::Command(command) => self.engine.recorded(now, Recorded::Command(command)).map_err(contradicts),
-            Entry::Denied { denial, command } => {
-                self.engine.recorded(now, Recorded::Denied(denial, command)).map_err(contradicts)
-            }
+            Entry::Denied { denials, .. } => self.engine.recorded(now, Recorded::Denied(denials)).map_err(contradicts),
+            Entry::Outside(told) => self.engine.step(now, Input::Outside(&told)).map(drop).map_err(contradicts),
             Entry::Intent { .. } | Entry::CancelAsked(_) => {
                 self.engine.recorded(now, Recorded::Asked).map_err(contradicts)
             }

@@ -377,6 +377,9 @@ impl Replay {
     pub fn decide(&mut self, seat: u16, instrument: InstrumentId, intent: &Intent) -> Result<(), ReplayError> {
         let touch = self.market.get(instrument).touch();
         let input = Input::Intent { instrument, intent, touch };
+        for (index, (feed, heard)) in self.feeds.iter().zip(self.market.iter()).enumerate() {
+            self.sittings[seat as usize].engine.see(InstrumentId(index as u16), feed.seen(heard.touch()));
+        }
         let commands = self.sittings[seat as usize].engine.step(self.now, input)?;
         for command in commands {
             self.venue.accept(seat, instrument, *command, self.now);

@@ -1,7 +1,7 @@
 //! One strategy's place in a run: its engine, when it speaks, and the record of what it did. The batch replay and the
 //! live driver move it by the same functions.
 
-use mmbot_engine::{Desk, Engine, EngineError, Input, Market};
+use mmbot_engine::{Bounds, Desk, Engine, EngineError, Input, Market};
 use mmbot_journal::Reasons;
 use mmbot_sim::QueueModel;
 use mmbot_types::{Event, Instrument, InstrumentId, Nanos, OrderId, Side};
@@ -29,6 +29,8 @@ pub struct WakeRule {
 pub struct Seat {
     /// Limits and differ rules, one per instrument.
     pub desks: Vec<Desk>,
+    /// What its instruments are held against together.
+    pub bounds: Bounds,
     /// When it speaks.
     pub wake: WakeRule,
     /// Keep fills, orders and samples.
@@ -56,9 +58,11 @@ pub(crate) struct Sitting {
 
 impl Sitting {
     pub(crate) fn new(seat: Seat, instruments: &[Instrument]) -> Self {
+        let mut engine = Engine::new(instruments.iter().cloned().zip(seat.desks).collect());
+        engine.bind(seat.bounds);
         Self {
             estimates: vec![Estimates::default(); instruments.len()],
-            engine: Engine::new(instruments.iter().cloned().zip(seat.desks).collect()),
+            engine,
             wake: seat.wake,
             next_timer: None,
             recorder: seat.record.then(Recorder::default),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use flow::{asked, happen, resting};
 use market::{Dice, instrument, news, tape_of};
-use mmbot_engine::{Desk, DifferRules, Limits};
+use mmbot_engine::{Bounds, Controls, Desk, DifferRules, Limits};
 use mmbot_replay::{FeedLatency, FillRecord, JoinTouch, Listing, Plan, Replay, ReplayError, Seat, WakeRule};
 use mmbot_sim::{FillRule, LatencyModel, Laws, MatchingBook, QueueModel, SelfTrade};
 use mmbot_tape::{Tape, TapeBuilder};
@@ -51,6 +51,7 @@ fn replay(tape: &Arc<Tape>, queue: QueueModel, full_book: bool, seats: usize) ->
         open_orders_max: 9,
         collar_bps: 500,
         requests_per_second_max: 100_000,
+        controls: Controls::default(),
     };
     let rules = DifferRules { keep_within: 0, refill_below_percent: 50, amend: false, post_only: true };
     let wake = WakeRule { every: Some(Nanos(500)), ..WakeRule::default() };
@@ -62,7 +63,7 @@ fn replay(tape: &Arc<Tape>, queue: QueueModel, full_book: bool, seats: usize) ->
         feed: FeedLatency::Recorded(Nanos(0)),
         signals: vec![],
     };
-    let seat = || Seat { desks: vec![Desk { limits, rules }], wake, record: true };
+    let seat = || Seat { desks: vec![Desk { limits, rules }], bounds: Bounds::default(), wake, record: true };
     Replay::new(Plan { listings: vec![listing], seats: (0..seats).map(|_| seat()).collect(), sample: None })
 }
 

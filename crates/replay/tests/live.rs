@@ -9,7 +9,7 @@ use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex};
 
 use market::{Dice, MIDDLE, News, Said, instrument, news, tape_of};
-use mmbot_engine::{Desk, DifferRules, Intent, Limits, Quote};
+use mmbot_engine::{Bounds, Controls, Desk, DifferRules, Intent, Limits, Quote};
 use mmbot_journal::{Disk, Entry, Journal, Reader};
 use mmbot_replay::{Execution, FillRecord, Live, LiveError, LiveListing, Sample, Seat, WakeRule};
 use mmbot_signals::SignalSpec;
@@ -68,6 +68,7 @@ fn live(scene: &Scene, journal: Journal) -> Live {
         open_orders_max: 6,
         collar_bps: 500,
         requests_per_second_max: 100_000,
+        controls: Controls::default(),
     };
     let rules = DifferRules { amend: scene.amend, ..DifferRules::default() };
     let listing = LiveListing {
@@ -80,7 +81,7 @@ fn live(scene: &Scene, journal: Journal) -> Live {
             SignalSpec::OrderFlowImbalance { half_life: Nanos(200) },
         ],
     };
-    let seat = Seat { desks: vec![Desk { limits, rules }], wake: scene.wake, record: true };
+    let seat = Seat { desks: vec![Desk { limits, rules }], bounds: Bounds::default(), wake: scene.wake, record: true };
     Live::new(vec![listing], seat, Some(journal), Some(Nanos(100))).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Random runs: markets, laws and strategies by the dice, and what a run leaves.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part, and may stop at once")]
 
-use mmbot_engine::{Desk, DifferRules, Intent, Limits, Quote};
+use mmbot_engine::{Bounds, Controls, Desk, DifferRules, Intent, Limits, Quote};
 use mmbot_replay::{FeedLatency, FillRecord, Listing, OrderRecord, Plan, Replay, Sample, Seat, WakeRule};
 use mmbot_sim::{FillRule, LatencyModel, Laws, QueueModel};
 use mmbot_tape::MessageKind;
@@ -64,6 +64,7 @@ pub fn player(dice: &mut Dice) -> Player {
         open_orders_max: 12,
         collar_bps: 500,
         requests_per_second_max: dice.pick(&[40, 100_000]),
+        controls: Controls::default(),
     };
     let rules = DifferRules {
         keep_within: dice.below(3),
@@ -137,7 +138,10 @@ pub fn replay(stages: &[Stage], players: &[Player], full_book: bool) -> Replay {
 
 pub fn replay_of(listings: Vec<Listing>, players: &[Player], sample: Option<Nanos>) -> Replay {
     let desks = |player: &Player| vec![player.desk.clone(); listings.len()];
-    let seats = players.iter().map(|player| Seat { desks: desks(player), wake: player.wake, record: true }).collect();
+    let seats = players
+        .iter()
+        .map(|player| Seat { desks: desks(player), bounds: Bounds::default(), wake: player.wake, record: true })
+        .collect();
     Replay::new(Plan { listings, seats, sample }).unwrap()
 }
 

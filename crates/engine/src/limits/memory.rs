@@ -1,0 +1,184 @@
+//! What the limits remember between orders: all of it bounded, all of it a function of the inputs.
+
+use mmbot_types::{Nanos, Ticks, Touch};
+use serde::{Deserialize, Serialize};
+
+const SECOND: i64 = 1_000_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// Requests of the running second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestMeter {
+    second: i64,
+    count: u32,
+}
+
+impl RequestMeter {
+    /// Whether one more would be too many.
+    pub(super) fn is_full(&self, now: Nanos, max: u32) -> bool {
+        now.0.div_euclid(SECOND) == self.second && self.count >= max || max == 0
+    }
+
+    /// Counts one.
+    pub(super) fn count(&mut self, now: Nanos) {
+        let second = now.0.div_euclid(SECOND);
+        if second != self.second {
+            *self = Self { second, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+/// Requests and executions of the running day of UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct DayMeter {
+    day: i64,
+    requests: u32,
+    trades: u32,
+}
+
+impl DayMeter {
+    fn turn(&mut self, now: Nanos) {
+        let day = now.0.div_euclid(DAY);
+        if day != self.day {
+            *self = Self { day, requests: 0, trades: 0 };
+        }
+    }
+
+    pub(super) fn requested(&mut self, now: Nanos) {
+        self.turn(now);
+        self.requests = self.requests.saturating_add(1);
+    }
+
+    pub(super) fn traded(&mut self, now: Nanos) {
+        self.turn(now);
+        self.trades = self.trades.saturating_add(1);
+    }
+
+    /// Whether one more request would be more than `per_trade` for each execution, `free` ones aside.
+    pub(super) fn is_over(&self, now: Nanos, per_trade: u32, free: u32) -> bool {
+        let today = now.0.div_euclid(DAY) == self.day;
+        let requests = if today { self.requests } else { 0 };
+        let trades = if today { self.trades } else { 0 };
+        let most = u64::from(per_trade) * u64::from(trades.max(1));
+        per_trade > 0 && requests >= free && u64::from(requests) >= most
+    }
+}
+
+/// Sizes of the last orders that passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Sizes {
+    last: [i64; Self::KEPT],
+    seen: u32,
+}
+
+impl Sizes {
+    const KEPT: usize = 15;
+    /// Fewer say nothing about what is usual.
+    const NEEDED: u32 = 5;
+
+    pub(super) fn push(&mut self, lots: i64) {
+        self.last[self.seen as usize % Self::KEPT] = lots;
+        self.seen = self.seen.wrapping_add(1).max(1);
+    }
+
+    /// The usual size, once it is known.
+    pub(super) fn median(&self) -> Option<i64> {
+        if self.seen < Self::NEEDED {
+            return None;
+        }
+        let kept = (self.seen as usize).min(Self::KEPT);
+        let mut sizes = self.last;
+        let sizes = &mut sizes[..kept];
+        sizes.sort_unstable();
+        Some(sizes[(kept - 1) / 2])
+    }
+}
+
+/// What we know of an instrument's market.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Seen {
+    /// The touch; empty while the book is unknown or crossed.
+    pub touch: Touch,
+    /// When its last message of any kind came, by our clock.
+    pub heard: Option<Nanos>,
+    /// What the venue's clock said when it made the book that we have.
+    pub venue: Option<Nanos>,
+}
+
+impl Seen {
+    /// Nothing was heard.
+    pub const NOTHING: Self = Self { touch: Touch::EMPTY, heard: None, venue: None };
+}
+
+/// A price and when it was true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Priced {
+    pub(super) price: Ticks,
+    pub(super) at: Nanos,
+}
+
+/// Whether something is older than it may be. What lies in the future is no age: our clocks disagree, so it is old.
+pub(super) fn is_old(at: Option<Nanos>, now: Nanos, max: Nanos) -> bool {
+    max > Nanos::ZERO && at.is_none_or(|at| at > now || now - at > max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The budget of a second is used up and comes back with the next one.
+    #[test]
+    fn the_rate_is_per_second() {
+        let mut meter = RequestMeter::default();
+        let mut admit = |ns| {
+            let full = meter.is_full(Nanos(ns), 3);
+            if !full {
+                meter.count(Nanos(ns));
+            }
+            !full
+        };
+        assert_eq!([0, 1, 2, 999_999_999, 1_000_000_000].map(&mut admit), [true, true, true, false, true]);
+    }
+
+    /// The usual size is the median of the last fifteen, and unknown before the fifth.
+    #[test]
+    fn the_usual_size_is_a_median_of_the_last() {
+        let mut sizes = Sizes::default();
+        for lots in [1, 9, 2, 8] {
+            sizes.push(lots);
+        }
+        assert_eq!(sizes.median(), None);
+        sizes.push(5);
+        assert_eq!(sizes.median(), Some(5));
+        for _ in 0..15 {
+            sizes.push(100);
+        }
+        assert_eq!(sizes.median(), Some(100));
+    }
+
+    /// A day's ratio begins anew at midnight UTC.
+    #[test]
+    fn the_ratio_is_of_a_day() {
+        let mut meter = DayMeter::default();
+        for _ in 0..10 {
+            meter.requested(Nanos(1));
+        }
+        assert!(meter.is_over(Nanos(2), 10, 10), "an eleventh for no trade");
+        assert!(!meter.is_over(Nanos(2), 10, 11), "the free ones");
+        meter.traded(Nanos(2));
+        assert!(meter.is_over(Nanos(2), 10, 10), "one trade pays for ten");
+        meter.traded(Nanos(2));
+        assert!(!meter.is_over(Nanos(2), 10, 10));
+        assert!(!meter.is_over(Nanos(DAY), 1, 1));
+        assert!(!meter.is_over(Nanos(2), 0, 0), "off");
+    }
+
+    /// What is missing, or from the future, is old.
+    #[test]
+    fn an_age_that_is_not_known_is_old() {
+        let old = |at: Option<i64>| is_old(at.map(Nanos), Nanos(1_000), Nanos(250));
+        assert_eq!([Some(750), Some(749), Some(1_000), Some(1_001), None].map(old), [false, true, false, true, true]);
+        assert!(!is_old(None, Nanos(1), Nanos::ZERO), "off");
+    }
+}
