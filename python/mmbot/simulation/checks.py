@@ -1,0 +1,135 @@
+"""The promises, judged from the venue's truth and never from what the engine believes.
+
+Each check names the promise of docs/reliability.md that it holds up. The first breach stops the run: what follows one
+is only its consequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmbot.venues.port import CancelOrder, PlaceOrder
+
+if TYPE_CHECKING:
+    from mmbot.simulation.scene import Scene
+    from mmbot.simulation.venue import ModelMarket
+    from mmbot.venues.port import OrderRequest
+
+__all__ = ["Checks", "Violation"]
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken promise: which, when (ns since the world began), and what was seen."""
+
+    promise: str
+    at: int
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.promise} broken at {self.at / NS_PER_S:.3f} s: {self.said}"
+
+
+class Checks:
+    """Watches one scene."""
+
+    def __init__(self, scene: Scene, limit_lots: int) -> None:
+        self._scene = scene
+        self._limit = limit_lots
+        self.violation: Violation | None = None
+        self.dead_words: dict[str, str] = {}
+        """Orders that the engine declared dead, and by which verdict."""
+
+    def fail(self, promise: str, said: str) -> None:
+        """A promise is broken; the first one counts."""
+        if self.violation is None:
+            world = self._scene.world
+            self.violation = Violation(promise, world.now - world.start, said)
+            world.stopped = True
+
+    # ---- at every instant
+
+    def changed(self, market: ModelMarket, why: str) -> None:
+        """P6: worst-case position at the venue within the limit. P5: no order lives that was declared dead."""
+        long, short = self._scene.venue.worst(market.symbol)
+        if why in ("placed", "amended") and not market.foreign and (long > self._limit or short < -self._limit):
+            self.fail(
+                "P6",
+                f"{market.symbol}: {long} lots long or {short} short are possible at the venue after one was {why}; "
+                f"the limit is {self._limit}",
+            )
+        if self.dead_words:
+            for order in self._scene.venue.open_now():
+                verdict = self.dead_words.get(order.client_id)
+                if verdict is not None:
+                    self.fail("P5", f"{order.client_id} was declared {verdict} and is {order.status} at the venue")
+
+    def declared_dead(self, client_id: str, verdict: str) -> None:
+        """P5, from the other side: the engine concludes that an order is dead."""
+        self.dead_words[client_id] = verdict
+        order = self._scene.venue.orders.get(client_id)
+        if order is not None and (order.open or order.cum):
+            self.fail("P5", f"{client_id} is declared {verdict} and is {order.status} with {order.cum} executed")
+
+    def sent(self, request: OrderRequest, *, written: bool) -> None:
+        """P1: what leaves was on the disk before. A cancel may leave all the same: safety goes first."""
+        if not written and not isinstance(request, CancelOrder):
+            self.fail("P1", f"{type(request).__name__} {request.client_id} leaves and is not on the disk")
+        if isinstance(request, PlaceOrder):
+            age = self._scene.heard_ago()
+            if age > self._scene.silence_max:
+                self.fail("P10", f"{request.client_id} leaves {age / NS_PER_S:.1f} s after the market was last heard")
+
+    # ---- at the end
+
+    def settled(self) -> None:
+        """P2, P3, P4: after the faults are healed and trading has stopped, everything agrees, or the engine says what
+        does not.
+        """
+        scene, engine = self._scene, self._scene.engine
+        if not engine.alive:
+            if not engine.said_why:
+                self.fail("P3", f"the engine is down and says nothing of it: {engine.end}")
+            return
+        for symbol, market in scene.venue.markets.items():
+            held = engine.position(symbol)
+            if held != market.position and not engine.said_why:
+                self.fail("P3", f"{symbol}: the engine holds {held} lots, the venue {market.position}")
+        ours = [order.client_id for order in scene.venue.open_now() if scene.is_ours(order)]
+        if ours:
+            self.fail("P4", f"{len(ours)} orders of ours are open after the end: {ours[:3]}")
+        if not engine.said_why:
+            self._booked()
+
+    def _booked(self) -> None:
+        scene, engine = self._scene, self._scene.engine
+        told = [seen for _, seen in scene.venue.executions]
+        for symbol, market in scene.venue.markets.items():
+            paid = sum(_units(seen.fee) for seen in told if seen.symbol == symbol)
+            booked = engine.cash(symbol)
+            expected = -market.position * 0 + self._cash(symbol)
+            if booked != expected:
+                self.fail("P2", f"{symbol}: booked cash {booked}, by the venue's executions {expected} (fees {paid})")
+
+    def _cash(self, symbol: str) -> int:
+        """Cash flow of every execution: what was paid and got, fees and funding."""
+        from mmbot.simulation.venue import UNITS  # noqa: PLC0415
+
+        total = 0
+        for _, seen in self._scene.venue.executions:
+            if seen.symbol != symbol:
+                continue
+            total -= _units(seen.fee)
+            if seen.kind != "funding":
+                value = round(float(seen.price) * 10) * round(float(seen.qty) * 1_000) * UNITS
+                total += value if seen.side == "sell" else -value
+        return total
+
+
+def _units(amount: str) -> int:
+    whole, _, rest = amount.lstrip("-").partition(".")
+    units = int(whole) * 10**12 + int((rest + "0" * 12)[:12])
+    return -units if amount.startswith("-") else units

@@ -1,0 +1,240 @@
+"""The engine's process in the world: it is started, killed, paused and started again; its disk is what it remembers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmbot import _core
+from mmbot.execution.client_ids import ClientIds
+from mmbot.runtime.bridge import Listed
+from mmbot.runtime.clock import RunClock
+from mmbot.runtime.market import RunMarket
+from mmbot.runtime.runner import RunFailedError, Runner
+from mmbot.simulation.ports import SimFeed, SimOrders
+from mmbot.simulation.strategy import Restless
+from mmbot.simulation.venue import LOT, NS_PER_S, TICK, terms
+from mmbot.simulation.world import NodeLoop
+from mmbot.strategy import View
+from mmbot.venues.port import VenueError
+from mmbot.venues.records import BookLost
+
+if TYPE_CHECKING:
+    import random
+
+    from mmbot.simulation.links import Link
+    from mmbot.simulation.scene import Scene
+    from mmbot.venues.port import Fact, OrderRequest
+    from mmbot.venues.records import BookUpdate
+
+__all__ = ["EngineNode"]
+
+
+class _Life:
+    """One process: from a boot to a kill."""
+
+    def __init__(self, scene: Scene, number: int, node: EngineNode) -> None:
+        self.scene, self.number = scene, number
+        world = scene.world
+        self.loop = NodeLoop(world, number, node.complain)
+        self.clock = RunClock(wall=lambda: world.now + node.wall_offset, monotonic=lambda: world.now)
+        self.strategy = Restless(scene.dice.of(f"strategy.{number}"), scene.every_ms, scene.limit_lots)
+        self.listed = []
+        tapes = {}
+        for symbol in scene.symbols:
+            instrument = _core.Instrument(venue="bybit-linear", symbol=symbol, kind="linear", tick=TICK, lot=LOT)
+            self.listed.append(Listed(category="linear", symbol=symbol, instrument=instrument, terms=terms(symbol)))
+            tapes["linear", symbol] = _core.LiveTape(scene.folder / f"{number}-{symbol}.live", instrument)
+        self.journal = _core.Journal.create(scene.folder / f"{number}.mmj", self.clock(), "{}")
+        wake = self.strategy.wake
+        desk = _core.Desk(position_max=scene.limit_lots, order_max=scene.limit_lots, amend=scene.amends)
+        self.core = _core.Live(
+            [tape.tape for tape in tapes.values()],
+            _core.Seat([desk] * len(self.listed), every_ns=wake.every_ns, message=False, fill=True, touch=False),
+            instruments=[each.instrument for each in self.listed],
+            queues=[("risk_averse", None)] * len(self.listed),
+            journal=self.journal,
+            sample_ns=60 * NS_PER_S,
+        )
+        windows: list[View] = []
+        windows.extend(View(self.core, index, each.instrument, windows) for index, each in enumerate(self.listed))
+        self.runner = Runner(
+            core=self.core,
+            journal=self.journal,
+            market=RunMarket(tapes),
+            listed=self.listed,
+            ids=ClientIds(env="s", epoch_s=1_700_000_000 + number, strategy="sim"),
+            clock=self.clock,
+            strategy=self.strategy,
+            windows=windows,
+            sync=True,
+            reconcile_s=10.0,
+            settle_s=10.0,
+            told=self.told,
+        )
+        self.orders = SimOrders(
+            world, scene.venue, scene.paths, self.loop, self.runner, clock=self.signing_clock, sent=self.sent
+        )
+        self.feed = SimFeed(
+            world, scene.paths, self.loop, self.runner, clock=self.clock.peek, snapshots=scene.snapshots
+        )
+        self._node = node
+        self.task = self.loop.create_task(self._main())
+
+    def signing_clock(self) -> int:
+        """The wall clock of this machine, which somebody may set."""
+        return self.scene.world.now + self._node.wall_offset
+
+    def told(self, event: dict[str, Any]) -> None:
+        """Count and note what the runner says."""
+        name = event["event"]
+        self.scene.marks[f"said: {name}"] += 1
+        if name not in ("request", "fill"):
+            self.scene.note(f"engine {self.number}: {event}")
+
+    def sent(self, request: OrderRequest) -> None:
+        """A request is about to leave."""
+        self.scene.checks.sent(request, written=True)
+
+    async def _main(self) -> None:
+        try:
+            await self.orders.start()
+            attestation = await self.orders.attest()
+            self.clock.correct(attestation.clock_offset)
+            await self.runner.run(self.feed, self.orders)
+            self._node.ended("in order")
+        except (VenueError, RunFailedError) as error:
+            self._node.ended(f"{type(error).__name__}: {error}")
+        finally:
+            await self.orders.stop()
+
+
+class EngineNode:
+    """The engine's place in the world, over all its lives."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._life: _Life | None = None
+        self.lives = 0
+        self.wall_offset = 0
+        self.end = "never started"
+        self.said_why = False
+        """It has said, frozen or ended, what does not agree."""
+
+    # ---- life and death
+
+    def boot(self) -> None:
+        """Start it, unless it lives."""
+        if self._life is None:
+            self.lives += 1
+            self._life = _Life(self._scene, self.lives, self)
+            self.end, self.said_why = "running", False
+
+    def kill(self, rng: random.Random) -> None:
+        """SIGKILL, if it lives."""
+        life, self._life = self._life, None
+        if life is not None:
+            life.orders.cut()
+            life.feed.cut()
+            life.loop.kill()
+            self.end = "killed"
+
+    def ended(self, how: str) -> None:
+        """The process ended by itself."""
+        self.end = how
+        self.said_why = how != "in order"
+        self._scene.note(f"engine ended: {how}")
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        if self._life is not None:
+            self._life.loop.pause()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self._life is not None:
+            self._life.loop.resume()
+
+    def set_back(self, step: int) -> None:
+        """The wall clock is set right again."""
+        self.wall_offset -= step
+
+    def heal(self) -> None:
+        """No more faults: it runs, and goes on."""
+        self.resume()
+        if self._life is not None and self.end != "running":
+            self.kill(self._scene.dice.of("heal"))
+        self.boot()
+
+    def stop(self) -> None:
+        """Trading stops in order."""
+        if self._life is not None:
+            self._life.loop.call_soon(self._life.runner.ended.set)
+
+    def complain(self, context: dict[str, Any]) -> None:
+        """An exception that nobody caught."""
+        self._scene.checks.fail("H0", f"{context.get('message')}: {context.get('exception')!r}")
+
+    # ---- what reaches it
+
+    def hear(self, fact: Fact, path: Link) -> None:
+        """The private stream."""
+        if self._life is not None:
+            self._life.orders.hear(fact, path)
+
+    def publish(self, record: BookUpdate) -> None:
+        """The public stream."""
+        if self._life is not None:
+            self._life.feed.publish(record)
+
+    def drop(self, link: str, *, noticed: bool, back: int) -> None:
+        """One of its connections dies."""
+        if self._life is None:
+            self._scene.paths.down[link] = back
+        elif link == "public":
+            self._life.feed.drop(noticed=noticed, back=back)
+        else:
+            self._life.orders.drop(link, noticed=noticed, back=back)
+
+    def lose_book(self, symbol: str) -> None:
+        """Its feed finds a gap, and asks for the book anew."""
+        life = self._life
+        if life is not None and life.feed.open:
+            lost = BookLost(symbol=symbol, why="a gap")
+            life.loop.call_soon(life.runner.on_records, "linear", [lost], life.clock.peek())
+            self._scene.world.after(300_000_000, lambda: life.feed.resync("linear", symbol, "a gap"))
+
+    # ---- what is read of it
+
+    @property
+    def alive(self) -> bool:
+        """A process is there."""
+        return self._life is not None
+
+    def heard_ago(self) -> int:
+        """How long ago it heard the market."""
+        return 0 if self._life is None else self._scene.world.now - self._life.feed.last
+
+    def position(self, symbol: str) -> int:
+        """Lots that it believes to hold."""
+        return self._book(symbol, "position_lots")
+
+    def cash(self, symbol: str) -> int:
+        """Cash that it has booked."""
+        return self._book(symbol, "cash_units")
+
+    def _book(self, symbol: str, what: str) -> int:
+        if self._life is None:
+            return 0
+        return int(self._life.core.books(0, self._scene.symbols.index(symbol))[what])
+
+    def digest(self) -> int:
+        """One number for its state."""
+        return 0 if self._life is None else hash((self._life.core.state_hash(0), self._life.journal.entries()))
+
+    # ---- disks: see SimDisk
+
+    def disk_fails(self, what: str, why: str) -> None:
+        """Its disk refuses the next call."""
+
+    def disk_lies(self) -> None:
+        """Its disk says that all is safe, and forgets it."""

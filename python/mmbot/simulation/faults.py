@@ -1,0 +1,273 @@
+"""What goes wrong, drawn before it happens: a plan is a list of faults, each a line that a person can read.
+
+    plan = draw_plan(Dice(seed), profile)        [Fault("kill", at_ms=81_204, for_ms=3_100, size=0.7), …]
+
+A fault's own chance comes from a stream named by its place in the plan, so taking one out leaves the others as they
+were: that is what makes a failing plan shrink. Rows are those of the fault catalogue in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmbot.simulation.links import Weather
+from mmbot.simulation.venue import MS, NS_PER_S
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+
+    from mmbot.simulation.dice import Dice
+    from mmbot.simulation.scene import Scene
+
+__all__ = ["KINDS", "PROFILES", "Fault", "FaultKind", "draw_plan"]
+
+SYMBOL_OF_FAULTS = "the first symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong. Times in ms since the world began; `size` in 0 to 1 says how bad."""
+
+    kind: str
+    at_ms: int
+    for_ms: int
+    size: float
+    number: int = 0
+    """Its place in the plan that it was drawn in; names its stream of chance."""
+
+    def __str__(self) -> str:
+        return f"{self.at_ms / 1e3:8.3f} s  {self.kind} for {self.for_ms / 1e3:.3f} s, size {self.size:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """A row, or several, of the catalogue."""
+
+    rows: tuple[int, ...]
+    said: str
+    """What it is, in plain words."""
+    strike: Callable[[Scene, Fault, random.Random], None]
+    longest_s: float = 10.0
+    shortest_s: float = 0.2
+
+
+# ---- the network
+
+
+def _weather(*names: str, **how: float) -> Callable[[Scene, Fault, random.Random], None]:
+    """A fault that changes how links carry; a value of None in `how` is the fault's size."""
+
+    def strike(scene: Scene, fault: Fault, rng: random.Random) -> None:
+        for name in names:
+            link = getattr(scene.paths, name)
+            weather = Weather(rng=rng, until=scene.world.now + fault.for_ms * MS)
+            for what, most in how.items():
+                value = most * fault.size
+                setattr(weather, what, round(value) if what in ("extra", "park") else value)
+            link.suffer(weather)
+
+    return strike
+
+
+def _dark(*names: str) -> Callable[[Scene, Fault, random.Random], None]:
+    def strike(scene: Scene, fault: Fault, rng: random.Random) -> None:
+        for name in names:
+            getattr(scene.paths, name).suffer(Weather(rng=rng, until=scene.world.now + fault.for_ms * MS, lose=1.0))
+
+    return strike
+
+
+def _drop(link: str) -> Callable[[Scene, Fault, random.Random], None]:
+    def strike(scene: Scene, fault: Fault, rng: random.Random) -> None:
+        scene.drop(link, noticed=rng.random() < 0.5, back=scene.world.now + fault.for_ms * MS)
+
+    return strike
+
+
+# ---- the venue
+
+
+def _rate_limited(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.venue.refuse_until(scene.world.now + fault.for_ms * MS)
+
+
+def _overloaded(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.venue.mumble_until(scene.world.now + fault.for_ms * MS)
+
+
+def _maintenance(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.venue.maintenance = True
+    scene.world.after(fault.for_ms * MS, lambda: setattr(scene.venue, "maintenance", False))
+
+
+def _lag(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    before = scene.venue.lag
+    scene.venue.lag = max(before, round(1_500 * MS * fault.size))
+    scene.world.after(fault.for_ms * MS, lambda: setattr(scene.venue, "lag", before))
+
+
+def _restart(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.venue.restart()
+    for link in ("trade", "private", "public"):
+        scene.drop(link, noticed=True, back=scene.world.now + fault.for_ms * MS)
+
+
+def _funding(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    for symbol in scene.venue.markets:
+        scene.venue.fund(symbol)
+
+
+def _deleverage(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    if scene.venue.deleverage(scene.symbols[0]):
+        scene.mark("position moved without an order")
+
+
+def _foreign(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    market = scene.venue.markets[scene.symbols[0]]
+    buys = rng.random() < 0.5
+    tick = market.bid - 60 if buys else market.ask + 60
+    scene.venue.plant(scene.symbols[0], f"hand-{fault.number}", buys=buys, tick=tick, lots=rng.randint(1, 5))
+    scene.mark("somebody else's order")
+
+
+def _repeat(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    """The private stream tells the last things again."""
+    for fact in scene.recent():
+        scene.hear(fact)
+    scene.mark("facts told again")
+
+
+# ---- processes, disks, clocks
+
+
+def _kill(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.engine.kill(rng)
+    scene.world.after(fault.for_ms * MS, scene.engine.boot)
+
+
+def _kill_in_recovery(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    """Killed, and killed again and again while it comes back."""
+    scene.engine.kill(rng)
+    when = 500 * MS
+    for _ in range(1 + round(3 * fault.size)):
+        scene.world.after(when, scene.engine.boot)
+        when += rng.randrange(5 * MS, 4_000 * MS)
+        scene.world.after(when, lambda: scene.engine.kill(rng))
+        when += 200 * MS
+    scene.world.after(when, scene.engine.boot)
+
+
+def _pause(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.engine.pause()
+    scene.world.after(fault.for_ms * MS, scene.engine.resume)
+
+
+def _disk(what: str, why: str) -> Callable[[Scene, Fault, random.Random], None]:
+    def strike(scene: Scene, fault: Fault, rng: random.Random) -> None:
+        scene.engine.disk_fails(what, why)
+
+    return strike
+
+
+def _lie(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    """The disk says that all is safe, and is not; then the power goes."""
+    scene.engine.disk_lies()
+    scene.world.after(min(fault.for_ms, 3_000) * MS, lambda: scene.engine.kill(rng))
+    scene.world.after((min(fault.for_ms, 3_000) + 1_000) * MS, scene.engine.boot)
+
+
+def _clock_step(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    step = round((fault.size - 0.5) * 10 * NS_PER_S)
+    scene.engine.wall_offset += step
+    scene.world.after(fault.for_ms * MS, lambda: scene.engine.set_back(step))
+
+
+# ---- the feed
+
+
+def _gap(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.lose_book(scene.symbols[0])
+
+
+def _frozen(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.freeze_feed(scene.world.now + fault.for_ms * MS)
+
+
+def _burst(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    for _ in range(round(100 * fault.size)):
+        scene.step_market(scene.symbols[0])
+
+
+KINDS: Mapping[str, FaultKind] = {
+    "requests lost": FaultKind((1,), "requests do not arrive", _weather("trade_out", lose=0.9)),
+    "answers lost": FaultKind((2,), "answers to requests do not arrive", _weather("trade_in", lose=0.9)),
+    "requests parked": FaultKind(
+        (3,), "requests are kept in a proxy and arrive later", _weather("trade_out", park=6_000 * MS)
+    ),
+    "requests doubled": FaultKind((4,), "requests arrive twice", _weather("trade_out", double=0.9)),
+    "answers late": FaultKind((5, 11), "answers arrive seconds later", _weather("trade_in", extra=4_000 * MS)),
+    "requests late": FaultKind((11,), "requests arrive seconds later", _weather("trade_out", extra=4_000 * MS)),
+    "trade link down": FaultKind((6,), "the connection for orders dies", _drop("trade")),
+    "private link down": FaultKind((8,), "the private stream dies, noticed or not", _drop("private"), longest_s=20),
+    "public link down": FaultKind((8, 33), "the market data connection dies", _drop("public"), longest_s=20),
+    "rest dark": FaultKind((7, 15), "nothing sent by REST arrives", _dark("rest_out"), longest_s=20),
+    "deaf": FaultKind((9,), "we send and hear nothing", _dark("trade_in", "private_in", "execution_in", "rest_in")),
+    "lossy": FaultKind(
+        (10,),
+        "every way loses some",
+        _weather("trade_out", "trade_in", "rest_out", "rest_in", "public_in", lose=0.1),
+        longest_s=30,
+    ),
+    "fills late": FaultKind((20, 21, 24), "fills arrive after the orders' ends", _weather("execution_in", extra=5_000 * MS)),
+    "private late": FaultKind((35, 48), "the private stream lags", _weather("private_in", extra=5_000 * MS)),
+    "rate limited": FaultKind((16, 17), "creates are refused: too many", _rate_limited),
+    "overloaded": FaultKind((18,), "the venue answers nothing of use, and may have acted", _overloaded),
+    "maintenance": FaultKind((33, 38), "cancels only, and no reads", _maintenance, longest_s=15),
+    "venue lag": FaultKind((35, 40), "what REST shows is up to 1.5 s old", _lag, longest_s=30),
+    "venue restart": FaultKind((34,), "the venue restarts and forgets closed orders", _restart),
+    "funding": FaultKind((26,), "funding is paid", _funding),
+    "deleveraged": FaultKind((27,), "the venue closes half of the position", _deleverage),
+    "foreign order": FaultKind((43,), "somebody else places an order on the account", _foreign),
+    "told again": FaultKind((22, 23), "the private stream repeats itself", _repeat),
+    "kill": FaultKind((52,), "kill -9, and a restart", _kill, longest_s=20),
+    "kill in recovery": FaultKind((61,), "killed again while it recovers", _kill_in_recovery),
+    "pause": FaultKind((53, 54, 72), "SIGSTOP", _pause, longest_s=60),
+    "disk error": FaultKind((64,), "an fdatasync fails", _disk("sync", "EIO")),
+    "disk full": FaultKind((65,), "no space is left", _disk("write", "ENOSPC")),
+    "lying disk": FaultKind((66, 68), "synced bytes are lost with the power", _lie),
+    "clock step": FaultKind((70, 71), "the wall clock is set", _clock_step, longest_s=30),
+    "book gap": FaultKind((45, 46), "the book's chain breaks", _gap),
+    "frozen feed": FaultKind((47,), "market data stops without a word", _frozen),
+    "burst": FaultKind((49,), "a hundred messages at once", _burst),
+}
+"""Every fault that the simulator knows, by name."""
+
+PROFILES: Mapping[str, tuple[str, ...]] = {
+    "mixed": tuple(KINDS),
+    "network": tuple(list(KINDS)[:14]),
+    "venue": ("rate limited", "overloaded", "maintenance", "venue lag", "venue restart", "funding", "told again"),
+    "process": ("kill", "kill in recovery", "pause", "requests parked", "answers lost", "venue lag"),
+    "disk": ("lying disk", "disk error", "disk full", "kill", "requests parked", "answers lost"),
+    "clock": ("clock step", "pause", "requests late", "requests parked"),
+    "people": ("foreign order", "deleveraged", "kill"),
+    "quiet": (),
+}
+"""Which faults may strike together; a seed draws its profile, then a part of it."""
+
+
+def draw_plan(dice: Dice, profile: str, *, until_ms: int) -> list[Fault]:
+    """Draw a plan: a part of the profile's faults, some of each, all over by `until_ms`."""
+    rng = dice.of("plan")
+    kinds = [kind for kind in PROFILES[profile] if rng.random() < 0.5]
+    plan: list[Fault] = []
+    for kind in kinds:
+        law = KINDS[kind]
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            longest = round(law.longest_s * 1_000)
+            for_ms = rng.randrange(round(law.shortest_s * 1_000), longest)
+            at_ms = rng.randrange(5_000, max(5_001, until_ms - for_ms))
+            plan.append(Fault(kind, at_ms, for_ms, round(rng.random(), 3)))
+    plan.sort(key=lambda fault: (fault.at_ms, fault.kind))
+    return [Fault(each.kind, each.at_ms, each.for_ms, each.size, number) for number, each in enumerate(plan)]

@@ -1,0 +1,79 @@
+"""How messages travel: late, in order or not, twice, or never.
+
+Each way of each connection is a link of its own, so a partition can be one-sided. A link keeps order as TCP does, but
+for messages that a fault parks in a proxy, or doubles. What is lost is lost for good: its connection died with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from mmbot.simulation.world import World
+
+__all__ = ["Link", "Weather"]
+
+MS = 1_000_000
+
+
+@dataclass(slots=True)
+class Weather:
+    """What a fault does to a link for a while. Chances are per message, times in ns."""
+
+    rng: random.Random
+    until: int
+    lose: float = 0.0
+    double: float = 0.0
+    extra: int = 0
+    """Later by up to so much."""
+    park: int = 0
+    """Taken out of the line and delivered so much later, alone."""
+    park_chance: float = 1.0
+
+
+class Link:
+    """One way. Delays in ns."""
+
+    def __init__(self, world: World, name: str, rng: random.Random, *, least: int = 2 * MS, most: int = 20 * MS) -> None:
+        self.name = name
+        self._world, self._rng = world, rng
+        self._least, self._most = least, most
+        self._weather: list[Weather] = []
+        self._last = 0
+        self.lost = self.doubled = self.parked = 0
+
+    def suffer(self, weather: Weather) -> None:
+        """A fault begins."""
+        self._weather.append(weather)
+
+    def send(self, deliver: Callable[[], object]) -> None:
+        """Carry one message."""
+        world = self._world
+        delay = self._rng.randrange(self._least, self._most)
+        if self._rng.random() < 0.01:
+            delay += self._rng.randrange(300 * MS)  # the heavy tail of every network
+        times, parked = 1, 0
+        if self._weather:
+            self._weather = [each for each in self._weather if each.until > world.now]
+            for each in self._weather:
+                if each.lose and each.rng.random() < each.lose:
+                    self.lost += 1
+                    return
+                if each.double and each.rng.random() < each.double:
+                    self.doubled += 1
+                    times = 2
+                if each.extra:
+                    delay += each.rng.randrange(each.extra)
+                if each.park and each.rng.random() < each.park_chance:
+                    self.parked += 1
+                    parked = each.park
+        if parked:
+            world.at(world.now + delay + parked, deliver)
+            return
+        self._last = max(world.now + delay, self._last + 1)
+        for _ in range(times):
+            world.at(self._last, deliver)

@@ -1,0 +1,365 @@
+"""What a run has of the model venue: an order entry and a public feed, over links that lose, delay and repeat.
+
+They keep the manners of the real sessions (`mmbot.venues.bybit.session`): each request is answered once, by silence as
+`Unanswered`; a request is signed with the time that this process believes it is; a lost link says so and comes back.
+They belong to one life of a process: `cut` makes them deaf and mute, as a kill does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from mmbot.simulation.venue import MS, NS_PER_S, terms
+from mmbot.venues.port import Attestation, FeeRates, LinkEvent, Unanswered, VenueError, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mmbot.simulation.links import Link
+    from mmbot.simulation.venue import ModelVenue
+    from mmbot.simulation.world import NodeLoop, World
+    from mmbot.venues.port import (
+        ExecutionSeen,
+        Fact,
+        InstrumentTerms,
+        OrderRequest,
+        OrderSeen,
+        OrderSink,
+        PositionSeen,
+        PublicSink,
+        WalletSeen,
+    )
+    from mmbot.venues.records import BookUpdate
+
+__all__ = ["Paths", "SimFeed", "SimOrders"]
+
+Answer = TypeVar("Answer")
+ACK_NS = 1 * NS_PER_S
+"""A request without an answer for so long is unanswered."""
+READ_S = 5.0
+RECONNECT_NS = 500 * MS
+
+
+class Paths:
+    """The links between one process and the venue, by name; they outlive the process."""
+
+    def __init__(self, make: Callable[[str], Link]) -> None:
+        self.trade_out, self.trade_in = make("trade.out"), make("trade.in")
+        self.rest_out, self.rest_in = make("rest.out"), make("rest.in")
+        self.private_in, self.public_in = make("private.in"), make("public.in")
+        self.execution_in = make("execution.in")
+        """Executions come over the private connection too, in no fixed order with the news of orders."""
+        self.down: dict[str, int] = {}
+        """Connections that are cut, and until when they cannot come back."""
+
+    def all(self) -> list[Link]:
+        """Every link."""
+        return [
+            *(self.trade_out, self.trade_in, self.rest_out, self.rest_in),
+            *(self.private_in, self.execution_in, self.public_in),
+        ]
+
+
+class SimOrders:
+    """Implements `mmbot.venues.port.OrderEntry` for one life of one process."""
+
+    def __init__(
+        self,
+        world: World,
+        venue: ModelVenue,
+        paths: Paths,
+        loop: NodeLoop,
+        sink: OrderSink,
+        *,
+        clock: Callable[[], int],
+        sent: Callable[[OrderRequest], object] = lambda _: None,
+    ) -> None:
+        self._world, self._venue, self._paths, self._loop = world, venue, paths, loop
+        self._sink, self._clock, self._sent = sink, clock, sent
+        self._offset = 0
+        """What the venue's clock was ahead of ours when last asked."""
+        self._alive = True
+        self._up = {"trade": False, "private": False}
+        self._waiting: dict[int, OrderRequest] = {}
+        self._numbers = 0
+
+    # ---- the life of the links
+
+    def cut(self) -> None:
+        """The process is dead: it neither sends nor hears."""
+        self._alive = False
+
+    def hear(self, fact: Fact, path: Link) -> None:
+        """The venue's private stream says something; nobody hears it while the stream is down."""
+        if self._alive and self._up["private"]:
+            path.send(lambda: self._tell(fact, "private"))
+
+    def drop(self, link: str, *, noticed: bool, back: int) -> None:
+        """A connection dies; `noticed` at once or when its silence is. It comes back at `back`, or later."""
+        self._paths.down[link] = back
+        if not self._alive or not self._up.get(link, False):
+            return
+        self._up[link] = False
+        self._world.after(20 * MS if noticed else 7 * NS_PER_S, lambda: self._notice(link))
+
+    def _notice(self, link: str) -> None:
+        self._say(link, "down", "connection lost")
+        for number, request in list(self._waiting.items()) if link == "trade" else []:
+            self._unanswered(number, request, "the connection was lost")
+        self._reconnect(link)
+
+    def _reconnect(self, link: str) -> None:
+        if not self._alive:
+            return
+        if self._world.now < self._paths.down.get(link, 0):
+            self._world.after(RECONNECT_NS, lambda: self._reconnect(link))
+            return
+        self._up[link] = True
+        self._say(link, "up", "connected")
+
+    def _say(self, link: str, state: str, why: str) -> None:
+        if self._alive:
+            event = LinkEvent(link=link, state=state, why=why)  # type: ignore[arg-type]
+            self._loop.call_soon(self._sink.on_link, event)
+
+    def _tell(self, fact: Fact, link: str = "") -> None:
+        if self._alive and (not link or self._up[link]):
+            self._loop.call_soon(self._sink.on_facts, [fact], self._clock())
+
+    async def start(self) -> None:
+        """Bring the links up."""
+        for link in self._up:
+            self._reconnect(link)
+
+    async def stop(self) -> None:
+        """Close the links. Orders stay."""
+        for number, request in list(self._waiting.items()):
+            self._unanswered(number, request, "stopped")
+        self._alive = False
+
+    # ---- requests
+
+    def send(self, requests: Sequence[OrderRequest]) -> None:
+        """Sign and send each; silence makes it unanswered."""
+        if not self._alive:
+            return
+        for request in requests:
+            self._sent(request)
+            self._numbers += 1
+            number, signed = self._numbers, self._clock() + self._offset
+            self._waiting[number] = request
+            if not self._up["trade"]:
+                self._unanswered(number, request, "the trade link is down")
+                continue
+            self._paths.trade_out.send(lambda r=request, n=number, s=signed: self._arrive(n, r, s))  # type: ignore[misc]
+            self._world.after(ACK_NS, lambda n=number, r=request: self._unanswered(n, r, "no answer"))  # type: ignore[misc]
+
+    def _arrive(self, number: int, request: OrderRequest, signed: int) -> None:
+        """The venue takes it in, whether or not the sender still lives."""
+        fact = self._venue.answer(request, signed)
+        self._paths.trade_in.send(lambda: self._answered(number, fact))
+
+    def _answered(self, number: int, fact: Fact) -> None:
+        self._waiting.pop(number, None)
+        self._tell(fact)
+
+    def _unanswered(self, number: int, request: OrderRequest, why: str) -> None:
+        if self._waiting.pop(number, None) is not None:
+            self._tell(Unanswered(client_id=request.client_id, request=kind_of(request), why=why))
+
+    # ---- questions
+
+    async def _ask(self, answer: Callable[[], Answer]) -> Answer:
+        """Ask by REST. Raises VenueError for no answer in time, and for what the venue refuses to say."""
+        future: asyncio.Future[Answer] = self._loop.create_future()
+
+        def arrive() -> None:
+            try:
+                if self._venue.maintenance:
+                    raise VenueError("503 maintenance")
+                value = answer()
+            except (VenueError, ValueError) as error:
+                why = VenueError(str(error))
+                self._paths.rest_in.send(lambda: self._back(lambda: future.done() or future.set_exception(why)))
+            else:
+                self._paths.rest_in.send(lambda: self._back(lambda: future.done() or future.set_result(value)))
+
+        if not self._alive:
+            raise VenueError("the session is closed")
+        self._paths.rest_out.send(arrive)
+        try:
+            async with asyncio.timeout(READ_S):
+                return await future
+        except TimeoutError:
+            raise VenueError(f"no answer within {READ_S:g} s") from None
+
+    def _back(self, settle: Callable[[], object]) -> None:
+        if self._alive:
+            self._loop.call_soon(settle)
+
+    def _past(self) -> int:
+        """The time of the past that an answer shows."""
+        return self._world.now
+
+    async def cancel_all(self, category: str, symbol: str) -> int:
+        """Cancel until the venue shows no open order twice, 1 s apart. Raises VenueError if some stay for 10 s."""
+        first = self._clock() + self._offset
+        count = await self._ask(lambda: self._venue.cancel_all(symbol, first))
+        empty = 0
+        for _ in range(20):
+            await asyncio.sleep(0.5)
+            if not await self.open_orders(category, symbol):
+                empty += 1
+                if empty == 2:
+                    return count
+                continue
+            empty, again = 0, self._clock() + self._offset
+            count += await self._ask(lambda s=again: self._venue.cancel_all(symbol, s))  # type: ignore[misc]
+        raise VenueError(f"{symbol}: open orders stay after cancel-all")
+
+    async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
+        """Every open order, as REST shows it."""
+        return await self._ask(lambda: self._venue.listed(symbol, self._past()))
+
+    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
+        """One order, from `realtime`, else from history."""
+
+        def look() -> OrderSeen | None:
+            found = self._venue.find(client_id, self._past())
+            return found or self._venue.find(client_id, self._past(), history=True)
+
+        return await self._ask(look)
+
+    async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
+        """Executions from then on, as far as they are shown."""
+        return await self._ask(lambda: self._venue.executed_since(symbol, since_ns, self._past()))
+
+    async def position(self, category: str, symbol: str) -> PositionSeen:
+        """The position."""
+        return await self._ask(lambda: self._venue.position_seen(symbol))
+
+    async def wallet(self) -> list[WalletSeen]:
+        """The one coin."""
+        return await self._ask(lambda: [self._venue.wallet_seen()])
+
+    async def attest(self) -> Attestation:
+        """An account without faults; the venue's clock against ours."""
+        before = self._clock()
+        told = await self._ask(lambda: self._world.now)
+        after = self._clock()
+        self._offset = told - (before + after) // 2
+        return Attestation(
+            account="model",
+            read_only=False,
+            scopes=("order",),
+            may_withdraw=False,
+            may_transfer=False,
+            address_bound=True,
+            expires=None,
+            position_mode="one_way",
+            price_limit="reject",
+            disconnect_cancel_s=None,
+            clock_offset=self._offset,
+            clock_error=(after - before) // 2,
+            faults=(),
+            remarks=(),
+        )
+
+    async def instrument(self, category: str, symbol: str) -> InstrumentTerms:
+        """The rules."""
+        return await self._ask(lambda: terms(symbol))
+
+    async def fee_rates(self, category: str, symbol: str) -> FeeRates:
+        """The rates."""
+        return await self._ask(
+            lambda: FeeRates(category=category, symbol=symbol, maker="-0.00005", taker="0.00055")
+        )
+
+
+class SimFeed:
+    """Implements `mmbot.venues.port.PublicFeed` for one life of one process."""
+
+    def __init__(
+        self,
+        world: World,
+        paths: Paths,
+        loop: NodeLoop,
+        sink: PublicSink,
+        *,
+        clock: Callable[[], int],
+        snapshots: Callable[[], list[BookUpdate]],
+    ) -> None:
+        self._world, self._paths, self._loop, self._sink = world, paths, loop, sink
+        self._clock, self._snapshots = clock, snapshots
+        self._alive = False
+        self._up = False
+        self.last = 0
+        """When the process heard the market last."""
+
+    def cut(self) -> None:
+        """The process is dead."""
+        self._alive = False
+
+    async def start(self) -> None:
+        """Subscribe."""
+        self._alive = True
+        self._reconnect()
+
+    async def stop(self) -> None:
+        """Hear nothing more."""
+        self._alive = False
+
+    def resync(self, category: str, symbol: str, why: str) -> None:
+        """Have the book told anew."""
+        for record in self._snapshots():
+            if record.symbol == symbol:
+                self.publish(record)
+
+    def drop(self, *, noticed: bool, back: int) -> None:
+        """The connection dies, as of `SimOrders.drop`."""
+        self._paths.down["public"] = back
+        if self._alive and self._up:
+            self._up = False
+            self._world.after(20 * MS if noticed else 7 * NS_PER_S, self._notice)
+
+    def _notice(self) -> None:
+        self._say("down", "connection lost")
+        self._reconnect()
+
+    def _reconnect(self) -> None:
+        if not self._alive:
+            return
+        if self._world.now < self._paths.down.get("public", 0):
+            self._world.after(RECONNECT_NS, self._reconnect)
+            return
+        self._up = True
+        self._say("up", "connected")
+        for record in self._snapshots():
+            self.publish(record)
+
+    def _say(self, state: str, why: str) -> None:
+        if self._alive:
+            event = LinkEvent(link="public", state=state, why=why, conn="linear")  # type: ignore[arg-type]
+            self._loop.call_soon(self._sink.on_link, event)
+
+    @property
+    def open(self) -> bool:
+        """Somebody listens, and is connected."""
+        return self._alive and self._up
+
+    def publish(self, record: BookUpdate) -> None:
+        """The venue says how the market is."""
+        if self.open:
+            self._paths.public_in.send(lambda: self._hear(record))
+
+    def _hear(self, record: BookUpdate) -> None:
+        if self.open:
+            self._loop.call_soon(self._records, record)
+
+    def _records(self, record: BookUpdate) -> None:
+        self.last = self._world.now
+        now = self._clock()
+        self._sink.on_frame("linear", b"", now)
+        self._sink.on_records("linear", [record], now)
+

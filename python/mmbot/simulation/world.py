@@ -1,0 +1,214 @@
+"""Virtual time: one heap of what happens next, and for each process of the world an event loop of its own on it.
+
+    world = World(start_ns)
+    node = NodeLoop(world, "engine")
+    node.create_task(run())            the real asyncio code of a run, untouched
+    world.run_until(t)                 everything up to then, in one order for ever
+
+Nothing here reads a clock or rolls dice, and nothing runs at the same time as anything else: what happens is a function
+of what was scheduled. A process can be paused (SIGSTOP: its callbacks wait, its timers are late) and killed (SIGKILL:
+nothing of it runs again, no `finally` can reach the outside). Ties are broken by the order of scheduling.
+
+Not handled: threads, sockets, subprocesses, signals. A process that wants one gets NotImplementedError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+    from contextvars import Context
+
+__all__ = ["NodeLoop", "StuckError", "World"]
+
+NS_PER_S = 1_000_000_000
+TURNS_MAX = 200_000
+"""Callbacks that one instant may have: more is a loop without end."""
+
+
+class StuckError(Exception):
+    """Time stands still: some process schedules itself without end."""
+
+
+class World:
+    """The clock of everything, in ns, and what is due."""
+
+    def __init__(self, start_ns: int) -> None:
+        self.now = start_ns
+        self.start = start_ns
+        self.turns = 0
+        """Callbacks run so far."""
+        self.stopped = False
+        """Somebody has seen enough: nothing more happens."""
+        self.trace = 0
+        """Folds every callback's time and process: two runs with one trace did the same things in the same order."""
+        self._due: list[tuple[int, int, NodeLoop | None, Any]] = []
+        self._ready: deque[tuple[NodeLoop, asyncio.Handle]] = deque()
+        self._sequence = 0
+
+    def at(self, when: int, act: Callable[[], object]) -> None:
+        """Let something of the world happen then: a message arrives, a disk fails, somebody kills a process."""
+        self._sequence += 1
+        heapq.heappush(self._due, (max(when, self.now), self._sequence, None, act))
+
+    def after(self, delay: int, act: Callable[[], object]) -> None:
+        """Let it happen `delay` ns from now."""
+        self.at(self.now + delay, act)
+
+    def _timer(self, when: int, loop: NodeLoop, handle: asyncio.TimerHandle) -> None:
+        self._sequence += 1
+        heapq.heappush(self._due, (max(when, self.now), self._sequence, loop, handle))
+
+    def _soon(self, loop: NodeLoop, handle: asyncio.Handle) -> None:
+        self._ready.append((loop, handle))
+
+    def run_until(self, until: int) -> None:
+        """Let everything happen that is due up to then. Raises StuckError, and whatever the world's own acts raise."""
+        due, ready = self._due, self._ready
+        at_once = 0
+        while not self.stopped:
+            while ready and not self.stopped:
+                loop, handle = ready.popleft()
+                at_once += 1
+                self._run(loop, handle)
+                if at_once > TURNS_MAX:
+                    raise StuckError(f"{at_once} callbacks at {self.now}; the last was {handle!r}")
+            if not due or due[0][0] > until:
+                self.now = max(self.now, until)
+                return
+            when, _, node, act = heapq.heappop(due)
+            if when != self.now:
+                self.now, at_once = when, 0
+            if node is None:
+                self.trace = hash((self.trace, when))
+                act()
+            else:
+                self._run(node, act)
+
+    def _run(self, loop: NodeLoop, handle: asyncio.Handle) -> None:
+        if loop.dead or handle.cancelled():
+            return
+        if loop.paused:
+            loop.backlog.append(handle)
+            return
+        self.turns += 1
+        self.trace = hash((self.trace, self.now, loop.number))
+        asyncio._set_running_loop(loop)
+        try:
+            handle._run()
+        finally:
+            asyncio._set_running_loop(None)
+
+
+class NodeLoop(asyncio.AbstractEventLoop):
+    """The event loop of one life of one process. `number` tells lives apart in the trace.
+
+    complain: hears of exceptions that nobody caught, as asyncio's own handler would.
+    """
+
+    def __init__(self, world: World, number: int, complain: Callable[[dict[str, Any]], object]) -> None:
+        self.world, self.number = world, number
+        self.dead = False
+        self.paused = False
+        self.backlog: list[asyncio.Handle] = []
+        self._complain = complain
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    # ---- what happens to a process
+
+    def pause(self) -> None:
+        """SIGSTOP: nothing of it runs until `resume`; what becomes due waits."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """SIGCONT: what waited runs now, late."""
+        self.paused = False
+        backlog, self.backlog = self.backlog, []
+        for handle in backlog:
+            self.world._soon(self, handle)
+
+    def kill(self) -> None:
+        """SIGKILL. Its coroutines are closed here, not by the garbage collector at a time of its own; whatever they
+        still do in `finally` must meet ports that are closed.
+        """
+        self.dead = True
+        self.backlog.clear()
+        asyncio._set_running_loop(self)
+        try:
+            for task in self._tasks:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    _close(task.get_coro())
+        finally:
+            asyncio._set_running_loop(None)
+        self._tasks.clear()
+
+    # ---- what asyncio asks of a loop
+
+    def time(self) -> float:
+        """Seconds since the world began."""
+        return (self.world.now - self.world.start) / NS_PER_S
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        """As asyncio."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self.world._soon(self, handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio; to the nanosecond."""
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self.world._timer(self.world.start + round(when * NS_PER_S), self, handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio."""
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled handle stays in the heap and is passed over."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """As asyncio."""
+        return asyncio.Future(loop=self)
+
+    def create_task(  # type: ignore[override]
+        self, coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any], **options: Any
+    ) -> asyncio.Task[Any]:
+        """As asyncio."""
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)  # type: ignore[arg-type]
+        if len(self._tasks) > 64:
+            self._tasks = [each for each in self._tasks if not each.done()]
+        self._tasks.append(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Tell whoever watches the process."""
+        self._complain(context)
+
+    def get_debug(self) -> bool:
+        """Never."""
+        return False
+
+    def is_running(self) -> bool:
+        """As long as it lives."""
+        return not self.dead
+
+    def is_closed(self) -> bool:
+        """Once it is dead."""
+        return self.dead
+
+
+def _close(coro: Any) -> None:
+    try:
+        coro.close()
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001  of a process that is dead, nobody is left to tell
+        return
