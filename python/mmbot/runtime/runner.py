@@ -295,6 +295,7 @@ class Runner:
     def _resume(self, name: str) -> None:
         if self.pauses.pop(name, None) is not None and not self.pauses:
             self._told({"event": "quoting"})
+            self._arm()
 
     # ---- deciding and sending
 
@@ -350,8 +351,8 @@ class Runner:
             self.clock.at_least(self.core.now)
 
     def _arm(self) -> None:
-        """Set the alarm for the strategy's next timer."""
-        due = self.core.next_timer()
+        """Set the alarm for the strategy's next timer; a paused run has none, or one that is due would ring for ever."""
+        due = None if self.pauses or self.stopping else self.core.next_timer()
         if due == self._due:
             return
         if self._alarm is not None:

@@ -229,7 +229,7 @@ class EngineNode:
 
     def digest(self) -> int:
         """One number for its state."""
-        return 0 if self._life is None else hash((self._life.core.state_hash(0), self._life.journal.entries()))
+        return 0 if self._life is None else hash((self._life.core.state_hash(0), self._life.journal.entries))
 
     # ---- disks: see SimDisk
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["NodeLoop", "StuckError", "World"]
 
 NS_PER_S = 1_000_000_000
-TURNS_MAX = 200_000
+TURNS_MAX = 20_000
 """Callbacks that one instant may have: more is a loop without end."""
 
 
