@@ -29,6 +29,22 @@ if TYPE_CHECKING:
 __all__ = ["EngineNode"]
 
 
+class WatchedJournal:
+    """A journal that knows how much of it was synced, so that somebody can see what leaves before that."""
+
+    def __init__(self, journal: _core.Journal) -> None:
+        self._journal = journal
+        self.synced = journal.entries
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    def sync(self) -> None:
+        """As the journal's own."""
+        self._journal.sync()
+        self.synced = self._journal.entries
+
+
 class _Life:
     """One process: from a boot to a kill."""
 
@@ -44,7 +60,9 @@ class _Life:
             instrument = _core.Instrument(venue="bybit-linear", symbol=symbol, kind="linear", tick=TICK, lot=LOT)
             self.listed.append(Listed(category="linear", symbol=symbol, instrument=instrument, terms=terms(symbol)))
             tapes["linear", symbol] = _core.LiveTape(scene.folder / f"{number}-{symbol}.live", instrument)
-        self.journal = _core.Journal.create(scene.folder / f"{number}.mmj", self.clock(), "{}")
+        self.disk = _core.SimDisk()
+        self.journal = _core.Journal.on(self.disk, self.clock(), "{}")
+        self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake
         desk = _core.Desk(position_max=scene.limit_lots, order_max=scene.limit_lots, amend=scene.amends)
         self.core = _core.Live(
@@ -59,7 +77,7 @@ class _Life:
         windows.extend(View(self.core, index, each.instrument, windows) for index, each in enumerate(self.listed))
         self.runner = Runner(
             core=self.core,
-            journal=self.journal,
+            journal=self.watched,  # type: ignore[arg-type]  it is one, and says when it was synced
             market=RunMarket(tapes),
             listed=self.listed,
             ids=ClientIds(env="s", epoch_s=1_700_000_000 + number, strategy="sim"),
@@ -93,7 +111,8 @@ class _Life:
 
     def sent(self, request: OrderRequest) -> None:
         """A request is about to leave."""
-        self.scene.checks.sent(request, written=True)
+        written = self.watched.synced == self.journal.entries
+        self.scene.checks.sent(request, written=written)
 
     async def _main(self) -> None:
         try:
@@ -234,7 +253,11 @@ class EngineNode:
     # ---- disks: see SimDisk
 
     def disk_fails(self, what: str, why: str) -> None:
-        """Its disk refuses the next call."""
+        """Its disk refuses the next call, and all later ones."""
+        if self._life is not None:
+            self._life.disk.fail(what, why)  # type: ignore[arg-type]
 
     def disk_lies(self) -> None:
-        """Its disk says that all is safe, and forgets it."""
+        """Its disk says that all is safe, and will have forgotten it when the power goes."""
+        if self._life is not None:
+            self._life.disk.lie(True)

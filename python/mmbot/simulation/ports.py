@@ -8,10 +8,10 @@ They belong to one life of a process: `cut` makes them deaf and mute, as a kill 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mmbot.simulation.venue import MS, NS_PER_S, terms
-from mmbot.venues.port import Attestation, FeeRates, LinkEvent, Unanswered, VenueError, kind_of
+from mmbot.venues.port import Attestation, FeeRates, LinkEvent, Looked, Unanswered, VenueError, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         OrderRequest,
         OrderSeen,
         OrderSink,
+        Posting,
         PositionSeen,
         PublicSink,
         WalletSeen,
@@ -222,14 +223,29 @@ class SimOrders:
         """Every open order, as REST shows it."""
         return await self._ask(lambda: self._venue.listed(symbol, self._past()))
 
-    async def find(self, category: str, symbol: str, client_id: str) -> OrderSeen | None:
+    async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """One order, from `realtime`, else from history."""
 
-        def look() -> OrderSeen | None:
-            found = self._venue.find(client_id, self._past())
-            return found or self._venue.find(client_id, self._past(), history=True)
+        def look() -> Looked:
+            now = self._past()
+            sources: tuple[Literal["realtime", "history"], ...] = ("realtime", "history")
+            for source in sources:
+                found = self._venue.find(client_id, now, history=source == "history")
+                if found is not None:
+                    return Looked(order=found, source=source, ts_venue=now)
+            return Looked(order=None, source="", ts_venue=now)
 
         return await self._ask(look)
+
+    async def executions_of(self, category: str, symbol: str, client_id: str) -> list[ExecutionSeen]:
+        """Executions of one order, as far as they are shown."""
+        return await self._ask(
+            lambda: [each for each in self._venue.executed_since(symbol, 0, self._past()) if each.client_id == client_id]
+        )
+
+    async def postings(self, since_ns: int) -> list[Posting]:
+        """Changes of the balance, as the statement has them."""
+        return await self._ask(lambda: self._venue.postings_since(since_ns, self._past()))
 
     async def executions(self, category: str, symbol: str, since_ns: int) -> list[ExecutionSeen]:
         """Executions from then on, as far as they are shown."""

@@ -57,12 +57,22 @@ class Outcome:
     fills: int
     marks: Counter[str] = field(default_factory=Counter)
     log: tuple[str, ...] = ()
+    bugs: tuple[str, ...] = ()
+    """Planted on purpose."""
 
 
 class Scene:
     """Everything of one seed. The engine's files lie in `folder`."""
 
-    def __init__(self, seed: int, folder: Path, *, plan: Sequence[Fault] | None = None, bugs: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        *,
+        plan: Sequence[Fault] | None = None,
+        bugs: Sequence[str] = (),
+        profile: str | None = None,
+    ) -> None:
         self.seed, self.folder, self.bugs = seed, folder, tuple(bugs)
         self.dice = Dice(seed)
         self.world = World(START)
@@ -75,7 +85,8 @@ class Scene:
         self.every_ms = options.choice((1_000.0, 3_000.0, 5_000.0))
         self.amends = options.random() < 0.5
         self.limit_lots = options.choice((10, 20, 40))
-        self.profile = options.choice(("mixed", *PROFILES))
+        drawn_profile = options.choice(("mixed", *PROFILES))
+        self.profile = profile or drawn_profile
         self.silence_max = 30 * NS_PER_S
         drawn = draw_plan(self.dice, self.profile, until_ms=STORM_S * 1_000)
         self.plan = list(drawn if plan is None else plan)
@@ -180,6 +191,7 @@ class Scene:
             fills=len(self.venue.executions),
             marks=self.marks,
             log=tuple(self.log),
+            bugs=self.bugs,
         )
 
     def _strike(self, fault: Fault) -> None:
@@ -188,11 +200,13 @@ class Scene:
         KINDS[fault.kind].strike(self, fault, self.dice.of(f"fault.{fault.number}"))
 
 
-def play(seed: int, *, plan: Sequence[Fault] | None = None, bugs: Sequence[str] = ()) -> Outcome:
+def play(
+    seed: int, *, plan: Sequence[Fault] | None = None, bugs: Sequence[str] = (), profile: str | None = None
+) -> Outcome:
     """Play one seed, its files in memory, and leave nothing behind."""
     memory = Path("/dev/shm")  # noqa: S108  a folder of its own is made there
     folder = Path(tempfile.mkdtemp(prefix="mmbot-sim-", dir=memory if memory.is_dir() else None))
     try:
-        return Scene(seed, folder, plan=plan, bugs=bugs).play()
+        return Scene(seed, folder, plan=plan, bugs=bugs, profile=profile).play()
     finally:
         shutil.rmtree(folder)

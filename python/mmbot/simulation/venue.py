@@ -29,6 +29,7 @@ from mmbot.venues.port import (
     OrderSeen,
     PlaceOrder,
     PositionSeen,
+    Posting,
     Refused,
     Unanswered,
     WalletSeen,
@@ -132,7 +133,8 @@ class ModelVenue:
         """Closed a moment ago: REST may still show them as open."""
         self.executions: list[tuple[int, ExecutionSeen]] = []
         """With the time from which they can be asked for."""
-        self.cash = DEPOSIT
+        self.cash = self._posted = DEPOSIT
+        self.postings: list[tuple[int, Posting]] = []
         self.lag = 50 * MS
         """What REST shows is up to so old."""
         self.maintenance = False
@@ -366,6 +368,10 @@ class ModelVenue:
             seen for ts, seen in self.executions if seen.symbol == symbol and seen.ts_venue >= since and ts <= at
         ]
 
+    def postings_since(self, since: int, at: int) -> list[Posting]:
+        """Changes of the balance from then on, as far as they are shown."""
+        return [posting for ts, posting in self.postings if posting.ts_venue >= since and ts <= at]
+
     def position_seen(self, symbol: str) -> PositionSeen:
         """The position now."""
         market = self.markets[symbol]
@@ -450,6 +456,23 @@ class ModelVenue:
         )
         self.executions.append((self.world.now + self.rng.randrange(self.lag), seen))
         self.hear(seen)
+        self._post(kind, seen.execution_id)
+
+    def _post(self, kind: str, execution_id: str) -> None:
+        """Write down what the balance has become since the last posting."""
+        change = self.cash - self._posted
+        self._posted = self.cash
+        posting = Posting(
+            posting_id=f"p{len(self.postings) + 1}",
+            coin="USDT",
+            kind="funding" if kind == "funding" else "trade",
+            said=kind.upper(),
+            change=_units(change),
+            balance=_units(self.cash),
+            execution_id=execution_id,
+            ts_venue=self.world.now,
+        )
+        self.postings.append((self.executions[-1][0], posting))
 
     def _close(self, order: ModelOrder, status: OrderStatus, reason: Reason) -> None:
         if order.open:
