@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, compare, dryrun, edge, exchange, record, replay, run, shadow, smoke, tapes, walkforward
+from mmbot.cli import backtest, compare, dryrun, edge, exchange, record, replay, run, shadow, simulate, smoke, tapes, walkforward
 
 app = typer.Typer(
     name="mmbot",
@@ -27,6 +27,7 @@ app.command("dryrun")(dryrun.dryrun)
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("exchange")(exchange.exchange)
+app.command("simulate")(simulate.simulate)
 app.command("smoke")(smoke.smoke)
 app.command("version")(backtest.version)
 

@@ -10,6 +10,7 @@ from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.runner import RunFailedError, Runner
+from mmbot.simulation.planted import BUGS
 from mmbot.simulation.ports import SimFeed, SimOrders
 from mmbot.simulation.strategy import Restless
 from mmbot.simulation.venue import LOT, NS_PER_S, TICK, terms
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mmbot.venues.port import Fact, OrderRequest
     from mmbot.venues.records import BookUpdate
 
-__all__ = ["EngineNode"]
+__all__ = ["EngineNode", "Life"]
 
 
 class WatchedJournal:
@@ -45,7 +46,7 @@ class WatchedJournal:
         self.synced = self._journal.entries
 
 
-class _Life:
+class Life:
     """One process: from a boot to a kill."""
 
     def __init__(self, scene: Scene, number: int, node: EngineNode) -> None:
@@ -96,6 +97,10 @@ class _Life:
             world, scene.paths, self.loop, self.runner, clock=self.clock.peek, snapshots=scene.snapshots
         )
         self._node = node
+        self.planted = 0
+        """Counts for a planted bug that needs to."""
+        for bug in scene.bugs:
+            BUGS[bug].plant(self)
         self.task = self.loop.create_task(self._main())
 
     def signing_clock(self) -> int:
@@ -132,7 +137,7 @@ class EngineNode:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._life: _Life | None = None
+        self._life: Life | None = None
         self.lives = 0
         self.wall_offset = 0
         self.end = "never started"
@@ -145,7 +150,7 @@ class EngineNode:
         """Start it, unless it lives."""
         if self._life is None:
             self.lives += 1
-            self._life = _Life(self._scene, self.lives, self)
+            self._life = Life(self._scene, self.lives, self)
             self.end, self.said_why = "running", False
 
     def kill(self, rng: random.Random) -> None:

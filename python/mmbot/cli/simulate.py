@@ -1,0 +1,107 @@
+"""mmbot simulate: thousands of seeds in which things go wrong, and every promise judged by the venue's truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mmbot.simulation.campaign import CampaignReport
+    from mmbot.simulation.scene import Outcome
+
+__all__ = ["simulate"]
+
+
+def simulate(  # noqa: PLR0913, the options of the command
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 200,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Play this one, and tell its story.")] = None,
+    case: Annotated[Path | None, typer.Option(help="Play a recorded case again.")] = None,
+    minimise: Annotated[bool, typer.Option("--minimise", help="Shrink what breaks a promise to what is needed.")] = False,
+    profile: Annotated[str | None, typer.Option(help="Faults of this profile only; absent: each seed draws one.")] = None,
+    bug: Annotated[list[str] | None, typer.Option(help="Plant a bug, to see that it is caught.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Play each seed once; by default twice, and compared.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; absent: one for each core.")] = None,
+    cases: Annotated[Path, typer.Option(help="Where minimised cases are written.")] = Path("cases"),
+) -> None:
+    """Play the real engine in a simulated world of faults; 10 simulated minutes a seed.
+
+    Exit code 0: no promise broke, every seed did the same thing twice, every fault and answer to one was met.
+    """
+    from mmbot.simulation.campaign import campaign  # noqa: PLC0415  loaded by the command that needs it
+    from mmbot.simulation.faults import PROFILES  # noqa: PLC0415
+    from mmbot.simulation.planted import BUGS  # noqa: PLC0415
+    from mmbot.simulation.scene import play  # noqa: PLC0415
+    from mmbot.simulation.shrink import play_case  # noqa: PLC0415
+
+    bugs = tuple(bug or ())
+    for given, known, what in ((bugs, BUGS, "bug"), ((profile,) if profile else (), PROFILES, "profile")):
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            typer.echo(f"unknown {what} {unknown[0]!r}; expected one of {', '.join(sorted(known))}", err=True)
+            raise typer.Exit(2)
+    if case is not None or seed is not None:
+        try:
+            outcome = play_case(case) if case is not None else play(seed or 0, bugs=bugs, profile=profile)
+        except (OSError, ValueError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+        _tell(outcome)
+        if outcome.violation is not None:
+            if minimise:
+                _minimise(outcome, cases)
+            raise typer.Exit(1)
+        return
+    report = campaign(
+        range(first_seed, first_seed + seeds), bugs=bugs, profile=profile, once=once, workers=workers, heard=_progress
+    )
+    _summarise(report, partial=seeds < 500 or profile is not None)
+    if minimise and report.failures:
+        _minimise(report.failures[0], cases)
+    if report.failures or report.unequal or (report.missing and seeds >= 500 and profile is None):
+        raise typer.Exit(1)
+
+
+def _progress(report: CampaignReport) -> None:
+    if report.seeds % 500 == 0:
+        typer.echo(f"{report.seeds} seeds, {len(report.failures)} failed, {report.wall_s:.0f} s", err=True)
+
+
+def _tell(outcome: Outcome) -> None:
+    for line in outcome.log:
+        typer.echo(line)
+    typer.echo(
+        f"seed {outcome.seed}, profile {outcome.profile}, {len(outcome.plan)} faults, {outcome.orders} orders, "
+        f"{outcome.fills} executions, digest {outcome.digest & 0xFFFFFFFFFFFFFFFF:016x}"
+    )
+    typer.echo(str(outcome.violation or "no promise broke"))
+
+
+def _summarise(report: CampaignReport, *, partial: bool) -> None:
+    hours = report.simulated_s / 3600
+    typer.echo(
+        f"{report.seeds} seeds, {hours:,.0f} simulated hours in {report.wall_s:.0f} s, {report.orders:,} orders, "
+        f"{report.fills:,} executions, {report.turns:,} turns"
+    )
+    for failure in report.failures[:20]:
+        typer.echo(f"FAILED seed {failure.seed} ({failure.profile}): {failure.violation}")
+    if report.unequal:
+        typer.echo(f"NOT THE SAME TWICE: seeds {report.unequal[:20]}")
+    if report.missing and not partial:
+        typer.echo(f"NEVER HAPPENED: {', '.join(report.missing)}")
+    for name, count in sorted(report.marks.items()):
+        typer.echo(f"  {count:>9,}  {name}")
+    typer.echo(f"SIMULATE_RESULT={'OK' if not (report.failures or report.unequal) else 'FAIL'}")
+
+
+def _minimise(outcome: Outcome, folder: Path) -> None:
+    from mmbot.simulation.shrink import minimise, write_case  # noqa: PLC0415
+
+    small = minimise(outcome, heard=lambda step: typer.echo(f"  {step}", err=True))
+    path = write_case(small, folder)
+    typer.echo(f"{len(outcome.plan)} faults shrunk to {len(small.plan)}: {path}")
+    for fault in small.plan:
+        typer.echo(f"  {fault}")
+    typer.echo(str(small.violation))
