@@ -8,7 +8,21 @@ from __future__ import annotations
 
 import typer
 
-from mmbot.cli import backtest, compare, dryrun, edge, exchange, record, replay, run, shadow, simulate, smoke, tapes, walkforward
+from mmbot.cli import (
+    backtest,
+    compare,
+    dryrun,
+    edge,
+    exchange,
+    record,
+    replay,
+    run,
+    shadow,
+    simulate,
+    smoke,
+    tapes,
+    walkforward,
+)
 
 app = typer.Typer(
     name="mmbot",

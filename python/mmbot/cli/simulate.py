@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 
-def simulate(  # noqa: PLR0913, the options of the command
+def simulate(  # noqa: PLR0917 (typer reads options from parameters)
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to play.")] = 200,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     seed: Annotated[int | None, typer.Option(min=0, help="Play this one, and tell its story.")] = None,
     case: Annotated[Path | None, typer.Option(help="Play a recorded case again.")] = None,
-    minimise: Annotated[bool, typer.Option("--minimise", help="Shrink what breaks a promise to what is needed.")] = False,
-    profile: Annotated[str | None, typer.Option(help="Faults of this profile only; absent: each seed draws one.")] = None,
+    minimise: Annotated[bool, typer.Option("--minimise", help="Shrink what breaks a promise.")] = False,
+    profile: Annotated[str | None, typer.Option(help="Faults of this profile only.")] = None,
     bug: Annotated[list[str] | None, typer.Option(help="Plant a bug, to see that it is caught.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Play each seed once; by default twice, and compared.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; absent: one for each core.")] = None,
@@ -97,10 +97,12 @@ def _summarise(report: CampaignReport, *, partial: bool) -> None:
 
 
 def _minimise(outcome: Outcome, folder: Path) -> None:
-    from mmbot.simulation.shrink import minimise, write_case  # noqa: PLC0415
+    from mmbot.simulation.shrink import Shrinking, story, write_case  # noqa: PLC0415
 
-    small = minimise(outcome, heard=lambda step: typer.echo(f"  {step}", err=True))
-    path = write_case(small, folder)
+    small = Shrinking(outcome, heard=lambda step: typer.echo(f"  {step}", err=True)).run()
+    promise = small.violation.promise.lower() if small.violation else "none"
+    path = write_case(small, folder / f"{promise}-seed{small.seed}.jsonl")
+    path.with_suffix(".md").write_text(story(small), encoding="utf-8")
     typer.echo(f"{len(outcome.plan)} faults shrunk to {len(small.plan)}: {path}")
     for fault in small.plan:
         typer.echo(f"  {fault}")

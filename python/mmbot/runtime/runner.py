@@ -351,7 +351,7 @@ class Runner:
             self.clock.at_least(self.core.now)
 
     def _arm(self) -> None:
-        """Set the alarm for the strategy's next timer; a paused run has none, or one that is due would ring for ever."""
+        """Set the alarm for the strategy's next timer. None while paused: one that is due would ring for ever."""
         due = None if self.pauses or self.stopping else self.core.next_timer()
         if due == self._due:
             return

@@ -1,9 +1,9 @@
 """Many seeds: each played twice, in as many processes as there are cores, and what they showed.
 
-    report = campaign(range(2_000))
-    report.failures     seeds whose promise broke, with the plan that broke it
-    report.unequal      seeds that did not do the same thing twice: the simulator itself, or the code under it, is at fault
-    report.missing      marks that never fired: what was not tested
+report = campaign(range(2_000))
+report.failures     seeds whose promise broke, with the plan that broke it
+report.unequal      seeds that did not do the same thing twice: simulator or engine is not deterministic
+report.missing      marks that never fired: what was not tested
 """
 
 from __future__ import annotations

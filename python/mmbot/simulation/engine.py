@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mmbot import _core
 from mmbot.execution.client_ids import ClientIds
@@ -37,7 +37,7 @@ class WatchedJournal:
         self._journal = journal
         self.synced = journal.entries
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._journal, name)
 
     def sync(self) -> None:
@@ -52,7 +52,7 @@ class Life:
     def __init__(self, scene: Scene, number: int, node: EngineNode) -> None:
         self.scene, self.number = scene, number
         world = scene.world
-        self.loop = NodeLoop(world, number, node.complain)
+        self.loop = NodeLoop(world, number, node.complain)  # type: ignore[abstract]
         self.clock = RunClock(wall=lambda: world.now + node.wall_offset, monotonic=lambda: world.now)
         self.strategy = Restless(scene.dice.of(f"strategy.{number}"), scene.every_ms, scene.limit_lots)
         self.listed = []
@@ -78,7 +78,7 @@ class Life:
         windows.extend(View(self.core, index, each.instrument, windows) for index, each in enumerate(self.listed))
         self.runner = Runner(
             core=self.core,
-            journal=self.watched,  # type: ignore[arg-type]  it is one, and says when it was synced
+            journal=cast("_core.Journal", self.watched),
             market=RunMarket(tapes),
             listed=self.listed,
             ids=ClientIds(env="s", epoch_s=1_700_000_000 + number, strategy="sim"),
@@ -93,9 +93,7 @@ class Life:
         self.orders = SimOrders(
             world, scene.venue, scene.paths, self.loop, self.runner, clock=self.signing_clock, sent=self.sent
         )
-        self.feed = SimFeed(
-            world, scene.paths, self.loop, self.runner, clock=self.clock.peek, snapshots=scene.snapshots
-        )
+        self.feed = SimFeed(world, scene.paths, self.loop, self.runner, clock=self.clock, snapshots=scene.snapshots)
         self._node = node
         self.planted = 0
         """Counts for a planted bug that needs to."""
@@ -111,6 +109,10 @@ class Life:
         """Count and note what the runner says."""
         name = event["event"]
         self.scene.marks[f"said: {name}"] += 1
+        if name == "refused" and event["request"] == "place" and event["reason"] != "duplicate":
+            self.scene.checks.declared_dead(event["correlation_id"], "refused")
+        elif name == "never placed":
+            self.scene.checks.declared_dead(event["correlation_id"], "never placed")
         if name not in ("request", "fill"):
             self.scene.note(f"engine {self.number}: {event}")
 

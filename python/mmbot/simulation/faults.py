@@ -8,7 +8,7 @@ were: that is what makes a failing plan shrink. Rows are those of the fault cata
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mmbot.simulation.links import Weather
@@ -16,14 +16,12 @@ from mmbot.simulation.venue import MS, NS_PER_S
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmbot.simulation.dice import Dice
     from mmbot.simulation.scene import Scene
 
 __all__ = ["KINDS", "PROFILES", "Fault", "FaultKind", "draw_plan"]
-
-SYMBOL_OF_FAULTS = "the first symbol"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +34,12 @@ class Fault:
     size: float
     number: int = 0
     """Its place in the plan that it was drawn in; names its stream of chance."""
+    symbol: str = ""
+    """The instrument that it is about; empty for those that are about all."""
 
     def __str__(self) -> str:
-        return f"{self.at_ms / 1e3:8.3f} s  {self.kind} for {self.for_ms / 1e3:.3f} s, size {self.size:.2f}"
+        about = f" of {self.symbol}" if self.symbol else ""
+        return f"{self.at_ms / 1e3:8.3f} s  {self.kind}{about} for {self.for_ms / 1e3:.3f} s, size {self.size:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class FaultKind:
     strike: Callable[[Scene, Fault, random.Random], None]
     longest_s: float = 10.0
     shortest_s: float = 0.2
+    of_symbol: bool = False
+    """It is about one instrument."""
 
 
 # ---- the network
@@ -120,15 +123,15 @@ def _funding(scene: Scene, fault: Fault, rng: random.Random) -> None:
 
 
 def _deleverage(scene: Scene, fault: Fault, rng: random.Random) -> None:
-    if scene.venue.deleverage(scene.symbols[0]):
+    if scene.venue.deleverage(fault.symbol):
         scene.mark("position moved without an order")
 
 
 def _foreign(scene: Scene, fault: Fault, rng: random.Random) -> None:
-    market = scene.venue.markets[scene.symbols[0]]
+    market = scene.venue.markets[fault.symbol]
     buys = rng.random() < 0.5
     tick = market.bid - 60 if buys else market.ask + 60
-    scene.venue.plant(scene.symbols[0], f"hand-{fault.number}", buys=buys, tick=tick, lots=rng.randint(1, 5))
+    scene.venue.plant(fault.symbol, f"hand-{fault.number}", buys=buys, tick=tick, lots=rng.randint(1, 5))
     scene.mark("somebody else's order")
 
 
@@ -188,7 +191,7 @@ def _clock_step(scene: Scene, fault: Fault, rng: random.Random) -> None:
 
 
 def _gap(scene: Scene, fault: Fault, rng: random.Random) -> None:
-    scene.lose_book(scene.symbols[0])
+    scene.lose_book(fault.symbol)
 
 
 def _frozen(scene: Scene, fault: Fault, rng: random.Random) -> None:
@@ -197,7 +200,7 @@ def _frozen(scene: Scene, fault: Fault, rng: random.Random) -> None:
 
 def _burst(scene: Scene, fault: Fault, rng: random.Random) -> None:
     for _ in range(round(100 * fault.size)):
-        scene.step_market(scene.symbols[0])
+        scene.step_market(fault.symbol)
 
 
 KINDS: Mapping[str, FaultKind] = {
@@ -220,7 +223,9 @@ KINDS: Mapping[str, FaultKind] = {
         _weather("trade_out", "trade_in", "rest_out", "rest_in", "public_in", lose=0.1),
         longest_s=30,
     ),
-    "fills late": FaultKind((20, 21, 24), "fills arrive after the orders' ends", _weather("execution_in", extra=5_000 * MS)),
+    "fills late": FaultKind(
+        (20, 21, 24), "fills arrive after the orders' ends", _weather("execution_in", extra=5_000 * MS)
+    ),
     "private late": FaultKind((35, 48), "the private stream lags", _weather("private_in", extra=5_000 * MS)),
     "rate limited": FaultKind((16, 17), "creates are refused: too many", _rate_limited),
     "overloaded": FaultKind((18,), "the venue answers nothing of use, and may have acted", _overloaded),
@@ -228,8 +233,8 @@ KINDS: Mapping[str, FaultKind] = {
     "venue lag": FaultKind((35, 40), "what REST shows is up to 1.5 s old", _lag, longest_s=30),
     "venue restart": FaultKind((34,), "the venue restarts and forgets closed orders", _restart),
     "funding": FaultKind((26,), "funding is paid", _funding),
-    "deleveraged": FaultKind((27,), "the venue closes half of the position", _deleverage),
-    "foreign order": FaultKind((43,), "somebody else places an order on the account", _foreign),
+    "deleveraged": FaultKind((27,), "the venue closes half of the position", _deleverage, of_symbol=True),
+    "foreign order": FaultKind((43,), "somebody else places an order on the account", _foreign, of_symbol=True),
     "told again": FaultKind((22, 23), "the private stream repeats itself", _repeat),
     "kill": FaultKind((52,), "kill -9, and a restart", _kill, longest_s=20),
     "kill in recovery": FaultKind((61,), "killed again while it recovers", _kill_in_recovery),
@@ -238,9 +243,9 @@ KINDS: Mapping[str, FaultKind] = {
     "disk full": FaultKind((65,), "no space is left", _disk("write", "ENOSPC")),
     "lying disk": FaultKind((66, 68), "synced bytes are lost with the power", _lie),
     "clock step": FaultKind((70, 71), "the wall clock is set", _clock_step, longest_s=30),
-    "book gap": FaultKind((45, 46), "the book's chain breaks", _gap),
+    "book gap": FaultKind((45, 46), "the book's chain breaks", _gap, of_symbol=True),
     "frozen feed": FaultKind((47,), "market data stops without a word", _frozen),
-    "burst": FaultKind((49,), "a hundred messages at once", _burst),
+    "burst": FaultKind((49,), "a hundred messages at once", _burst, of_symbol=True),
 }
 """Every fault that the simulator knows, by name."""
 
@@ -257,7 +262,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
 """Which faults may strike together; a seed draws its profile, then a part of it."""
 
 
-def draw_plan(dice: Dice, profile: str, *, until_ms: int) -> list[Fault]:
+def draw_plan(dice: Dice, profile: str, symbols: Sequence[str], *, until_ms: int) -> list[Fault]:
     """Draw a plan: a part of the profile's faults, some of each, all over by `until_ms`."""
     rng = dice.of("plan")
     kinds = [kind for kind in PROFILES[profile] if rng.random() < 0.5]
@@ -268,6 +273,7 @@ def draw_plan(dice: Dice, profile: str, *, until_ms: int) -> list[Fault]:
             longest = round(law.longest_s * 1_000)
             for_ms = rng.randrange(round(law.shortest_s * 1_000), longest)
             at_ms = rng.randrange(5_000, max(5_001, until_ms - for_ms))
-            plan.append(Fault(kind, at_ms, for_ms, round(rng.random(), 3)))
+            symbol = rng.choice(symbols) if law.of_symbol else ""
+            plan.append(Fault(kind, at_ms, for_ms, round(rng.random(), 3), symbol=symbol))
     plan.sort(key=lambda fault: (fault.at_ms, fault.kind))
-    return [Fault(each.kind, each.at_ms, each.for_ms, each.size, number) for number, each in enumerate(plan)]
+    return [replace(fault, number=number) for number, fault in enumerate(plan)]

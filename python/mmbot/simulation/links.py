@@ -38,7 +38,9 @@ class Weather:
 class Link:
     """One way. Delays in ns."""
 
-    def __init__(self, world: World, name: str, rng: random.Random, *, least: int = 2 * MS, most: int = 20 * MS) -> None:
+    def __init__(
+        self, world: World, name: str, rng: random.Random, *, least: int = 2 * MS, most: int = 20 * MS
+    ) -> None:
         self.name = name
         self._world, self._rng = world, rng
         self._least, self._most = least, most

@@ -7,7 +7,7 @@ engine by replacing one thing it does; the number of seeds until it is caught is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mmbot.simulation.engine import Life
-    from mmbot.venues.port import Fact
+    from mmbot.venues.port import Fact, LinkEvent, Reason, RequestKind
 
 __all__ = ["BUGS", "Bug"]
 
@@ -61,7 +61,7 @@ def _overload_is_no(_life: Life, fact: Fact) -> list[Fact]:
     return [fact]
 
 
-def _refused(client_id: str, request: Any, reason: Any) -> Refused:
+def _refused(client_id: str, request: RequestKind, reason: Reason) -> Refused:
     return Refused(client_id=client_id, request=request, reason=reason, code=1, message="planted", ts_venue=0)
 
 
@@ -138,7 +138,10 @@ def _same_names_after_restart(life: Life) -> None:
 
 
 def _deaf_to_links(life: Life) -> None:
-    life.runner.on_link = lambda _event: None  # type: ignore[method-assign]
+    def on_link(event: LinkEvent) -> None:
+        life.scene.mark(f"not noticed: {event.state}")
+
+    life.runner.on_link = on_link  # type: ignore[method-assign]
 
 
 BUGS: Mapping[str, Bug] = {
@@ -151,7 +154,9 @@ BUGS: Mapping[str, Bug] = {
     ),
     "cancel ack is the end": Bug("a cancel that was taken in counts as done", _changed(_cancel_ack_is_the_end)),
     "unknown cancel is the end": Bug("110001 counts as the order's end", _changed(_unknown_cancel_is_the_end)),
-    "late executions dropped": Bug("executions of orders that are done are dropped", _changed(_late_executions_dropped)),
+    "late executions dropped": Bug(
+        "executions of orders that are done are dropped", _changed(_late_executions_dropped)
+    ),
     "only trades": Bug("auto-deleveraging is not booked", _changed(_only_trades), "people"),
     "fees forgotten": Bug("fees are not booked", _changed(_fees_forgotten)),
     "sends before writing": Bug("orders leave before they are on the disk", _sends_before_writing),

@@ -8,10 +8,10 @@ They belong to one life of a process: `cut` makes them deaf and mute, as a kill 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from mmbot.simulation.venue import MS, NS_PER_S, terms
-from mmbot.venues.port import Attestation, FeeRates, LinkEvent, Looked, Unanswered, VenueError, kind_of
+from mmbot.venues.port import Attestation, CancelOrder, FeeRates, LinkEvent, Looked, Unanswered, VenueError, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from mmbot.simulation.venue import ModelVenue
     from mmbot.simulation.world import NodeLoop, World
     from mmbot.venues.port import (
+        CancelAnswer,
+        CancelPath,
         ExecutionSeen,
         Fact,
         InstrumentTerms,
         OrderRequest,
         OrderSeen,
         OrderSink,
-        Posting,
         PositionSeen,
+        Posting,
         PublicSink,
         WalletSeen,
     )
@@ -182,9 +184,9 @@ class SimOrders:
                 value = answer()
             except (VenueError, ValueError) as error:
                 why = VenueError(str(error))
-                self._paths.rest_in.send(lambda: self._back(lambda: future.done() or future.set_exception(why)))
+                self._paths.rest_in.send(lambda: self._back(lambda: _settle(future, why)))
             else:
-                self._paths.rest_in.send(lambda: self._back(lambda: future.done() or future.set_result(value)))
+                self._paths.rest_in.send(lambda: self._back(lambda: _settle(future, value)))
 
         if not self._alive:
             raise VenueError("the session is closed")
@@ -219,6 +221,38 @@ class SimOrders:
             count += await self._ask(lambda s=again: self._venue.cancel_all(symbol, s))  # type: ignore[misc]
         raise VenueError(f"{symbol}: open orders stay after cancel-all")
 
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        """One request to cancel what one request takes."""
+        signed = self._clock() + self._offset
+        await self._ask(lambda: self._venue.cancel_all(symbol, signed))
+
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        """One request over this way."""
+        signed = self._clock() + self._offset
+        requests = [
+            CancelOrder(client_id=each.client_id, category=each.category, symbol=each.symbol, venue_id=each.venue_id)
+            for each in orders
+        ]
+        ways = (
+            (self._paths.rest_out, self._paths.rest_in)
+            if path == "rest"
+            else (self._paths.trade_out, self._paths.trade_in)
+        )
+        if path == "trade" and not self._up["trade"]:
+            return [_silent(request, "the trade link is down") for request in requests]
+        future: asyncio.Future[list[CancelAnswer]] = self._loop.create_future()
+
+        def arrive() -> None:
+            answers = [cast("CancelAnswer", self._venue.take(request, signed)) for request in requests]
+            ways[1].send(lambda: self._back(lambda: _settle(future, answers)))
+
+        ways[0].send(arrive)
+        try:
+            async with asyncio.timeout(ACK_NS / NS_PER_S):
+                return await future
+        except TimeoutError:
+            return [_silent(request, f"no answer over {path}") for request in requests]
+
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order, as REST shows it."""
         return await self._ask(lambda: self._venue.listed(symbol, self._past()))
@@ -240,7 +274,9 @@ class SimOrders:
     async def executions_of(self, category: str, symbol: str, client_id: str) -> list[ExecutionSeen]:
         """Executions of one order, as far as they are shown."""
         return await self._ask(
-            lambda: [each for each in self._venue.executed_since(symbol, 0, self._past()) if each.client_id == client_id]
+            lambda: [
+                each for each in self._venue.executed_since(symbol, 0, self._past()) if each.client_id == client_id
+            ]
         )
 
     async def postings(self, since_ns: int) -> list[Posting]:
@@ -288,9 +324,21 @@ class SimOrders:
 
     async def fee_rates(self, category: str, symbol: str) -> FeeRates:
         """The rates."""
-        return await self._ask(
-            lambda: FeeRates(category=category, symbol=symbol, maker="-0.00005", taker="0.00055")
-        )
+        return await self._ask(lambda: FeeRates(category=category, symbol=symbol, maker="-0.00005", taker="0.00055"))
+
+
+def _silent(request: CancelOrder, why: str) -> Unanswered:
+    return Unanswered(client_id=request.client_id, request="cancel", why=why)
+
+
+def _settle(future: asyncio.Future[Answer], answer: Answer | VenueError) -> None:
+    """Answer who still waits."""
+    if future.done():
+        return
+    if isinstance(answer, VenueError):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
 
 
 class SimFeed:
@@ -378,4 +426,3 @@ class SimFeed:
         now = self._clock()
         self._sink.on_frame("linear", b"", now)
         self._sink.on_records("linear", [record], now)
-

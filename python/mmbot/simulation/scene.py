@@ -1,8 +1,8 @@
 """One world from one seed: a venue, its market, the paths to it, an engine that lives and dies, and what goes wrong.
 
-    outcome = play(seed)
-    outcome.violation          None, or which promise broke, when and how
-    outcome.digest             one number for all that happened: the same seed gives it again
+outcome = play(seed)
+outcome.violation          None, or which promise broke, when and how
+outcome.digest             one number for all that happened: the same seed gives it again
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Scene:
         self.marks: Counter[str] = Counter()
         self.log: list[str] = []
         options = self.dice.of("options")
-        self.symbols = ["BTCUSDT"]
+        self.symbols = ["BTCUSDT", "ETHUSDT"][: options.choice((1, 1, 2))]
         self.mood = options.choice(MOODS)
         self.step_ns = options.choice((1_000, 2_000, 2_000, 4_000)) * MS
         self.every_ms = options.choice((1_000.0, 3_000.0, 5_000.0))
@@ -88,7 +88,7 @@ class Scene:
         drawn_profile = options.choice(("mixed", *PROFILES))
         self.profile = profile or drawn_profile
         self.silence_max = 30 * NS_PER_S
-        drawn = draw_plan(self.dice, self.profile, until_ms=STORM_S * 1_000)
+        drawn = draw_plan(self.dice, self.profile, self.symbols, until_ms=STORM_S * 1_000)
         self.plan = list(drawn if plan is None else plan)
         self.paths = Paths(lambda name: Link(self.world, name, self.dice.of(f"link.{name}")))
         self.venue = ModelVenue(self.world, self.dice.of("venue"), self.symbols, self._said)
@@ -178,7 +178,9 @@ class Scene:
             self.world.run_until(START + LENGTH_S * NS_PER_S)
         if not self.world.stopped:
             self.checks.settled()
-        digest = hash((self.world.trace, self.world.turns, self.venue.cash, len(self.venue.executions), self.engine.digest()))
+        digest = hash(
+            (self.world.trace, self.world.turns, self.venue.cash, len(self.venue.executions), self.engine.digest())
+        )
         self.engine.kill(self.dice.of("end"))
         return Outcome(
             seed=self.seed,

@@ -1,8 +1,12 @@
-"""From a plan of many faults that breaks a promise to the few that are needed, and a story that a person can read."""
+"""From a plan of many faults that breaks a promise to the few that are needed, and a story that a person can read.
+
+A case is a file of JSON lines: what is played, then one line for each fault, with `ts_ms`, `symbol` and `type`. The
+same file is a regression test, an attachment of a bug report, and what `mmbot debug repro` takes.
+"""
 
 from __future__ import annotations
 
-import tomllib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,82 +17,161 @@ from mmbot.simulation.scene import Outcome, play
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["load_case", "minimise", "play_case", "write_case"]
+__all__ = ["CaseError", "Shrinking", "load_case", "play_case", "run_case", "story", "write_case"]
 
 TRIES_MAX = 400
 
 
-def minimise(failing: Outcome, *, tries: int = TRIES_MAX, heard: Callable[[str], object] = lambda _: None) -> Outcome:
-    """Take out and shorten faults as long as the same promise breaks. The order of the steps is fixed.
+class CaseError(ValueError):
+    """A file that is no case of the simulator. The message says which line, and what was expected."""
 
-    Whole kinds first, then halves, quarters … of the faults, then each fault's length and size. Raises ValueError for
-    an outcome without a violation.
+
+class Shrinking:
+    """Takes out and shortens faults as long as the same promise breaks; the order of the steps is fixed.
+
+    The time window first, then symbols, kinds, halves and quarters of what is left, single faults, and their lengths.
+    Raises ValueError for an outcome without a violation.
     """
-    if failing.violation is None:
-        raise ValueError(f"seed {failing.seed} broke no promise; there is nothing to shrink")
-    best, left = failing, tries
 
-    def attempt(plan: Sequence[Fault], step: str) -> bool:
-        nonlocal best, left
-        if left <= 0 or len(plan) == len(best.plan) and list(plan) == list(best.plan):
+    def __init__(
+        self, failing: Outcome, *, tries: int = TRIES_MAX, heard: Callable[[str], object] = lambda _: None
+    ) -> None:
+        if failing.violation is None:
+            raise ValueError(f"seed {failing.seed} broke no promise; there is nothing to shrink")
+        self.best = failing
+        self.steps: list[str] = []
+        """What was left out, in order."""
+        self._promise = failing.violation.promise
+        self._left, self._heard = tries, heard
+
+    def run(self) -> Outcome:
+        """Shrink as far as it goes."""
+        self._window()
+        for symbol in sorted({fault.symbol for fault in self.best.plan if fault.symbol}):
+            self._try([fault for fault in self.best.plan if fault.symbol != symbol], f"without {symbol}")
+        for kind in sorted({fault.kind for fault in self.best.plan}):
+            self._try([fault for fault in self.best.plan if fault.kind != kind], f"without {kind}")
+        self._parts()
+        self._lengths()
+        return self.best
+
+    def _try(self, plan: Sequence[Fault], step: str) -> bool:
+        if self._left <= 0 or tuple(plan) == self.best.plan:
             return False
-        left -= 1
-        outcome = play(failing.seed, plan=plan, bugs=failing.bugs, profile=failing.profile)
-        if outcome.violation is None or outcome.violation.promise != best.violation.promise:  # type: ignore[union-attr]
+        self._left -= 1
+        outcome = play(self.best.seed, plan=plan, bugs=self.best.bugs, profile=self.best.profile)
+        if outcome.violation is None or outcome.violation.promise != self._promise:
             return False
-        best = outcome
-        heard(f"{step}: {len(best.plan)} faults left")
+        self.best = outcome
+        self.steps.append(step)
+        self._heard(f"{step}: {len(plan)} faults left")
         return True
 
-    for kind in sorted({fault.kind for fault in best.plan}):
-        attempt([fault for fault in best.plan if fault.kind != kind], f"without {kind}")
-    size = max(1, len(best.plan) // 2)
-    while True:
-        start = 0
-        while start < len(best.plan):
-            if not attempt([*best.plan[:start], *best.plan[start + size :]], f"without {size} from {start}"):
-                start += size
-        if size == 1:
-            break
-        size //= 2
-    for index in range(len(best.plan)):
-        for shorter in (4, 2):
-            fault = best.plan[index]
-            less = replace(fault, for_ms=max(1, fault.for_ms // shorter))
-            attempt([*best.plan[:index], less, *best.plan[index + 1 :]], f"{fault.kind} shorter")
-    return best
+    def _window(self) -> None:
+        """Cut what comes after the break, then halve the window from the left."""
+        assert self.best.violation is not None  # kept by every step
+        broke = self.best.violation.at // 1_000_000
+        self._try([fault for fault in self.best.plan if fault.at_ms <= broke], f"nothing after {broke} ms")
+        first = 0
+        while len(self.best.plan) > 1:
+            plan = self.best.plan
+            first = plan[len(plan) // 2].at_ms
+            if not self._try([fault for fault in plan if fault.at_ms >= first], f"nothing before {first} ms"):
+                return
+
+    def _parts(self) -> None:
+        size = max(1, len(self.best.plan) // 2)
+        while True:
+            start = 0
+            while start < len(self.best.plan):
+                plan = self.best.plan
+                if not self._try([*plan[:start], *plan[start + size :]], f"without {size} from number {start}"):
+                    start += size
+            if size == 1:
+                return
+            size //= 2
+
+    def _lengths(self) -> None:
+        for index in range(len(self.best.plan)):
+            for divisor in (4, 2):
+                plan = self.best.plan
+                less = replace(plan[index], for_ms=max(1, plan[index].for_ms // divisor))
+                self._try([*plan[:index], less, *plan[index + 1 :]], f"{less.kind} for {less.for_ms} ms")
 
 
-def write_case(outcome: Outcome, folder: Path) -> Path:
-    """Write a case that breaks a promise as a file that a person can read and `play_case` can play."""
-    folder.mkdir(parents=True, exist_ok=True)
-    assert outcome.violation is not None  # only what broke one is a case
-    path = folder / f"{outcome.violation.promise.lower()}-seed{outcome.seed}.toml"
-    lines = [f"# {outcome.violation}"]
-    lines += [f"#   {KINDS[fault.kind].said}: {fault}" for fault in outcome.plan]
-    lines += [f"seed = {outcome.seed}", f'profile = "{outcome.profile}"', f"bugs = {list(outcome.bugs)!r}".replace("'", '"')]
-    lines.append(f'promise = "{outcome.violation.promise}"')
-    for fault in outcome.plan:
-        lines += ["", "[[fault]]", f'kind = "{fault.kind}"', f"at_ms = {fault.at_ms}", f"for_ms = {fault.for_ms}"]
-        lines += [f"size = {fault.size}", f"number = {fault.number}"]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def story(outcome: Outcome) -> str:
+    """Tell a case to a person: what was played, what went wrong in which order, what broke."""
+    lines = [f"# {outcome.violation or 'no promise broke'}", ""]
+    planted = f", planted: {', '.join(outcome.bugs)}" if outcome.bugs else ""
+    lines.append(f"Seed {outcome.seed}, profile {outcome.profile}{planted}.")
+    lines += ["", "What goes wrong:", ""]
+    lines += [f"{number}. {KINDS[fault.kind].said} ({fault})" for number, fault in enumerate(outcome.plan, 1)]
+    lines += ["", "What was said:", "", "```", *outcome.log[-60:], "```", ""]
+    return "\n".join(lines)
+
+
+def write_case(outcome: Outcome, path: Path) -> Path:
+    """Write a case that `play_case` plays. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = {
+        "type": "case",
+        "seed": outcome.seed,
+        "profile": outcome.profile,
+        "bugs": list(outcome.bugs),
+        "promise": outcome.violation.promise if outcome.violation else "",
+    }
+    faults = [
+        {
+            "ts_ms": fault.at_ms,
+            "symbol": fault.symbol,
+            "type": fault.kind,
+            "for_ms": fault.for_ms,
+            "size": fault.size,
+            "number": fault.number,
+            "said": KINDS[fault.kind].said,
+        }
+        for fault in outcome.plan
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in (head, *faults)), encoding="utf-8")
     return path
 
 
 def load_case(path: Path) -> tuple[dict[str, Any], list[Fault]]:
-    """Read a case. Raises OSError, and ValueError for a file that is none."""
-    try:
-        case = tomllib.loads(path.read_text(encoding="utf-8"))
-        plan = [Fault(**fault) for fault in case.pop("fault", [])]
-        unknown = {fault.kind for fault in plan} - set(KINDS)
-        if unknown:
-            raise ValueError(f"unknown faults {sorted(unknown)}")
-        return {name: case[name] for name in ("seed", "profile", "bugs", "promise")}, plan
-    except (tomllib.TOMLDecodeError, TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: no case of the simulator ({error}); expected seed, profile, bugs, promise, [[fault]]") from None
+    """Read a case: what is played, and the plan. Raises OSError, CaseError."""
+    head: dict[str, Any] | None = None
+    plan: list[Fault] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            told = json.loads(line)
+            if told["type"] == "case":
+                head = {name: told[name] for name in ("seed", "profile", "bugs", "promise")}
+                continue
+            if told["type"] not in KINDS:
+                raise ValueError(f"unknown fault {told['type']!r}; expected one of {', '.join(KINDS)}")
+            plan.append(
+                Fault(
+                    kind=told["type"],
+                    at_ms=int(told["ts_ms"]),
+                    for_ms=int(told["for_ms"]),
+                    size=float(told["size"]),
+                    number=int(told["number"]),
+                    symbol=str(told["symbol"]),
+                )
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CaseError(f"{path}, line {number}: {type(error).__name__}: {error}") from None
+    if head is None:
+        raise CaseError(f'{path}: no line of type "case" with seed, profile, bugs and promise')
+    return head, plan
 
 
 def play_case(path: Path) -> Outcome:
-    """Play a recorded case again."""
+    """Play a recorded case again. Raises OSError, CaseError."""
     case, plan = load_case(path)
     return play(case["seed"], plan=plan, bugs=case["bugs"], profile=case["profile"])
+
+
+def run_case(path: Path) -> dict[str, object]:
+    """Play a case and say in two words what came of it: whether a promise broke, and which. Raises as `play_case`."""
+    violation = play_case(path).violation
+    return {"fail": violation is not None, "reason": violation.promise if violation else ""}

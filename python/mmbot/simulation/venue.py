@@ -5,7 +5,7 @@ a market without depth, tells facts over links that it does not trust, and forge
 
 - a request older than `RECV_WINDOW` by the venue's clock is refused, however it came to be late;
 - an acknowledgement says that the request was taken in; post-only orders that would take are cancelled afterwards;
-- what REST shows lags behind the truth by up to `lag`; closed orders leave `realtime` at a restart, and history at 24 h;
+- what REST shows is up to `lag` old; closed orders leave `realtime` at a restart, and history after 24 h;
 - funding appears among the executions, with the position as its quantity; auto-deleveraging moves a position without an
   order; a cancel-all takes at most 500, in no order of ours.
 
@@ -302,7 +302,7 @@ class ModelVenue:
         paid = round(Fraction(market.position * market.bid * UNITS) * Fraction(1, 10_000))
         self.cash -= paid
         side = "sell" if market.position > 0 else "buy"
-        self._executed("", "", symbol, "funding", side, market.bid, abs(market.position), False, paid)
+        self._executed(("", ""), symbol, "funding", (side, market.bid, abs(market.position), False), paid)
         self._wallet()
 
     def deleverage(self, symbol: str) -> int:
@@ -314,7 +314,7 @@ class ModelVenue:
             signed = -lots if market.position > 0 else lots
             fee = self._book(market, market.bid, signed, maker=False)
             side = "buy" if signed > 0 else "sell"
-            self._executed("", f"adl{self.world.now}", symbol, "deleverage", side, market.bid, lots, False, fee)
+            self._executed(("", f"adl{self.world.now}"), symbol, "deleverage", (side, market.bid, lots, False), fee)
             self._positioned(market)
             self.on_change(market, "deleveraged")
         return lots
@@ -364,9 +364,7 @@ class ModelVenue:
 
     def executed_since(self, symbol: str, since: int, at: int) -> list[ExecutionSeen]:
         """Executions from then on, as far as they are shown."""
-        return [
-            seen for ts, seen in self.executions if seen.symbol == symbol and seen.ts_venue >= since and ts <= at
-        ]
+        return [seen for ts, seen in self.executions if seen.symbol == symbol and seen.ts_venue >= since and ts <= at]
 
     def postings_since(self, since: int, at: int) -> list[Posting]:
         """Changes of the balance from then on, as far as they are shown."""
@@ -406,7 +404,7 @@ class ModelVenue:
         order.status = "filled" if order.cum >= order.lots else "partial"
         self._gone(order)
         side = "buy" if order.buys else "sell"
-        self._executed(order.client_id, order.venue_id, order.symbol, "trade", side, tick, lots, maker, fee)
+        self._executed((order.client_id, order.venue_id), order.symbol, "trade", (side, tick, lots, maker), fee)
         self._see(order)
         self._positioned(market)
         self._wallet()
@@ -428,17 +426,10 @@ class ModelVenue:
         return fee
 
     def _executed(
-        self,
-        client_id: str,
-        venue_id: str,
-        symbol: str,
-        kind: str,
-        side: str,
-        tick: int,
-        lots: int,
-        maker: bool,
-        fee: int,
+        self, order: tuple[str, str], symbol: str, kind: str, trade: tuple[str, int, int, bool], fee: int
     ) -> None:
+        """An execution: (client id, venue id) of its order, and (side, tick, lots, maker)."""
+        (client_id, venue_id), (side, tick, lots, maker) = order, trade
         seen = ExecutionSeen(
             client_id=client_id,
             venue_id=venue_id,

@@ -153,14 +153,16 @@ class NodeLoop(asyncio.AbstractEventLoop):
         """Seconds since the world began."""
         return (self.world.now - self.world.start) / NS_PER_S
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.Handle:
         """As asyncio."""
         handle = asyncio.Handle(callback, args, self, context)
         self.world._soon(self, handle)
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio; to the nanosecond."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
@@ -168,7 +170,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
@@ -181,10 +183,10 @@ class NodeLoop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(  # type: ignore[override]
-        self, coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any], **options: Any
+        self, coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any], **options: object
     ) -> asyncio.Task[Any]:
         """As asyncio."""
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)  # type: ignore[arg-type]
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)
         if len(self._tasks) > 64:
             self._tasks = [each for each in self._tasks if not each.done()]
         self._tasks.append(task)
@@ -207,8 +209,9 @@ class NodeLoop(asyncio.AbstractEventLoop):
         return self.dead
 
 
-def _close(coro: Any) -> None:
+def _close(coro: Generator[Any, Any, Any] | Coroutine[Any, Any, Any] | None) -> None:
     try:
-        coro.close()
+        if coro is not None:
+            coro.close()
     except (Exception, asyncio.CancelledError):  # noqa: BLE001  of a process that is dead, nobody is left to tell
         return

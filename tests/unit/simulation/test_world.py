@@ -1,0 +1,103 @@
+"""Virtual time: the order of things, pauses, and what a kill ends."""
+
+import asyncio
+
+import pytest
+
+from mmbot.simulation.world import NodeLoop, StuckError, World
+
+SECOND = 1_000_000_000
+
+
+def node(world: World, number: int = 1) -> tuple[NodeLoop, list[dict]]:
+    """A process, and what it complained of."""
+    complaints: list[dict] = []
+    return NodeLoop(world, number, complaints.append), complaints  # type: ignore[abstract]
+
+
+async def ticks(world: World, heard: list[tuple[str, int]], name: str, times: int, every_s: float) -> None:
+    """Note the time now and then."""
+    for _ in range(times):
+        await asyncio.sleep(every_s)
+        heard.append((name, world.now))
+
+
+def test_sleeping_takes_virtual_time_alone():
+    """A sleep of an hour ends an hour later to the nanosecond, at once for whoever plays."""
+    world, heard = World(5 * SECOND), []
+    loop, _ = node(world)
+    loop.create_task(ticks(world, heard, "a", 1, 3_600.0))
+    world.run_until(world.start + 4_000 * SECOND)
+    assert heard == [("a", 3_605 * SECOND)]
+
+
+def test_processes_take_turns_in_one_order():
+    """What is due at the same time runs in the order in which it was scheduled, twice the same."""
+
+    def play() -> tuple[list[tuple[str, int]], int]:
+        world, heard = World(0), []
+        for number, name in enumerate("abc"):
+            loop, _ = node(world, number)
+            loop.create_task(ticks(world, heard, name, 3, 1.0))
+        world.run_until(10 * SECOND)
+        return heard, world.trace
+
+    first, second = play(), play()
+    assert first == second
+    assert [name for name, _ in first[0]] == list("abcabcabc")
+
+
+def test_a_paused_process_comes_late_and_loses_nothing():
+    """What became due while it was stopped runs when it goes on."""
+    world, heard = World(0), []
+    loop, _ = node(world)
+    loop.create_task(ticks(world, heard, "a", 2, 1.0))
+    world.at(SECOND // 2, loop.pause)
+    world.at(7 * SECOND, loop.resume)
+    world.run_until(20 * SECOND)
+    assert heard == [("a", 7 * SECOND), ("a", 8 * SECOND)]
+
+
+def test_a_killed_process_does_nothing_more():
+    """Neither its timers nor what it had just scheduled run; its coroutine is closed."""
+    world, heard = World(0), []
+    loop, complaints = node(world)
+    task = loop.create_task(ticks(world, heard, "a", 5, 1.0))
+    world.at(2 * SECOND + 1, loop.kill)
+    world.run_until(20 * SECOND)
+    assert heard == [("a", SECOND), ("a", 2 * SECOND)]
+    assert task.get_coro().cr_frame is None
+    assert complaints == []
+
+
+def test_timeouts_and_errors_are_those_of_asyncio():
+    """`asyncio.timeout` fires in virtual time; an exception that nobody caught is told."""
+    world = World(0)
+    loop, complaints = node(world)
+    ended: list[int] = []
+
+    async def waits() -> None:
+        try:
+            async with asyncio.timeout(2.5):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            ended.append(world.now)
+
+    loop.create_task(waits())
+    loop.call_soon(lambda: 1 / 0)
+    world.run_until(10 * SECOND)
+    assert ended == [2_500_000_000]
+    assert [type(each["exception"]) for each in complaints] == [ZeroDivisionError]
+
+
+def test_a_loop_without_end_is_named():
+    """A process that schedules itself for now, and again, is an error and no endless wait."""
+    world = World(0)
+    loop, _ = node(world)
+
+    def again() -> None:
+        loop.call_soon(again)
+
+    again()
+    with pytest.raises(StuckError, match="again"):
+        world.run_until(SECOND)
