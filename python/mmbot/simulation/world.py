@@ -182,11 +182,15 @@ class NodeLoop(asyncio.AbstractEventLoop):
         """As asyncio."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]
-        self, coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any], **options: object
+    def create_task(
+        self,
+        coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
     ) -> asyncio.Task[Any]:
         """As asyncio."""
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, **options)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
         if len(self._tasks) > 64:
             self._tasks = [each for each in self._tasks if not each.done()]
         self._tasks.append(task)
