@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mmbot.cli.clear_line import one_clear_line
+
 if TYPE_CHECKING:
     from mmbot.simulation.campaign import CampaignReport
     from mmbot.simulation.scene import Outcome
 
 __all__ = ["simulate"]
+
+WHOLE = 500
+"""From so many seeds of all profiles on, everything that can happen has to have happened."""
 
 
 def simulate(  # noqa: PLR0917 (typer reads options from parameters)
@@ -31,45 +36,44 @@ def simulate(  # noqa: PLR0917 (typer reads options from parameters)
     Exit code 0: no promise broke, every seed did the same thing twice, every fault and answer to one was met.
     """
     from mmbot.simulation.campaign import campaign  # noqa: PLC0415  loaded by the command that needs it
-    from mmbot.simulation.faults import PROFILES  # noqa: PLC0415
-    from mmbot.simulation.planted import BUGS  # noqa: PLC0415
-    from mmbot.simulation.scene import play  # noqa: PLC0415
-    from mmbot.simulation.shrink import play_case  # noqa: PLC0415
 
     bugs = tuple(bug or ())
+    _check_names(bugs, profile)
+    if case is not None or seed is not None:
+        failures = _one(case, seed or 0, bugs, profile)
+        missing: list[str] = []
+    else:
+        first, last = first_seed, first_seed + seeds
+        report = campaign(range(first, last), bugs=bugs, profile=profile, once=once, workers=workers, heard=_progress)
+        missing = report.missing if seeds >= WHOLE and profile is None else []
+        _summarise(report, missing)
+        failures = report.failures
+        if report.unequal:
+            missing.append("two equal runs of every seed")
+    if minimise and failures:
+        _minimise(failures[0], cases)
+    if failures or missing:
+        raise typer.Exit(1)
+
+
+def _check_names(bugs: tuple[str, ...], profile: str | None) -> None:
+    from mmbot.simulation.faults import PROFILES  # noqa: PLC0415  as above
+    from mmbot.simulation.planted import BUGS  # noqa: PLC0415  as above
+
     for given, known, what in ((bugs, BUGS, "bug"), ((profile,) if profile else (), PROFILES, "profile")):
         unknown = [name for name in given if name not in known]
         if unknown:
             typer.echo(f"unknown {what} {unknown[0]!r}; expected one of {', '.join(sorted(known))}", err=True)
             raise typer.Exit(2)
-    if case is not None or seed is not None:
-        try:
-            outcome = play_case(case) if case is not None else play(seed or 0, bugs=bugs, profile=profile)
-        except (OSError, ValueError) as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from None
-        _tell(outcome)
-        if outcome.violation is not None:
-            if minimise:
-                _minimise(outcome, cases)
-            raise typer.Exit(1)
-        return
-    report = campaign(
-        range(first_seed, first_seed + seeds), bugs=bugs, profile=profile, once=once, workers=workers, heard=_progress
-    )
-    _summarise(report, partial=seeds < 500 or profile is not None)
-    if minimise and report.failures:
-        _minimise(report.failures[0], cases)
-    if report.failures or report.unequal or (report.missing and seeds >= 500 and profile is None):
-        raise typer.Exit(1)
 
 
-def _progress(report: CampaignReport) -> None:
-    if report.seeds % 500 == 0:
-        typer.echo(f"{report.seeds} seeds, {len(report.failures)} failed, {report.wall_s:.0f} s", err=True)
+def _one(case: Path | None, seed: int, bugs: tuple[str, ...], profile: str | None) -> list[Outcome]:
+    """Play one seed or case and tell its story; what failed."""
+    from mmbot.simulation.scene import play  # noqa: PLC0415  as above
+    from mmbot.simulation.shrink import play_case  # noqa: PLC0415  as above
 
-
-def _tell(outcome: Outcome) -> None:
+    with one_clear_line():
+        outcome = play(seed, bugs=bugs, profile=profile) if case is None else play_case(case)
     for line in outcome.log:
         typer.echo(line)
     typer.echo(
@@ -77,9 +81,15 @@ def _tell(outcome: Outcome) -> None:
         f"{outcome.fills} executions, digest {outcome.digest & 0xFFFFFFFFFFFFFFFF:016x}"
     )
     typer.echo(str(outcome.violation or "no promise broke"))
+    return [] if outcome.violation is None else [outcome]
 
 
-def _summarise(report: CampaignReport, *, partial: bool) -> None:
+def _progress(report: CampaignReport) -> None:
+    if report.seeds % 500 == 0:
+        typer.echo(f"{report.seeds} seeds, {len(report.failures)} failed, {report.wall_s:.0f} s", err=True)
+
+
+def _summarise(report: CampaignReport, missing: list[str]) -> None:
     hours = report.simulated_s / 3600
     typer.echo(
         f"{report.seeds} seeds, {hours:,.0f} simulated hours in {report.wall_s:.0f} s, {report.orders:,} orders, "
@@ -89,11 +99,11 @@ def _summarise(report: CampaignReport, *, partial: bool) -> None:
         typer.echo(f"FAILED seed {failure.seed} ({failure.profile}): {failure.violation}")
     if report.unequal:
         typer.echo(f"NOT THE SAME TWICE: seeds {report.unequal[:20]}")
-    if report.missing and not partial:
-        typer.echo(f"NEVER HAPPENED: {', '.join(report.missing)}")
+    if missing:
+        typer.echo(f"NEVER HAPPENED: {', '.join(missing)}")
     for name, count in sorted(report.marks.items()):
         typer.echo(f"  {count:>9,}  {name}")
-    typer.echo(f"SIMULATE_RESULT={'OK' if not (report.failures or report.unequal) else 'FAIL'}")
+    typer.echo(f"SIMULATE_RESULT={'FAIL' if report.failures or report.unequal or missing else 'OK'}")
 
 
 def _minimise(outcome: Outcome, folder: Path) -> None:

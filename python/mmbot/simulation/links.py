@@ -34,6 +34,10 @@ class Weather:
     """Taken out of the line and delivered so much later, alone."""
     park_chance: float = 1.0
 
+    def hits(self, chance: float) -> bool:
+        """Whether it strikes this message. What cannot happen draws nothing."""
+        return chance > 0 and self.rng.random() < chance
+
 
 class Link:
     """One way. Delays in ns."""
@@ -62,17 +66,14 @@ class Link:
         if self._weather:
             self._weather = [each for each in self._weather if each.until > world.now]
             for each in self._weather:
-                if each.lose and each.rng.random() < each.lose:
+                if each.hits(each.lose):
                     self.lost += 1
                     return
-                if each.double and each.rng.random() < each.double:
-                    self.doubled += 1
-                    times = 2
-                if each.extra:
-                    delay += each.rng.randrange(each.extra)
-                if each.park and each.rng.random() < each.park_chance:
-                    self.parked += 1
-                    parked = each.park
+                times += each.hits(each.double)
+                delay += each.rng.randrange(each.extra) if each.extra else 0
+                parked = max(parked, each.park if each.hits(each.park_chance) else 0)
+        self.doubled += times > 1
+        self.parked += parked > 0
         if parked:
             world.at(world.now + delay + parked, deliver)
             return

@@ -8,6 +8,7 @@ They belong to one life of a process: `cut` makes them deaf and mute, as a kill 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from mmbot.simulation.venue import MS, NS_PER_S, terms
@@ -155,8 +156,8 @@ class SimOrders:
             if not self._up["trade"]:
                 self._unanswered(number, request, "the trade link is down")
                 continue
-            self._paths.trade_out.send(lambda r=request, n=number, s=signed: self._arrive(n, r, s))  # type: ignore[misc]
-            self._world.after(ACK_NS, lambda n=number, r=request: self._unanswered(n, r, "no answer"))  # type: ignore[misc]
+            self._paths.trade_out.send(partial(self._arrive, number, request, signed))
+            self._world.after(ACK_NS, partial(self._unanswered, number, request, "no answer"))
 
     def _arrive(self, number: int, request: OrderRequest, signed: int) -> None:
         """The venue takes it in, whether or not the sender still lives."""
@@ -218,7 +219,7 @@ class SimOrders:
                     return count
                 continue
             empty, again = 0, self._clock() + self._offset
-            count += await self._ask(lambda s=again: self._venue.cancel_all(symbol, s))  # type: ignore[misc]
+            count += await self._ask(partial(self._venue.cancel_all, symbol, again))
         raise VenueError(f"{symbol}: open orders stay after cancel-all")
 
     async def cancel_bulk(self, category: str, symbol: str) -> None:

@@ -71,12 +71,13 @@ class World:
         due, ready = self._due, self._ready
         at_once = 0
         while not self.stopped:
-            while ready and not self.stopped:
+            if ready:
                 loop, handle = ready.popleft()
                 at_once += 1
-                self._run(loop, handle)
                 if at_once > TURNS_MAX:
                     raise StuckError(f"{at_once} callbacks at {self.now}; the last was {handle!r}")
+                self._run(loop, handle)
+                continue
             if not due or due[0][0] > until:
                 self.now = max(self.now, until)
                 return
