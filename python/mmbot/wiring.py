@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mmbot.config import BacktestConfig
-    from mmbot.venues.port import Clock, OrderEntry, OrderSink, PublicFeed, PublicSink, Subscription
+    from mmbot.venues.port import Clock, Fence, OrderEntry, OrderSink, PublicFeed, PublicSink, Subscription
 
 __all__ = ["CANARY", "Mode", "Trading", "Watching", "Wiring", "wire"]
 
@@ -78,9 +78,15 @@ class Trading(Watching):
     credentials: Credentials | None
 
     def orders(
-        self, endpoint: Endpoint, credentials: Credentials, sink: OrderSink, instruments: Sequence[tuple[str, str]]
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        sink: OrderSink,
+        instruments: Sequence[tuple[str, str]],
+        fence: Fence | None = None,
     ) -> OrderEntry:
-        """The order session. Raises ConfigError for a simulator's key anywhere else.
+        """The order session, which asks `fence` before each create and amend. Raises ConfigError for a simulator's key
+        anywhere else.
 
         It has the wall clock, by which it learns how far the venue's clock is off; the run's own clock follows the
         venue's.
@@ -88,7 +94,7 @@ class Trading(Watching):
         from mmbot.venues.bybit.session import BybitOrders  # noqa: PLC0415  loaded by the runs that trade
 
         _check_key(self.session, credentials)
-        return BybitOrders(endpoint, credentials, sink, time.time_ns, instruments=instruments)
+        return BybitOrders(endpoint, credentials, sink, time.time_ns, instruments=instruments, fence=fence)
 
 
 Wiring: TypeAlias = Watching | Trading

@@ -12,7 +12,7 @@ from mmbot.config.schema import (
     StrategyConfig,
     VenueConfig,
 )
-from mmbot.config.session import ExchangeConfig, SessionConfig
+from mmbot.config.session import ExchangeConfig, LeaderConfig, RedisConfig, SessionConfig
 from mmbot.config.strict import Strict
 
 __all__ = [
@@ -22,9 +22,11 @@ __all__ = [
     "FeesConfig",
     "InstrumentConfig",
     "LatencyConfig",
+    "LeaderConfig",
     "LimitsConfig",
     "MissingProfileError",
     "OrdersConfig",
+    "RedisConfig",
     "SessionConfig",
     "StrategyConfig",
     "Strict",

@@ -29,6 +29,46 @@ class ExchangeConfig(Strict):
     """Seed of a generated market."""
 
 
+class LeaderConfig(Strict):
+    """Who may trade on the account: one process at a time, the others wait for it."""
+
+    kind: Literal["host", "postgres"] = "host"
+    """Where the lease is: a lock of this machine, or a database for several machines."""
+    dsn_variable: VariableName = "MMBOT_LEASE_DSN"
+    """Environment variable that says where the database is, as postgresql://USER:PASSWORD@HOST/DATABASE."""
+    ttl_s: Seconds = 5.0
+    """How long a lease in the database holds without a renewal. A standby takes over that long after the last one, and
+    trades R + 2ε + M = 3 s later."""
+    renew_s: Seconds = 1.0
+    """How often it is renewed, and how long one renewal may take; at most a third of ttl_s."""
+
+    @model_validator(mode="after")
+    def _several_renewals(self) -> LeaderConfig:
+        if self.renew_s * 3 > self.ttl_s:
+            raise ValueError(
+                f"renew_s is {self.renew_s:g} and ttl_s {self.ttl_s:g}; expected at most a third, so that one lost "
+                "renewal does not end the lease"
+            )
+        return self
+
+
+class RedisConfig(Strict):
+    """A Redis for heartbeats and caches. It holds no lease, and losing it stops no trading."""
+
+    url_variable: VariableName = "MMBOT_REDIS_URL"
+    """Environment variable that says where it is, as redis://HOST:PORT/0; read where no sentinels are named."""
+    sentinels: tuple[Annotated[str, Field(pattern=r"^[^\s:]+:\d{1,5}$")], ...] = ()
+    """HOST:PORT of each Sentinel that knows where the master is."""
+    master: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "mmbot"
+    """What the Sentinels call it."""
+    heartbeat_s: Seconds = 30.0
+    """How often this process says that it lives."""
+    stale_s: Seconds = 60.0
+    """After how long without that it counts as gone."""
+    call_s: Seconds = 1.0
+    """How long one call may take."""
+
+
 class SessionConfig(Strict):
     """One link to one venue, and how carefully the run keeps its books."""
 
@@ -57,6 +97,12 @@ class SessionConfig(Strict):
     """How often orders, position and cash are compared with the venue's."""
     settle_s: Seconds = 10.0
     """How long the end of a run waits for the venue to have no order of ours."""
+    leader: LeaderConfig = LeaderConfig()
+    """Who may trade on the account."""
+    redis: RedisConfig | None = None
+    """Where the run says that it lives; nowhere if not given."""
+    health_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    """Port of /live and /ready on this machine alone; 0 takes a free one; closed if not given."""
 
     @model_validator(mode="after")
     def _url_of_a_simulator(self) -> SessionConfig:

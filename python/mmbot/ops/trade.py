@@ -18,7 +18,8 @@ from mmbot.config import ConfigError
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, Throttle
-from mmbot.ops.account_lock import alone_on
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
@@ -34,11 +35,12 @@ from mmbot.runtime.latency import STAGES
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.relay import Relay
 from mmbot.runtime.runner import RunFailedError, Runner
-from mmbot.venues.port import Subscription, VenueError
+from mmbot.venues.port import Subscription, TellsVenueTime, VenueError
 from mmbot.wiring import Trading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from mmbot.config import BacktestConfig
     from mmbot.research.result import Result
@@ -89,21 +91,38 @@ async def trade(
             breaker=Breaker(open_s=wiring.session.breaker_s),
             told=watcher.told,
         )
-        orders.attach(wiring.orders(endpoint, credentials, orders, markets))
+        lead = Leadership(watcher.told, clock.peek)
+        session = wiring.orders(endpoint, credentials, orders, markets, fence=lead)
+        if isinstance(session, TellsVenueTime):
+            lead.venue_ns = session.venue_ns
+        orders.attach(session)
         stack.push_async_callback(orders.stop)
         await orders.start()
         attestation = await _attested(orders, watcher)
-        if not wiring.embedded:  # an embedded exchange has this run alone
-            stack.enter_context(alone_on(wiring.session.environment, attestation.account))
         clock.correct(attestation.clock_offset)
+        if wiring.embedded:  # an embedded exchange has this run alone
+            lead.alone(folder.epoch_s)
+        else:
+            relay.idle()
+            await stack.enter_async_context(_leading(lead, config, wiring, attestation.account, stop))
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
-        run = _Run(config, wiring, folder=folder, clock=clock, strategy=strategy, listed=listed, watcher=watcher)
+        run = _Run(
+            config,
+            wiring,
+            folder=folder,
+            clock=clock,
+            strategy=strategy,
+            listed=listed,
+            watcher=watcher,
+            epoch=lead.epoch,
+        )
         helpers = [asyncio.create_task(_stopped(run.runner, stop, duration_s))]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
         failure: Exception | None = None
         try:
             relay.attach(run.runner)
+            lead.listen(run.runner.on_link, run.runner.fail)
             feed = wiring.feed(endpoint, _subscriptions(wiring, markets), relay, clock)
             watcher.watch(run.board)
             await run.runner.run(feed, orders)
@@ -113,6 +132,7 @@ async def trade(
             for helper in helpers:
                 helper.cancel()
             watcher.leave()
+            lead.quiet = run.runner.left
             run.close()
     books = [run.core.books(0, index) for index in range(len(markets))]
     return Ended(folder=folder.path, result=run.result(), failure=failure, books=books)
@@ -136,6 +156,7 @@ class _Run:
         strategy: Strategy,
         listed: Sequence[Listed],
         watcher: Watcher,
+        epoch: int,
     ) -> None:
         self._config, self._wiring, self._folder = config, wiring, folder
         self._clock, self._strategy, self._listed = clock, strategy, listed
@@ -144,7 +165,7 @@ class _Run:
             for each in listed
         }
         self.ids = ClientIds(
-            env=ENVIRONMENT_LETTERS[wiring.session.environment], epoch_s=folder.epoch_s, strategy=_letters(strategy)
+            env=ENVIRONMENT_LETTERS[wiring.session.environment], epoch_s=epoch, strategy=_letters(strategy)
         )
         self.journal = _core.Journal.create(folder.journal, clock(), self._start())
         core, windows = live_engine(
@@ -186,7 +207,7 @@ class _Run:
                 "mode": self._wiring.mode,
                 "environment": self._wiring.session.environment,
                 "version": mmbot.__version__,
-                "epoch_s": self._folder.epoch_s,
+                "epoch_s": self.ids.epoch_s,
                 "folder": str(Path.cwd()),
                 "client_ids": {"env": self.ids.env, "strategy": self.ids.strategy},
                 "config": self._config.model_dump(mode="json"),
@@ -278,6 +299,16 @@ async def _stopped(runner: Runner, stop: asyncio.Event, duration_s: float | None
 
 async def _watched(runner: Runner, exchange: EmbeddedExchange) -> None:
     runner.lose(await exchange.lost())
+
+
+def _leading(
+    lead: Leadership, config: BacktestConfig, wiring: Trading, account: str, stop: asyncio.Event
+) -> AbstractAsyncContextManager[int]:
+    """Lead on the account, or stand by until that is so."""
+    session = wiring.session
+    state = AccountState.of(Path(session.folder), session.environment, account)
+    lease, ttl_s = lease_of(config, session, account, state.epoch)
+    return lead.held(lease, ttl_s=ttl_s, renew_s=session.leader.renew_s, stop=stop)
 
 
 async def _embedded(config: BacktestConfig, wiring: Trading, folder: RunFolder) -> EmbeddedExchange:

@@ -26,13 +26,24 @@ class Relay:
     def __init__(self) -> None:
         self._listener: Listener | None = None
         self._held: list[Callable[[Listener], None]] = []
+        self._links: dict[str, LinkEvent] = {}
+        self._idle = False
 
     def attach(self, listener: Listener) -> None:
         """Tell `listener` what was held, and everything from now on."""
         self._listener = listener
+        for event in self._links.values():
+            listener.on_link(event)
         held, self._held = self._held, []
         for tell in held:
             tell(listener)
+
+    def idle(self) -> None:
+        """Keep no facts until somebody listens, and of each link only its state: whoever comes asks the venue first.
+
+        For a run that stands by for hours while another one trades on the account.
+        """
+        self._idle = True
 
     def _tell(self, tell: Callable[[Listener], None]) -> None:
         if self._listener is not None:
@@ -56,8 +67,13 @@ class Relay:
 
     def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
         """Pass facts on."""
+        if self._idle and self._listener is None:
+            return
         self._tell(lambda listener: listener.on_facts(facts, ts_recv))
 
     def on_link(self, event: LinkEvent) -> None:
         """Pass a link's state on."""
+        if self._idle and self._listener is None:
+            self._links[f"{event.link} {event.conn}"] = event
+            return
         self._tell(lambda listener: listener.on_link(event))

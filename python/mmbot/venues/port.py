@@ -13,7 +13,7 @@ Prices, quantities, fees and balances are decimal strings in the venue's own uni
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 from pydantic import SecretStr
@@ -54,6 +54,7 @@ __all__ = [
     "RequestKind",
     "Side",
     "Subscription",
+    "TellsVenueTime",
     "TermsChanged",
     "Unanswered",
     "VenueError",
@@ -186,8 +187,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def held_back(self) -> bool:
-        """We did not let it out, for our pace, the venue's earlier complaint or a freeze: it knows nothing of it."""
-        return self.code == 0 and self.reason in ("rate_limited", "frozen")
+        """We did not let it out: our pace, its earlier complaint, a freeze, our lease. It knows nothing of it."""
+        return self.code == 0 and self.reason in ("rate_limited", "frozen", "fenced")
 
 
 class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -434,6 +435,14 @@ class PublicFeed(Protocol):
 
     def resync(self, category: str, symbol: str, why: str) -> None:
         """Drop an instrument's book, which the sink hears of, and ask the venue for it again."""
+
+
+@runtime_checkable
+class TellsVenueTime(Protocol):
+    """A session that measures the venue's clock again and again."""
+
+    def venue_ns(self) -> int:
+        """The venue's time now, ns since epoch, to within the error beyond which the session sends nothing."""
 
 
 class OrderEntry(Protocol):

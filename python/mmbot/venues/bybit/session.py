@@ -233,6 +233,10 @@ class BybitOrders:
                     {"message": "Bybit session: our own mistake", "exception": error}
                 )
 
+    def venue_ns(self) -> int:
+        """The venue's time now, as the clock was measured last."""
+        return self._http.venue_ns()
+
     # ------------------------------------------------------------------------------------------------- send
 
     def send(self, requests: Sequence[OrderRequest]) -> None:
