@@ -11,6 +11,7 @@ import typer
 from mmbot.cli import (
     backtest,
     compare,
+    debug,
     dryrun,
     edge,
     exchange,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(tapes.app, name="data")
 app.add_typer(edge.app, name="edge")
 app.add_typer(shadow.app, name="shadow")
+app.add_typer(debug.app, name="debug")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
 app.command("run")(run.run)
