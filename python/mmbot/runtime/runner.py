@@ -152,7 +152,7 @@ class Runner:
         if records and not isinstance(records[0], BookLost):  # which also comes without a frame, when a link goes
             self.latencies.add("decode", decoded - self._framed)
         try:
-            self._ring(ts_recv)
+            self._ring(ts_recv - 1)  # what is decided at a time has heard everything of that time
             for record in records:
                 self._record(category, record, ts_recv)
             self.clock.at_least(self.market.last_recv)
@@ -347,7 +347,10 @@ class Runner:
                 return
             if due < until - RING_NS:
                 due = until  # so late that what was to be decided then is of no use now
-            self._step(max(due, self.core.now + 1))
+            due = max(due, self.core.now + 1)
+            if due > until:
+                return
+            self._step(due)
             self.clock.at_least(self.core.now)
 
     def _arm(self) -> None:
@@ -365,7 +368,7 @@ class Runner:
     def _rang(self) -> None:
         try:
             self._due = None
-            self._ring(self.clock.peek())
+            self._ring(self.clock())
             self._arm()
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)

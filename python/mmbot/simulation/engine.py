@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["EngineNode", "Life"]
 
 
+LIVES_MAX = 30
+"""A process that failed so often is not started again."""
+
+
 class WatchedJournal:
     """A journal that knows how much of it was synced, so that somebody can see what leaves before that."""
 
@@ -65,7 +69,12 @@ class Life:
         self.journal = _core.Journal.on(self.disk, self.clock(), "{}")
         self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake
-        desk = _core.Desk(position_max=scene.limit_lots, order_max=scene.limit_lots, amend=scene.amends)
+        desk = _core.Desk(
+            position_max=scene.limit_lots,
+            order_max=scene.limit_lots,
+            amend=scene.amends,
+            controls=_core.Controls(maker=True, self_match=True, book_age_ns=scene.silence_max),
+        )
         self.core = _core.Live(
             [tape.tape for tape in tapes.values()],
             _core.Seat([desk] * len(self.listed), every_ns=wake.every_ns, message=False, fill=True, touch=False),
@@ -169,6 +178,15 @@ class EngineNode:
         self.end = how
         self.said_why = how != "in order"
         self._scene.note(f"engine ended: {how}")
+        if self.said_why and self.lives < LIVES_MAX:
+            self._scene.world.after(2 * NS_PER_S, self._revive)
+
+    def _revive(self) -> None:
+        """Whoever watches processes starts one that failed again."""
+        if self._life is not None and self.said_why:
+            self.kill(self._scene.dice.of("revive"))
+            self._scene.mark("started again")
+            self.boot()
 
     def pause(self) -> None:
         """SIGSTOP."""

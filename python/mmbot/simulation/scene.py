@@ -87,7 +87,7 @@ class Scene:
         self.limit_lots = options.choice((10, 20, 40))
         drawn_profile = options.choice(("mixed", *PROFILES))
         self.profile = profile or drawn_profile
-        self.silence_max = 30 * NS_PER_S
+        self.silence_max = 10 * NS_PER_S
         drawn = draw_plan(self.dice, self.profile, self.symbols, until_ms=STORM_S * 1_000)
         self.plan = list(drawn if plan is None else plan)
         self.paths = Paths(lambda name: Link(self.world, name, self.dice.of(f"link.{name}")))

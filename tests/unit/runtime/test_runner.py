@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from trading_desk import Desk, settle
+from trading_desk import Desk, Quoter, settle
 
 from mmbot.execution.backoff import Backoff
 from mmbot.execution.reconcile import Break, BreakKind, ReconReport
@@ -425,3 +425,36 @@ def test_two_quotes_that_move_are_two_cancels_and_then_two_places(tmp_path: Path
     desk.book()
     asked = [event["request"] for event in desk.told("request")[before:]]
     assert asked == ["cancel", "cancel", "place", "place"]
+
+
+class EveryTenth(Quoter):
+    """Looks every tenth of a second."""
+
+    wake = Wake(every_ms=100.0, message=True)
+
+
+def test_a_timer_that_is_late_by_seconds_rings_once_before_the_next_frame(tmp_path: Path):
+    """After a stop of the process the run goes on: the strategy is asked just before what comes next."""
+    desk = opened(tmp_path, strategy=EveryTenth())
+    asked = desk.strategy.asked
+    desk.clock.correct(5_000_000_000)
+    desk.book()
+    settle(desk)
+    assert desk.runner.failure is None
+    assert desk.strategy.asked > asked
+
+
+def test_a_paused_run_arms_no_timer(tmp_path: Path):
+    """A timer that is due while quotes are out would ring at once, for ever; it is armed when quoting goes on."""
+    desk = opened(tmp_path, strategy=EveryTenth())
+
+    async def pauses() -> tuple[object, object]:
+        desk.runner._pause("test", "told to")
+        desk.runner._arm()
+        paused = desk.runner._due
+        desk.runner._resume("test")
+        return paused, desk.runner._due
+
+    paused, again = asyncio.run(pauses())
+    assert paused is None
+    assert again is not None
