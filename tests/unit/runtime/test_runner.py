@@ -435,20 +435,31 @@ class EveryTenth(Quoter):
 
 def test_a_timer_that_is_late_by_seconds_rings_once_before_the_next_frame(tmp_path: Path):
     """After a stop of the process the run goes on: the strategy is asked just before what comes next."""
-    desk = opened(tmp_path, strategy=EveryTenth())
-    asked = desk.strategy.asked
-    desk.clock.correct(5_000_000_000)
-    desk.book()
-    settle(desk)
+    desk = Desk(tmp_path, strategy=EveryTenth())
+
+    async def stops() -> int:
+        await desk.open()
+        desk.book()
+        settle(desk)
+        asked = desk.strategy.asked
+        desk.clock.correct(5_000_000_000)
+        desk.book()
+        settle(desk)
+        return asked
+
+    asked = asyncio.run(stops())
     assert desk.runner.failure is None
     assert desk.strategy.asked > asked
 
 
 def test_a_paused_run_arms_no_timer(tmp_path: Path):
     """A timer that is due while quotes are out would ring at once, for ever; it is armed when quoting goes on."""
-    desk = opened(tmp_path, strategy=EveryTenth())
+    desk = Desk(tmp_path, strategy=EveryTenth())
 
     async def pauses() -> tuple[object, object]:
+        await desk.open()
+        desk.book()
+        settle(desk)
         desk.runner._pause("test", "told to")
         desk.runner._arm()
         paused = desk.runner._due
