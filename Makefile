@@ -11,6 +11,8 @@ RUN_ARGS ?= run configs/paper.toml
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 60
 NEWEST ?= python3.13
+SEEDS ?= 2000
+FIRST ?= 0
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock rustfmt.toml clippy.toml
 
 export COVERAGE_FILE := $(CURDIR)/target/coverage
@@ -31,7 +33,7 @@ export RUSTUP_HOME := $(patsubst %/toolchains,%,$(TOOLCHAINS))
 endif
 endif
 
-.PHONY: help setup run test test-newest flaky fuzz check house coverage bench bench-live docs reference update-golden lock clean
+.PHONY: help setup run test test-newest flaky fuzz check house coverage bench bench-live simulate docs reference update-golden lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -91,6 +93,9 @@ bench-live: .venv/.native ## the live side: frames, engine, journal, wire to wir
 	$(BIN)/python -m benches.record_run --books
 	$(BIN)/python -m benches.exchange_soak soak --seconds 120
 	$(BIN)/python -m benches.run_soak 120 60
+
+simulate: .venv/.native ## the run itself in 2,000 seeds of a world that breaks, each played twice: SEEDS=2000 FIRST=0
+	$(BIN)/mmbot simulate --seeds $(SEEDS) --first-seed $(FIRST)
 
 docs: .venv/.native ## build the pages into site/, offline
 	$(BIN)/python tools/reference.py --check
