@@ -1,4 +1,4 @@
-"""The harness bites: bugs that somebody has made are planted, and caught; what breaks a promise shrinks to its cause."""
+"""The harness bites: planted bugs are caught, and what breaks a promise shrinks to its cause."""
 
 from dataclasses import replace
 from pathlib import Path
