@@ -2,6 +2,7 @@
 
 from mmbot.config.load import ConfigError, load
 from mmbot.config.profiles import MissingProfileError, load_profile
+from mmbot.config.risk import RiskConfig
 from mmbot.config.schema import (
     BacktestConfig,
     FeesConfig,
@@ -27,6 +28,7 @@ __all__ = [
     "MissingProfileError",
     "OrdersConfig",
     "RedisConfig",
+    "RiskConfig",
     "SessionConfig",
     "StrategyConfig",
     "Strict",

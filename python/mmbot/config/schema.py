@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from mmbot.config.load import ConfigError
+from mmbot.config.risk import RiskConfig
 from mmbot.config.session import SessionConfig
 from mmbot.config.strict import Strict
 
@@ -190,6 +191,8 @@ class BacktestConfig(Strict):
     """How often position, cash and quotes are sampled for the report."""
     markout: Literal["100ms", "1s", "5s", "30s", "300s"] = "5s"
     """The horizon that splits adverse selection from inventory in the attribution."""
+    risk: RiskConfig = RiskConfig()
+    """Controls of `mmbot run`, on by default. A backtest does not read them."""
     session: SessionConfig | None = None
     """Where `mmbot run` trades it. A backtest does not read it."""
 
@@ -209,6 +212,8 @@ class BacktestConfig(Strict):
         """
         words = self.model_dump(mode="json")
         del words["session"]  # the stage of a run: what passed its gate on paper goes live under the same name
+        if self.risk == RiskConfig():
+            del words["risk"]  # likewise what is not said
         for instrument in words["instruments"]:
             # What is not said has no part in the name, so that these keys leave the older names alone.
             for key in ("symbol", "category"):

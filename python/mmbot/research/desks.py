@@ -17,18 +17,71 @@ from mmbot.strategy import Strategy, Wake
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mmbot.config import BacktestConfig, InstrumentConfig
+    from mmbot.config import BacktestConfig, InstrumentConfig, RiskConfig
 
-__all__ = ["WHOLE", "configured", "desk", "seat"]
+__all__ = ["WHOLE", "bounds", "configured", "controls", "desk", "seat"]
 
 WHOLE = Fraction(1)
 """Limits as configured."""
 
 
-def desk(config: InstrumentConfig, instrument: _core.Instrument, symbol: str, share: Fraction = WHOLE) -> _core.Desk:
+_UNITS = 10**12
+_NS_PER_MS = 1_000_000
+
+
+def controls(risk: RiskConfig) -> _core.Controls:
+    """What each order of a run is held against, beside the limits of its instrument."""
+    return _core.Controls(
+        maker=risk.maker_only,
+        order_notional_max=_units(risk, "max_order_notional_usd"),
+        unit_shift=risk.unit_shift,
+        duplicate_ns=risk.duplicate_ms * _NS_PER_MS,
+        self_match=risk.self_match,
+        book_age_ns=risk.book_age_ms * _NS_PER_MS,
+        venue_age_ns=risk.venue_age_ms * _NS_PER_MS,
+        reference_age_ns=risk.reference_age_ms * _NS_PER_MS,
+        reference_collar_bps=risk.reference_collar_bps,
+        notional_max=_units(risk, "max_inventory_usd"),
+        orders_max=risk.max_orders_per_symbol,
+        open_notional_max=_units(risk, "max_open_notional_usd"),
+        orders_per_trade_max=risk.orders_per_trade,
+        orders_free=risk.orders_free,
+    )
+
+
+def bounds(risk: RiskConfig, calls_per_second: int) -> _core.Bounds:
+    """What strategy, account and firm are held against in a run."""
+    total = _units(risk, "max_total_notional_usd")
+    return _core.Bounds(
+        creates_per_second_max=max(1, int(calls_per_second * risk.creates_pct / 100)),
+        requests_per_second_max=max(1, int(calls_per_second * risk.requests_pct / 100)),
+        strategy_notional_max=total,
+        account_gross_max=total,
+        account_net_max=_units(risk, "max_net_notional_usd"),
+        firm_gross_max=_units(risk, "max_firm_notional_usd"),
+        firm_net_max=_units(risk, "max_firm_notional_usd"),
+        account_elsewhere_age_ns=risk.elsewhere_age_ms * _NS_PER_MS,
+        mark_age_ns=risk.mark_age_ms * _NS_PER_MS,
+        order_worth_cap=_units(risk, "cap_order_usd"),
+        gross_worth_cap=_units(risk, "cap_gross_usd"),
+    )
+
+
+def _units(risk: RiskConfig, name: str) -> int:
+    return int(risk.amount(name) * _UNITS)
+
+
+def desk(
+    config: InstrumentConfig,
+    instrument: _core.Instrument,
+    symbol: str,
+    share: Fraction = WHOLE,
+    held_against: _core.Controls | None = None,
+) -> _core.Desk:
     """Hard limits and order handling of one instrument; `share` of the configured sizes, rounded down to whole lots.
 
-    Raises ConfigError for a limit off the instrument's grid, or of which the share is less than a lot.
+    held_against: the controls of a run; a backtest has none. Raises ConfigError for a limit off the instrument's grid,
+    or of which the share is less than a lot.
     """
     limits, orders = config.limits, config.orders
     try:
@@ -41,14 +94,18 @@ def desk(config: InstrumentConfig, instrument: _core.Instrument, symbol: str, sh
             keep_within=orders.keep_within_ticks,
             refill_below_percent=orders.refill_below_percent,
             amend=orders.amend,
+            controls=held_against,
         )
     except ValueError as error:
         of = "" if share == WHOLE else f" at {float(share):.0%} of the configured size"
         raise ConfigError(f"limits of {symbol}{of}: {error} (lot {instrument.lot})") from None
 
 
-def seat(strategy: Strategy, desks: Sequence[_core.Desk]) -> _core.Seat:
-    """A strategy's place in a run. Raises ConfigError for one that would never be asked."""
+def seat(strategy: Strategy, desks: Sequence[_core.Desk], together: _core.Bounds | None = None) -> _core.Seat:
+    """A strategy's place in a run, and what its instruments are held against together.
+
+    Raises ConfigError for one that would never be asked.
+    """
     wake = strategy.wake
     if wake == Wake():
         raise ConfigError(
@@ -56,7 +113,13 @@ def seat(strategy: Strategy, desks: Sequence[_core.Desk]) -> _core.Seat:
             "give it every_ms, touch, fill, trade or message"
         )
     return _core.Seat(
-        desks, every_ns=wake.every_ns, touch=wake.touch, fill=wake.fill, trade=wake.trade, message=wake.message
+        desks,
+        every_ns=wake.every_ns,
+        touch=wake.touch,
+        fill=wake.fill,
+        trade=wake.trade,
+        message=wake.message,
+        bounds=together,
     )
 
 

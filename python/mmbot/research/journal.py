@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmbot import _core
-from mmbot.config import BacktestConfig
+from mmbot.config import BacktestConfig, SessionConfig
+from mmbot.config.risk import LAUNCH_SHARE
 from mmbot.research.backtest import strategy_error
-from mmbot.research.desks import configured, desk, seat
+from mmbot.research.desks import bounds, configured, controls, desk, seat
 from mmbot.research.facts import Setting, code_hash
 from mmbot.research.traded import Traded
 from mmbot.strategies import StrategyNotFoundError
@@ -127,13 +128,17 @@ def live_engine(
 
     Raises ConfigError for limits or a wake rule that cannot be used, ValueError for a queue model that needs orders.
     """
+    risk = config.risk
+    if risk.launch:
+        share = min(share, Fraction(LAUNCH_SHARE))
+    held_against = controls(risk)
     desks = [
-        desk(each, instrument, instrument.symbol, share)
+        desk(each, instrument, instrument.symbol, share, held_against)
         for each, instrument in zip(config.instruments, instruments, strict=True)
     ]
     live = _core.Live(
         tapes,
-        seat(strategy, desks),
+        seat(strategy, desks, bounds(risk, (config.session or SessionConfig()).calls_per_second)),
         instruments=instruments,
         signals=list(strategy.signals),
         queues=[(each.venue.queue, each.venue.queue_n) for each in config.instruments],

@@ -3,11 +3,16 @@
 what happened          RiskGuards
 what it means          assess: RiskMeasurements in, GuardVerdict out
 how far it is stopped  FreezeBoard: FreezeAsked in, FreezeChange out; lowered by an Override
+what is watched        RiskWatch: facts and marks in, FreezeAsked out
+before an order        RuntimeRiskMonitor, FiveLevelRisk: for who sends orders without the engine
 """
 
+from mmbot.risk.controls import CONTROLS, Control
+from mmbot.risk.five_levels import BrokerLimits, FiveLevelRisk
 from mmbot.risk.freeze import FreezeBoard, FreezeChange, FreezePolicy, Frozen
 from mmbot.risk.guards import RiskGuards, pnl_z
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope, ScopeKind
+from mmbot.risk.monitor import RuntimeRiskMonitor
 from mmbot.risk.override import Operator, Override, OverrideRefusedError, Reconciled, Signature
 from mmbot.risk.verdict import (
     GuardLevel,
@@ -19,9 +24,14 @@ from mmbot.risk.verdict import (
     Trigger,
     assess,
 )
+from mmbot.risk.watch import RiskWatch
 
 __all__ = [
+    "CONTROLS",
     "FIRM",
+    "BrokerLimits",
+    "Control",
+    "FiveLevelRisk",
     "FreezeAsked",
     "FreezeBoard",
     "FreezeChange",
@@ -39,6 +49,8 @@ __all__ = [
     "RiskGuards",
     "RiskGuardsConfig",
     "RiskMeasurements",
+    "RiskWatch",
+    "RuntimeRiskMonitor",
     "Scope",
     "ScopeKind",
     "Signature",

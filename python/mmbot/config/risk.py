@@ -1,0 +1,184 @@
+"""Risk controls of a run: on by default, with values that an ordinary account survives.
+
+Money is in the quote currency (USD, USDT and USDC are taken as one) and written in quotes; 0 switches an age or a
+count off where it says so. `launch` is the one switch for the first days: a tenth of every amount, a daily loss of 3 %
+and at most five positions. What cannot be meant is refused when the configuration is read.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from mmbot.config.strict import Strict
+
+__all__ = ["LAUNCH_SHARE", "RiskConfig"]
+
+LAUNCH_SHARE = Decimal("0.1")
+"""Share of every amount while `launch` is on."""
+CAP_ORDER, CAP_GROSS = Decimal(1_000_000), Decimal(10_000_000)
+"""What the core compiles in; a configuration may say less, never more."""
+_LAUNCH_POSITIONS, _LAUNCH_LOSS_DAY_PCT = 5, 3.0
+_MONEY = re.compile(r"[0-9]+(\.[0-9]+)?")
+
+
+def _money(given: object) -> object:
+    """Take a positive plain decimal in quotes. Raises ValueError."""
+    if not isinstance(given, str) or not _MONEY.fullmatch(given) or not Decimal(given):
+        raise ValueError(f'is {given!r}; expected a positive plain decimal in quotes, such as "25000"')
+    return given
+
+
+Money = Annotated[str, BeforeValidator(_money)]
+"""An amount of the quote currency above zero."""
+Percent = Annotated[float, Field(gt=0, le=100)]
+"""Of something, above zero."""
+Millis = Annotated[int, Field(ge=0, le=86_400_000)]
+"""A time in ms; 0 is off."""
+Many = Annotated[int, Field(ge=1, lt=2**31)]
+"""How many; at least one."""
+
+
+class RiskConfig(Strict):
+    """The controls, key by key; `docs/controls.md` says what each does and under which code it speaks."""
+
+    foreign: ClassVar[dict[str, str]] = {
+        "max_inventory_usd_per_symbol": "write max_inventory_usd",
+        "max_total_notional": "write max_total_notional_usd",
+        "enable_circuit_breaker": "the loss breakers are always on; set loss_day_pct",
+    }
+
+    launch: bool = False
+    """First days: a tenth of every amount, 3 % daily loss, five positions."""
+    capital_usd: Money = "10000"
+    """What losses are percentages of."""
+
+    max_order_notional_usd: Money = "25000"
+    """Most that one order may be worth."""
+    max_inventory_usd: Money = "50000"
+    """Most that the worst-case position of one instrument may be worth."""
+    max_open_notional_usd: Money = "100000"
+    """Most that the open orders of one instrument may be worth."""
+    max_total_notional_usd: Money = "100000"
+    """Most that all worst-case positions of the account may be worth, longs and shorts added up."""
+    max_net_notional_usd: Money = "100000"
+    """Likewise, longs less shorts."""
+    max_firm_notional_usd: Money = "200000"
+    """Likewise for all accounts, as far as they are told."""
+    max_open_positions: Many = 20
+    """Most instruments with a position."""
+    max_orders_per_symbol: Many = 100
+    """Most orders of one instrument that are not settled; Bybit takes 500."""
+    cap_order_usd: Money = "100000"
+    """Attested cap on one order. The core lets nobody set it above a million."""
+    cap_gross_usd: Money = "1000000"
+    """Attested cap on all positions of the run. The core lets nobody set it above ten million."""
+
+    unit_shift: bool = True
+    """Refuse ten times the usual size, and a tenth or ten times the market's price."""
+    duplicate_ms: Millis = 500
+    """Refuse an order like one that was sent so recently and still stands."""
+    self_match: bool = True
+    """Refuse an order that would meet our own."""
+    maker_only: bool = False
+    """Refuse every order that may take, but for those that shrink a position. Quotes are post-only anyway."""
+    book_age_ms: Millis = 250
+    """Oldest message of an instrument by our clock. A thin market needs more: Bybit repeats a quiet book after 3 s."""
+    venue_age_ms: Millis = 500
+    """Oldest book by the venue's clock."""
+    decision_age_ms: Millis = 250
+    """Oldest decision that may still leave."""
+    mark_age_ms: Millis = 60_000
+    """Oldest price by which a position may be valued."""
+    reference_collar_bps: Annotated[int, Field(gt=0, lt=10_000)] = 300
+    """How far beyond the second reference price a limit price may be."""
+    reference_age_ms: Millis = 0
+    """Oldest second reference price; 0: none is needed, and one that is there counts."""
+    elsewhere_age_ms: Millis = 0
+    """Oldest word on what other runs of the account hold; 0: this run is alone on it."""
+    orders_per_trade: Annotated[int, Field(ge=0, lt=2**31)] = 500
+    """Requests for one execution within a day of UTC; 0 is off."""
+    orders_free: Many = 20_000
+    """Requests of a day before that ratio is looked at."""
+    creates_pct: Percent = 50.0
+    """Share of the session's calls per second that new orders may use."""
+    requests_pct: Percent = 70.0
+    """Share that new orders and amends may use together: the rest is for cancels and questions."""
+
+    loss_minute_pct: Percent = 1.0
+    """Loss within a minute, of capital_usd, from which on positions may only shrink."""
+    loss_hour_pct: Percent = 3.0
+    """Loss within an hour from which on nothing new leaves."""
+    loss_day_pct: Percent = 5.0
+    """Loss of a day of UTC from which on everything is cancelled."""
+    drawdown_pct: Percent = 15.0
+    """Fall from the highest equity ever seen, of capital_usd, likewise. Only a person forgets the peak."""
+    rejects_in_a_row: Many = 10
+    """Orders that the venue refused, one after the other."""
+    unknowns_in_a_row: Many = 3
+    """Requests without an answer, one after the other, within 10 s."""
+    executions_max: Many = 500
+    """Executions within a minute before a person has to look."""
+    one_sided_fills: Many = 25
+    """Fills on one side, one after the other."""
+    markout_fills: Many = 50
+    """Fills that a markout or an edge is averaged over; fewer say nothing."""
+    markout_freeze_bps: Annotated[float, Field(gt=-1_000, lt=0)] = -5.0
+    """Average markout from which on positions may only shrink."""
+    edge_freeze_threshold_bps: Annotated[float, Field(gt=-100, lt=100)] = 1.5
+    """Edge below which nothing new leaves; it is measured by the strategy, or by whoever knows it."""
+    margin_headroom_pct: Percent = 20.0
+    """Free share of the margin, worst case, below which positions may only shrink."""
+    fee_tolerance_bps: Annotated[float, Field(ge=0, lt=100)] = 0.1
+    """How far a fee may be above the rate that the venue told."""
+    depeg_bps: Annotated[float, Field(gt=0, lt=5_000)] = 100.0
+    """How far a stable coin may be from one dollar."""
+    stop_loss_pct: Percent | None = None
+    """Loss of a position against its entry price at which it is worked off."""
+    trailing_stop_pct: Percent | None = None
+    """Fall from its best price, likewise."""
+    unhedged_usd_s: Annotated[float, Field(gt=0)] = 50_000.0
+    """Unhedged amount times seconds, for strategies with two legs."""
+    risk_ratio_warn: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    """95th percentile of used to allowed notional above which to warn."""
+
+    def amount(self, name: str) -> Decimal:
+        """Return an amount as it holds: a tenth of what is configured while `launch` is on."""
+        return Decimal(getattr(self, name)) * (LAUNCH_SHARE if self.launch else 1)
+
+    @property
+    def positions(self) -> int:
+        """Most instruments with a position, as it holds."""
+        return min(self.max_open_positions, _LAUNCH_POSITIONS) if self.launch else self.max_open_positions
+
+    @property
+    def daily_loss_pct(self) -> float:
+        """Daily loss as it holds."""
+        return min(self.loss_day_pct, _LAUNCH_LOSS_DAY_PCT) if self.launch else self.loss_day_pct
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RiskConfig:
+        """Raise ValueError where a wider net is tighter than a narrower one, or a cap would be lifted."""
+        rising = [
+            ("max_order_notional_usd", "max_inventory_usd"),
+            ("max_inventory_usd", "max_total_notional_usd"),
+            ("max_net_notional_usd", "max_total_notional_usd"),
+            ("max_total_notional_usd", "max_firm_notional_usd"),
+            ("max_order_notional_usd", "cap_order_usd"),
+            ("max_total_notional_usd", "cap_gross_usd"),
+            ("loss_minute_pct", "loss_hour_pct"),
+            ("loss_hour_pct", "loss_day_pct"),
+            ("loss_day_pct", "drawdown_pct"),
+            ("creates_pct", "requests_pct"),
+        ]
+        for less, more in rising:
+            low, high = getattr(self, less), getattr(self, more)
+            if Decimal(str(low)) > Decimal(str(high)):
+                raise ValueError(f"{less} is {low}, above {more} {high}; expected it to be at most that")
+        for name, cap in (("cap_order_usd", CAP_ORDER), ("cap_gross_usd", CAP_GROSS)):
+            if Decimal(getattr(self, name)) > cap:
+                raise ValueError(f"{name} is {getattr(self, name)}; no configuration lifts it above {cap}")
+        return self
