@@ -49,12 +49,19 @@ def controls(risk: RiskConfig) -> _core.Controls:
     )
 
 
-def bounds(risk: RiskConfig, calls_per_second: int) -> _core.Bounds:
-    """What strategy, account and firm are held against in a run."""
+def bounds(risk: RiskConfig, calls_per_second: int | None) -> _core.Bounds:
+    """What strategy, account and firm are held against in a run.
+
+    calls_per_second: what the session may use in all; None: there is no session that counts them.
+    """
+
+    def share(percent: float) -> int | None:
+        return None if calls_per_second is None else max(1, int(calls_per_second * percent / 100))
+
     total = _units(risk, "max_total_notional_usd")
     return _core.Bounds(
-        creates_per_second_max=max(1, int(calls_per_second * risk.creates_pct / 100)),
-        requests_per_second_max=max(1, int(calls_per_second * risk.requests_pct / 100)),
+        creates_per_second_max=share(risk.creates_pct),
+        requests_per_second_max=share(risk.requests_pct),
         strategy_notional_max=total,
         account_gross_max=total,
         account_net_max=_units(risk, "max_net_notional_usd"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mmbot import _core
-from mmbot.config import BacktestConfig, SessionConfig
+from mmbot.config import BacktestConfig
 from mmbot.config.risk import LAUNCH_SHARE
 from mmbot.research.backtest import strategy_error
 from mmbot.research.desks import bounds, configured, controls, desk, seat
@@ -138,7 +138,7 @@ def live_engine(
     ]
     live = _core.Live(
         tapes,
-        seat(strategy, desks, bounds(risk, (config.session or SessionConfig()).calls_per_second)),
+        seat(strategy, desks, bounds(risk, None if config.session is None else config.session.calls_per_second)),
         instruments=instruments,
         signals=list(strategy.signals),
         queues=[(each.venue.queue, each.venue.queue_n) for each in config.instruments],
