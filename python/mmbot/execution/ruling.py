@@ -22,6 +22,7 @@ class Denial(StrEnum):
     NOT_WORKING = "not_working"
     TAKER_SHARE = "taker_share"
     STALE = "stale"
+    DECISION_AGE = "decision_age"
     THROTTLED = "throttled"
     BREAKER_OPEN = "breaker_open"
     MIN_QTY = "min_qty"

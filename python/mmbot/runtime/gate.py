@@ -17,13 +17,13 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from mmbot.execution import Breaker, BreakerState, Phase, Throttle, ThrottleState, Trouble
+from mmbot.execution import Breaker, BreakerState, Denial, Phase, Ruling, Throttle, ThrottleState, Trouble
 from mmbot.venues.port import Acked, CancelOrder, LinkEvent, PlaceOrder, Refused, Unanswered, VenueError, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mmbot.execution import BreakerEvent, Ruling
+    from mmbot.execution import BreakerEvent
     from mmbot.venues.port import (
         AmendOrder,
         Attestation,
@@ -77,6 +77,10 @@ class OrderGate:
         self._spent = ThrottleState()
         self.breaker = state or BreakerState()
         """Where the breaker stands."""
+        self.decided: Callable[[], int] | None = None
+        """When the requests that come now were decided, ns since epoch; None: their age is not looked at."""
+        self.decision_age_ns = 250_000_000
+        """Oldest decision that may still leave."""
         self._session: OrderEntry | None = None
         self._waiting: deque[CancelOrder] = deque()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -102,7 +106,7 @@ class OrderGate:
                 passing += self._cancels()
                 continue
             now = self._clock()
-            ruling = self._ask(kind_of(request), now)
+            ruling = self._aged(now) or self._ask(kind_of(request), now)
             if ruling.allowed:
                 passing.append(request)
             else:
@@ -111,6 +115,14 @@ class OrderGate:
             self._through().send(passing)
         if refused:  # heard after the caller is done, as any answer is
             asyncio.get_running_loop().call_soon(self._sink.on_facts, refused, self._clock())
+
+    def _aged(self, now: int) -> Ruling | None:
+        """Refuse what was decided too long ago: a slow strategy, or a slow disk, speaks of a market that is gone."""
+        age = 0 if self.decided is None else now - self.decided()
+        if age <= self.decision_age_ns or not self.decision_age_ns:
+            return None
+        said = f"decided {age / 1e6:.0f} ms ago; expected at most {self.decision_age_ns / 1e6:.0f} ms"
+        return Ruling(Denial.DECISION_AGE, said)
 
     def _ask(self, kind: RequestKind, now: int) -> Ruling:
         self.breaker, ruling = self._breaker.ask(self.breaker, now, kind)

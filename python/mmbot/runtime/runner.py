@@ -24,6 +24,7 @@ from msgspec import structs
 
 from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS
 from mmbot.execution.reconcile import Remedy
+from mmbot.risk.levels import FreezeLevel
 from mmbot.runtime.bridge import Bridge
 from mmbot.runtime.latency import Latencies
 from mmbot.runtime.reconciling import Reconciler, clean_account
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.bridge import Doubt, Listed
     from mmbot.runtime.clock import RunClock
     from mmbot.runtime.market import RunMarket
+    from mmbot.runtime.risk import RiskDesk
     from mmbot.strategy import Strategy, View
     from mmbot.venues.port import Fact, Heard, InstrumentTerms, OrderEntry, OrderRequest, OrderSeen, PublicFeed
 
@@ -126,6 +128,8 @@ class Runner:
             stray=self._stray,
             risen=self._risen,
         )
+        self.risk: RiskDesk | None = None
+        """The controls above the core's own; none: the core's own alone."""
         self._decide, self._windows = strategy.decide, windows
         self._sync, self._settle_s = sync, settle_s
         self._told = told
@@ -156,6 +160,7 @@ class Runner:
             for record in records:
                 self._record(category, record, ts_recv)
             self.clock.at_least(self.market.last_recv)
+            self._watch()
             self._step(self.clock(), decoded)
         except Exception as error:  # noqa: BLE001  the feed's loop must live on to hear the cancels through
             self.fail(error)
@@ -186,6 +191,7 @@ class Runner:
         try:
             self._ring(self.clock.peek())
             self._hear(facts)
+            self._watch()
             self._step(self.clock())
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
@@ -193,6 +199,8 @@ class Runner:
     def _hear(self, facts: Sequence[Fact]) -> None:
         facts = [fact for fact in facts if not self._is_history(fact)]
         self.bridge.hear(facts, self.clock)
+        if self.risk is not None:
+            self.risk.hear(facts, self.clock.peek())
         for fact in facts:
             if isinstance(fact, Refused):
                 self._show_refusal(fact)
@@ -240,6 +248,8 @@ class Runner:
         )
         self.fills.append(fill)
         self._capture(fact)
+        if self.risk is not None:
+            self.risk.filled(fact, self.clock.peek())
         words = {"correlation_id": fact.client_id, "execution_id": fact.execution_id, **_plain(fill)}
         self._told({"event": "fill", **words})
 
@@ -296,6 +306,13 @@ class Runner:
         if self.pauses.pop(name, None) is not None and not self.pauses:
             self._told({"event": "quoting"})
             self._arm()
+
+    def _watch(self) -> None:
+        """Let the controls look. Where they forbid what is new, the quotes leave and stay out."""
+        if self.risk is not None and not self.stopping:
+            level = self.risk.tick(self.clock)
+            if level >= FreezeLevel.NO_NEW:
+                self._pause("risk", f"controls ask for {level.name}: {self.risk.why}")
 
     # ---- deciding and sending
 
