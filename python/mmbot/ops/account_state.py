@@ -87,6 +87,11 @@ class AccountState:
         return self.path / "freeze.jsonl"
 
     @property
+    def risk(self) -> Path:
+        """What the loss and streak controls must not forget over a restart, JSON."""
+        return self.path / "risk.json"
+
+    @property
     def override(self) -> Path:
         """A signed lowering that waits for the running engine."""
         return self.path / "override.json"

@@ -19,6 +19,7 @@ from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, Throttle
 from mmbot.ops.account_state import AccountState
+from mmbot.ops.controls import risk_desk
 from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
@@ -115,6 +116,8 @@ async def trade(
             listed=listed,
             watcher=watcher,
             epoch=lead.epoch,
+            gate=orders,
+            account=attestation.account,
         )
         helpers = [asyncio.create_task(_stopped(run.runner, stop, duration_s))]
         if exchange is not None:
@@ -157,6 +160,8 @@ class _Run:
         listed: Sequence[Listed],
         watcher: Watcher,
         epoch: int,
+        gate: OrderGate,
+        account: str,
     ) -> None:
         self._config, self._wiring, self._folder = config, wiring, folder
         self._clock, self._strategy, self._listed = clock, strategy, listed
@@ -190,6 +195,18 @@ class _Run:
             reconcile_s=wiring.session.reconcile_s,
             settle_s=wiring.session.settle_s,
             told=watcher.told,
+        )
+        gate.decided, gate.decision_age_ns = (lambda: core.now), config.risk.decision_age_ms * 1_000_000
+        runs, environment = Path(wiring.session.folder), wiring.session.environment
+        self.runner.risk = risk_desk(
+            config.risk,
+            core,
+            listed,
+            strategy=type(strategy).__name__,
+            account=account,
+            folder=None if wiring.embedded else AccountState.of(runs, environment, account),  # else it begins anew
+            told=watcher.told,
+            now=clock.peek(),
         )
         self.board = Board(
             self.runner,

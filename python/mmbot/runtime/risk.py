@@ -65,6 +65,10 @@ class RiskDesk:
         self._kept = ""
         self._markouts: deque[tuple[int, int, int, float]] = deque(maxlen=_MARKOUTS)
 
+    def begin(self, now: int) -> None:
+        """At a start: what is latched still holds."""
+        self._found += self.watch.again(now)
+
     # ---- what happened: noted, and acted on at the next tick, for the core takes one input at a time
 
     def hear(self, facts: Sequence[Fact], now: int) -> None:
