@@ -86,30 +86,30 @@ class FiveLevelRisk:
     def _reasons(self, symbol: str, side: str, size: float, price: float | None) -> list[str]:
         if side not in ("buy", "sell") or not math.isfinite(size) or size <= 0:
             return ["malformed"]
-        limits, held = self.limits, self._positions.get(symbol, 0.0)
-        after = held + (size if side == "buy" else -size)
+        held = self._positions.get(symbol, 0.0)
         value = self._prices.get(symbol, math.nan) if price is None else price
         if not math.isfinite(value) or value <= 0 or not math.isfinite(held):
             return ["no_price"]
+        after = held + (size if side == "buy" else -size)
+        found = ["order_size"] if size > self.limits.order else []
         grows = abs(after) > abs(held) or after * held < 0
-        others = math.fsum(
-            abs(lots) * self._prices.get(other, math.nan)
-            for other, lots in self._positions.items()
-            if other != symbol and lots
-        )
+        return found + (self._growing(symbol, after, value) if grows else [])
+
+    def _growing(self, symbol: str, after: float, value: float) -> list[str]:
+        """What speaks against a position that grows, or turns."""
+        limits = self.limits
         opened = sum(1 for other, lots in self._positions.items() if lots and other != symbol) + 1
         checks = (
-            ("order_size", size > limits.order),
-            ("position_size", grows and abs(after) > limits.position),
-            ("exposure", grows and not others + abs(after) * value <= limits.exposure),  # true for NaN
-            ("open_positions", grows and opened > limits.positions),
-            ("daily_loss", self.tripped and grows),
+            ("position_size", abs(after) > limits.position),
+            ("exposure", not self.exposure(but=symbol) + abs(after) * value <= limits.exposure),  # true for NaN
+            ("open_positions", opened > limits.positions),
+            ("daily_loss", self.tripped),
         )
         return [reason for reason, holds in checks if holds]
 
-    def exposure(self) -> float:
-        """Positions at their prices; NaN while one has none."""
-        held = ((symbol, lots) for symbol, lots in self._positions.items() if lots)
+    def exposure(self, but: str = "") -> float:
+        """Positions at their prices, one symbol left out; NaN while one has none."""
+        held = ((symbol, lots) for symbol, lots in self._positions.items() if lots and symbol != but)
         return math.fsum(abs(lots) * self._prices.get(symbol, math.nan) for symbol, lots in held)
 
     def _turn(self, now: int) -> None:
