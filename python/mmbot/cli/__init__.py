@@ -15,6 +15,7 @@ from mmbot.cli import (
     dryrun,
     edge,
     exchange,
+    freeze,
     record,
     replay,
     run,
@@ -45,6 +46,11 @@ app.command("replay")(replay.replay)
 app.command("exchange")(exchange.exchange)
 app.command("simulate")(simulate.simulate)
 app.command("smoke")(smoke.smoke)
+app.add_typer(freeze.freeze_app, name="freeze")
+app.add_typer(freeze.keys_app, name="keys")
+app.command("status")(freeze.status)
+app.command("unfreeze")(freeze.unfreeze)
+app.command("kill")(freeze.kill)
 app.command("version")(backtest.version)
 
 

@@ -2,7 +2,8 @@
 
 <session.folder>/accounts/<environment>-<account>/
     freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`)
-    override.json      a signed lowering that waits for the running engine
+    override.json      a signed lowering that waits for the running engine, and override-answer.json
+    session.json       where the account trades, for whoever has to cancel there without an engine
     operators.toml     the public keys of who may lower a freeze
     last-run           the path of the newest run's folder
     engine             the process that trades now: its id and when it started
@@ -100,6 +101,16 @@ class AccountState:
     def operators(self) -> Path:
         """The public keys of who may lower a freeze."""
         return self.path / "operators.toml"
+
+    @property
+    def override_answer(self) -> Path:
+        """What the running engine said to the signed lowering."""
+        return self.path / "override-answer.json"
+
+    @property
+    def session(self) -> Path:
+        """Where the account trades: environment, url, markets, and the names of the variables with its key."""
+        return self.path / "session.json"
 
     @property
     def epoch(self) -> Path:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,17 +21,21 @@ from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, Throttle
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.controls import risk_desk
+from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
 from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
 from mmbot.research.traded import Traded
+from mmbot.risk.levels import FreezeLevel
 from mmbot.runtime.board import Board
 from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
 from mmbot.runtime.embedded import EmbeddedExchange
 from mmbot.runtime.ended import Ended
 from mmbot.runtime.folder import RunFolder
+from mmbot.runtime.freezing import Freezing
 from mmbot.runtime.gate import OrderGate
 from mmbot.runtime.latency import STAGES
 from mmbot.runtime.market import RunMarket
@@ -40,7 +45,7 @@ from mmbot.venues.port import Subscription, TellsVenueTime, VenueError
 from mmbot.wiring import Trading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from mmbot.config import BacktestConfig
@@ -93,10 +98,7 @@ async def trade(
             told=watcher.told,
         )
         lead = Leadership(watcher.told, clock.peek)
-        session = wiring.orders(endpoint, credentials, orders, markets, fence=lead)
-        if isinstance(session, TellsVenueTime):
-            lead.venue_ns = session.venue_ns
-        orders.attach(session)
+        orders.attach(_fenced(wiring.orders(endpoint, credentials, orders, markets, fence=lead), lead))
         stack.push_async_callback(orders.stop)
         await orders.start()
         attestation = await _attested(orders, watcher)
@@ -106,6 +108,7 @@ async def trade(
         else:
             relay.idle()
             await stack.enter_async_context(_leading(lead, config, wiring, attestation.account, stop))
+        account = stack.enter_context(_account(wiring, attestation.account, folder, markets, clock))
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
         run = _Run(
             config,
@@ -118,8 +121,14 @@ async def trade(
             epoch=lead.epoch,
             gate=orders,
             account=attestation.account,
+            freezing=account.freezing(type(strategy).__name__, markets, clock, watcher),
         )
-        helpers = [asyncio.create_task(_stopped(run.runner, stop, duration_s))]
+        orders.frozen = run.runner.frozen
+        stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek))
+        helpers = [
+            asyncio.create_task(_stopped(run.runner, stop, duration_s)),
+            asyncio.create_task(apply_overrides(account.state, account.latch, run.runner, clock.peek)),
+        ]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
         failure: Exception | None = None
@@ -139,6 +148,62 @@ async def trade(
             run.close()
     books = [run.core.books(0, index) for index in range(len(markets))]
     return Ended(folder=folder.path, result=run.result(), failure=failure, books=books)
+
+
+def _fenced(session: OrderEntry, lead: Leadership) -> OrderEntry:
+    """Let the fence reckon in the venue's time, where the session knows it."""
+    if isinstance(session, TellsVenueTime):
+        lead.venue_ns = session.venue_ns
+    return session
+
+
+@dataclass(frozen=True)
+class _Account:
+    """The folder of the account that is traded, and its latch."""
+
+    name: str
+    state: AccountState
+    latch: FreezeLatch
+
+    def freezing(
+        self, strategy: str, markets: Sequence[tuple[str, str]], clock: RunClock, watcher: Watcher
+    ) -> Freezing:
+        """The latch as this run sees it."""
+        return Freezing(
+            self.latch,
+            strategy=strategy,
+            account=self.name,
+            markets=markets,
+            clock=clock.peek,
+            told=watcher.told,
+        )
+
+
+@contextmanager
+def _account(
+    wiring: Trading, name: str, folder: RunFolder, markets: Sequence[tuple[str, str]], clock: RunClock
+) -> Iterator[_Account]:
+    """Enter the account's folder as who trades. An embedded exchange's account lives and ends with its run.
+
+    Raises VenueError where a kill holds: its cause is looked at before anything runs again.
+    """
+    if wiring.embedded:
+        state = AccountState.at(folder.path / "account")
+    else:
+        state = AccountState.of(Path(wiring.session.folder), wiring.session.environment, name)
+    latch = FreezeLatch(state, clock.peek)
+    killed = [one for one in latch.board.frozen if one.level is FreezeLevel.KILL]
+    if killed:
+        raise VenueError(
+            f"{state.name} was killed ({killed[0].reason}); nothing runs on it until two people lift that: "
+            "`mmbot unfreeze`, docs/freeze.md"
+        )
+    write_session(state, wiring.session, name, markets, embedded=wiring.embedded)
+    state.run_begins(folder.path)
+    try:
+        yield _Account(name, state, latch)
+    finally:
+        state.run_ends()
 
 
 def _subscriptions(wiring: Trading, markets: Sequence[tuple[str, str]]) -> list[Subscription]:
@@ -162,6 +227,7 @@ class _Run:
         epoch: int,
         gate: OrderGate,
         account: str,
+        freezing: Freezing,
     ) -> None:
         self._config, self._wiring, self._folder = config, wiring, folder
         self._clock, self._strategy, self._listed = clock, strategy, listed
@@ -195,6 +261,7 @@ class _Run:
             reconcile_s=wiring.session.reconcile_s,
             settle_s=wiring.session.settle_s,
             told=watcher.told,
+            freezing=freezing,
         )
         gate.decided, gate.decision_age_ns = (lambda: core.now), config.risk.decision_age_ms * 1_000_000
         runs, environment = Path(wiring.session.folder), wiring.session.environment
@@ -207,6 +274,7 @@ class _Run:
             folder=None if wiring.embedded else AccountState.of(runs, environment, account),  # else it begins anew
             told=watcher.told,
             now=clock.peek(),
+            asked=self.runner.freeze,
         )
         self.board = Board(
             self.runner,

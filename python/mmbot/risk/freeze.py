@@ -289,6 +289,10 @@ class FreezeBoard:
                 return [self._down(frozen, FreezeLevel.NORMAL, lapsed.ts, why)]
         return []
 
+    def refresh(self, now: int) -> list[FreezeChange]:
+        """Let end what may end by itself; returns what changed."""
+        return [change for lapsed in self.due(now) for change in self.lapse(lapsed)]
+
     # ---- from a log
 
     def rebuild(self, inputs: Iterable[FreezeInput]) -> list[FreezeChange]:

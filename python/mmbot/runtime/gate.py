@@ -84,6 +84,8 @@ class OrderGate:
         self._session: OrderEntry | None = None
         self._waiting: deque[CancelOrder] = deque()
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.frozen: Callable[[OrderRequest], str] = lambda _: ""
+        """Says why a place or an amend may not leave, "" where it may: the freeze board's word, asked last of all."""
 
     def attach(self, session: OrderEntry) -> None:
         """Say who carries what passes."""
@@ -106,11 +108,15 @@ class OrderGate:
                 passing += self._cancels()
                 continue
             now = self._clock()
+            stopped = self.frozen(request)
+            if stopped:
+                refused.append(_no(request, stopped, now, "frozen"))
+                continue
             ruling = self._aged(now) or self._ask(kind_of(request), now)
             if ruling.allowed:
                 passing.append(request)
             else:
-                refused.append(_no(request, ruling, now))
+                refused.append(_no(request, ruling.said, now, "rate_limited"))
         if passing:
             self._through().send(passing)
         if refused:  # heard after the caller is done, as any answer is
@@ -271,12 +277,12 @@ class OrderGate:
         return await self._through().fee_rates(category, symbol)
 
 
-def _no(request: PlaceOrder | AmendOrder, ruling: Ruling, now: int) -> Refused:
+def _no(request: PlaceOrder | AmendOrder, said: str, now: int, reason: Reason) -> Refused:
     return Refused(
         client_id=request.client_id,
         request=kind_of(request),
-        reason="rate_limited",
+        reason=reason,
         code=0,
-        message=ruling.said,
+        message=said,
         ts_venue=now,
     )

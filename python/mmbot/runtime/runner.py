@@ -25,8 +25,11 @@ from msgspec import structs
 from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS
 from mmbot.execution.reconcile import Remedy
 from mmbot.risk.levels import FreezeLevel
+from mmbot.risk.override import Reconciled
 from mmbot.runtime.bridge import Bridge
+from mmbot.runtime.cancelling import Cancelling
 from mmbot.runtime.latency import Latencies
+from mmbot.runtime.obedience import Obedience
 from mmbot.runtime.reconciling import Reconciler, clean_account
 from mmbot.runtime.status import FillShown
 from mmbot.runtime.worth import value
@@ -48,8 +51,10 @@ if TYPE_CHECKING:
     from mmbot import _core
     from mmbot.execution.client_ids import ClientIds
     from mmbot.execution.reconcile import ReconReport
+    from mmbot.risk.levels import FreezeAsked
     from mmbot.runtime.bridge import Doubt, Listed
     from mmbot.runtime.clock import RunClock
+    from mmbot.runtime.freezing import Freezing
     from mmbot.runtime.market import RunMarket
     from mmbot.runtime.risk import RiskDesk
     from mmbot.strategy import Strategy, View
@@ -104,7 +109,9 @@ class Runner:
         reconcile_s: float,
         settle_s: float,
         told: Callable[[dict[str, object]], None],
+        freezing: Freezing | None = None,
     ) -> None:
+        self.freezing = freezing
         self.core, self.journal, self.market, self.listed = core, journal, market, listed
         self.clock, self.latencies = clock, Latencies()
         self.links: dict[str, str] = {}
@@ -140,6 +147,8 @@ class Runner:
         self._due: int | None = None
         self._framed = 0
         self._began = NEVER
+        self.reconciled: Reconciled | None = None
+        """What the last comparison with the venue found."""
         self._flat = asyncio.Event()
         self._gone = asyncio.Event()
         self._reconciler = Reconciler(self.bridge, core, listed, every_s=reconcile_s)
@@ -173,16 +182,16 @@ class Runner:
             self.counters["unusable"] += 1
         match record:
             case BookUpdate() if why:
-                self._pause(f"book {category} {record.symbol}", f"a message that cannot be used: {why}")
+                self.pause(f"book {category} {record.symbol}", f"a message that cannot be used: {why}")
                 if record.kind == "delta" and self._feed is not None:  # another snapshot would be off the same grid
                     self._feed.resync(category, record.symbol, why)
             case BookUpdate(kind="snapshot"):
-                self._resume(f"book {category} {record.symbol}")
+                self.resume(f"book {category} {record.symbol}")
                 if self.market.complete:
-                    self._resume("start")
+                    self.resume("start")
             case BookLost():
                 self.counters["books lost"] += 1
-                self._pause(f"book {category} {record.symbol}", "book lost, waiting for a whole one")
+                self.pause(f"book {category} {record.symbol}", "book lost, waiting for a whole one")
 
     # ---- what the venue says of us (OrderSink)
 
@@ -192,6 +201,8 @@ class Runner:
             self._ring(self.clock.peek())
             self._hear(facts)
             self._watch()
+            if self.freezing is not None and self.freezing.cancelling is not None:
+                self.freezing.cancelling.heard(facts)
             self._step(self.clock())
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
@@ -276,12 +287,12 @@ class Runner:
         self._note("link", {"link": name, "state": event.state, "why": event.why})
         try:
             if event.state == "up":
-                self._resume(name)
+                self.resume(name)
                 if event.link != "public" and self._orders is not None:
                     self._reconciler.hurry()
             else:
                 self.counters["links lost"] += 1
-                self._pause(name, f"{name} {event.state}: {event.why}")
+                self.pause(name, f"{name} {event.state}: {event.why}")
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
 
@@ -291,7 +302,7 @@ class Runner:
 
     # ---- pausing
 
-    def _pause(self, name: str, why: str) -> None:
+    def pause(self, name: str, why: str) -> None:
         """Take the quotes out and leave them out until `name` is well again."""
         if self.stopping:
             return
@@ -302,7 +313,8 @@ class Runner:
             for number in self.bridge.open():
                 self._send(self.core.cancel(self.clock(), number))
 
-    def _resume(self, name: str) -> None:
+    def resume(self, name: str) -> None:
+        """One reason less; quote again after the last."""
         if self.pauses.pop(name, None) is not None and not self.pauses:
             self._told({"event": "quoting"})
             self._arm()
@@ -312,7 +324,7 @@ class Runner:
         if self.risk is not None and not self.stopping:
             level = self.risk.tick(self.clock)
             if level >= FreezeLevel.NO_NEW:
-                self._pause("risk", f"controls ask for {level.name}: {self.risk.why}")
+                self.pause("risk", f"controls ask for {level.name}: {self.risk.why}")
 
     # ---- deciding and sending
 
@@ -390,6 +402,42 @@ class Runner:
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
 
+    # ---- freezing
+
+    def freeze(self, asked: FreezeAsked) -> None:
+        """Take a freeze of a control, the guardian or a person: nothing new leaves from here on."""
+        if self.freezing is not None:
+            self.freezing.ask(asked)
+        else:  # a run without a board has one way to obey
+            self.pause("freeze", f"{asked.level.name} by {asked.control}: {asked.reason}")
+
+    def frozen(self, request: OrderRequest) -> str:
+        """Say why a request may not leave now, "" where it may: for the gate."""
+        return "" if self.freezing is None else self.freezing.blocks(request, Obedience(self))
+
+    def pull(self, index: int) -> None:
+        """Cancel what is open of one instrument."""
+        for order in self.core.orders(index):
+            self._send(self.core.cancel(self.clock(), order[0]))
+
+    def pull_all(self) -> None:
+        """Cancel what is open."""
+        for index in range(len(self.listed)):
+            self.pull(index)
+
+    def _obeying(self, orders: OrderEntry) -> list[asyncio.Task[None]]:
+        freezing = self.freezing
+        if freezing is None:
+            return []
+        markets = [(each.category, each.symbol) for each in self.listed]
+        freezing.cancelling = Cancelling(orders, markets, self.clock.peek, told=self._cancelled_told)
+        obedience = Obedience(self)
+        return [asyncio.create_task(self._guarded(lambda: freezing.watch(obedience)))]
+
+    def _cancelled_told(self, event: dict[str, object]) -> None:
+        self._told(event)
+        self._note("cancel-all", event)
+
     # ---- trouble
 
     def fail(self, error: BaseException) -> None:
@@ -412,7 +460,7 @@ class Runner:
         name = "" if isinstance(fact, TermsChanged) else getattr(fact, "client_id", "")
         self._told({"event": "stray", "why": why, "correlation_id": name, "fact": repr(fact)})
         if isinstance(fact, ExecutionSeen):
-            self._pause("stray execution", f"{fact.symbol}: {why}; reconcile by hand, then start again")
+            self.pause("stray execution", f"{fact.symbol}: {why}; reconcile by hand, then start again")
         if isinstance(fact, TermsChanged) and _grid(fact.before) != _grid(fact.after):
             self.fail(
                 VenueError(f"{why}: tick and lot were {_grid(fact.before)}, are {_grid(fact.after)}; start again")
@@ -421,7 +469,7 @@ class Runner:
     def _risen(self, number: int, fact: Fact) -> None:
         """An order that the venue refused, and that rests or trades there all the same: take it out, call a person."""
         self._stray(fact, "the venue had refused this order, and has it")
-        self._pause("risen order", f"order {number} was refused and is there; reconcile by hand, then start again")
+        self.pause("risen order", f"order {number} was refused and is there; reconcile by hand, then start again")
         self._session().send([self.bridge.cancel(number)])
 
     # ---- the whole of a run
@@ -439,6 +487,7 @@ class Runner:
         self._reconciler.begin(self._began)
         alarm = asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
         tasks = [asyncio.create_task(self._guarded(each)) for each in (self._chase, self._compare)]
+        tasks += self._obeying(orders)
         try:
             await feed.start()
             await self.ended.wait()
@@ -535,10 +584,16 @@ class Runner:
             if one.kind.remedy is Remedy.ADOPT_AND_CANCEL:
                 category, _, symbol = one.symbol.partition(" ")
                 self._session().send([CancelOrder(client_id=one.name, category=category, symbol=symbol)])
+        found = "; ".join(one.said for one in report.breaks) or f"{report.compared} compared"
+        self.reconciled = Reconciled(not report.breaks, self.clock.peek(), found)
         if serious:
-            self._pause("reconcile", "; ".join(serious))
+            self.pause("reconcile", "; ".join(serious))
         else:
-            self._resume("reconcile")
+            self.resume("reconcile")
+
+    def compare_soon(self) -> None:
+        """Compare with the venue now, not at the next time."""
+        self._reconciler.hurry()
 
     def _session(self) -> OrderEntry:
         if self._orders is None:

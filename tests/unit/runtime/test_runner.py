@@ -460,10 +460,10 @@ def test_a_paused_run_arms_no_timer(tmp_path: Path):
         await desk.open()
         desk.book()
         settle(desk)
-        desk.runner._pause("test", "told to")
+        desk.runner.pause("test", "told to")
         desk.runner._arm()
         paused = desk.runner._due
-        desk.runner._resume("test")
+        desk.runner.resume("test")
         return paused, desk.runner._due
 
     paused, again = asyncio.run(pauses())

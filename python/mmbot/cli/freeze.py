@@ -1,0 +1,222 @@
+"""`mmbot freeze`, `status`, `unfreeze`, `kill` and `keys`: stop an account, and let people lift that."""
+# ruff: noqa: PLC0415, PLR0917  a command loads what it works with only when it runs; its parameters are its options
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmbot.cli.clear_line import one_clear_line
+
+if TYPE_CHECKING:
+    from mmbot.ops.account_state import AccountState
+    from mmbot.risk.override import Override
+
+__all__ = ["freeze", "freeze_app", "keys_app", "kill", "status", "unfreeze"]
+
+freeze_app = typer.Typer(help="Stop trading on an account; a running engine obeys within 50 ms.")
+keys_app = typer.Typer(help="Keys of the people who may lift a freeze.", no_args_is_help=True)
+
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs, as in session.folder.")]
+Account = Annotated[str | None, typer.Option("--account", help="Which account, as `mmbot status` names it.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every account below the folder.")]
+RUNS = Path("runs")
+
+
+class NoAccountError(ValueError):
+    """Nobody can say which account is meant."""
+
+
+def _chosen(runs: Path, account: str | None, *, everything: bool = False) -> list[AccountState]:
+    """The accounts that are meant: the one that is named, all of them, or the only one there is."""
+    from mmbot.ops.account_state import AccountState
+
+    known = AccountState.every(runs)
+    names = ", ".join(each.name for each in known) or "none"
+    if account is not None:
+        chosen = [each for each in known if each.name == account]
+        if not chosen:
+            raise NoAccountError(f"no account {account!r} below {runs}; there are: {names}")
+        return chosen
+    if everything or len(known) == 1:
+        return known
+    trading = [each for each in known if each.engine() is not None]
+    if len(trading) == 1:
+        return trading
+    raise NoAccountError(f"which account? name one by --account, or --all; below {runs} there are: {names}")
+
+
+@freeze_app.callback(invoke_without_command=True)
+def freeze(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is in every log.")] = "by hand",
+    level: Annotated[str, typer.Option("--level", help="REDUCE_ONLY, NO_NEW, CANCEL_ALL or FLATTEN.")] = "CANCEL_ALL",
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Only this, as 'linear BTCUSDT'.")] = None,
+    strategy: Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")] = None,
+    account: Account = None,
+    everything: Everything = False,
+    runs: Runs = RUNS,
+) -> None:
+    """Freeze: it holds at once, over restarts, and until people lift it."""
+    if context.invoked_subcommand is not None:
+        return
+    from mmbot.ops.freeze_latch import FreezeLatch
+    from mmbot.ops.freeze_requests import describe
+    from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
+
+    if level not in FreezeLevel.__members__ or level in ("NORMAL", "KILL"):
+        raise typer.BadParameter(f"--level {level}; expected REDUCE_ONLY, NO_NEW, CANCEL_ALL or FLATTEN")
+    scope = FIRM
+    if symbol is not None:
+        scope = Scope("symbol", symbol)
+    elif strategy is not None:
+        scope = Scope("strategy", strategy)
+    with one_clear_line(NoAccountError):
+        states = _chosen(runs, account, everything=everything)
+    failed = False
+    for state in states:
+        latch = FreezeLatch(state, time.time_ns)
+        changes = latch.ask(FreezeAsked(FreezeLevel[level], scope, "operator", reason, time.time_ns()))
+        failed |= bool(latch.trouble)
+        said = "; ".join(describe(one) for one in changes) or f"{scope} is at {latch.board.level(scope).name} already"
+        typer.echo(f"{state.name}: {latch.trouble or said}", err=bool(latch.trouble))
+    if failed:
+        raise typer.Exit(1)
+
+
+@freeze_app.command("report")
+def report(account: Account = None, everything: Everything = False, runs: Runs = RUNS) -> None:
+    """Tell what was frozen and lowered, day by day (UTC)."""
+    from mmbot.ops.freeze_report import days
+
+    with one_clear_line(NoAccountError):
+        for state in _chosen(runs, account, everything=everything):
+            typer.echo(f"{state.name}")
+            for line in days(state):
+                typer.echo(f"  {line}")
+
+
+def status(account: Account = None, runs: Runs = RUNS) -> None:
+    """Say what is frozen, and which engine trades, on every account or one."""
+    from mmbot.ops.account_state import AccountState
+    from mmbot.ops.freeze_latch import FreezeLatch
+    from mmbot.ops.freeze_requests import status_lines
+
+    with one_clear_line(NoAccountError):
+        states = AccountState.every(runs) if account is None else _chosen(runs, account)
+    for state in states:
+        engine = state.engine()
+        for line in status_lines(state.name, FreezeLatch(state, time.time_ns), time.time_ns()):
+            typer.echo(line)
+        typer.echo(f"  {'no engine runs' if engine is None else f'engine {engine.pid}'}, last run {state.newest_run()}")
+    if not states:
+        typer.echo(f"no account below {runs}")
+
+
+def kill(
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is in every log.")] = "by hand",
+    account: Account = None,
+    everything: Everything = False,
+    runs: Runs = RUNS,
+) -> None:
+    """Cancel everything at the venue, prove that nothing is open, and end the engine; works when it hangs.
+
+    Exit code 0 only where zero open orders were verified on every account that was named.
+    """
+    import asyncio
+
+    from mmbot.ops.killing import kill as killed
+
+    with one_clear_line(NoAccountError):
+        states = _chosen(runs, account, everything=everything)
+
+    def told(event: dict[str, object]) -> None:
+        typer.echo(f"  {event}", err=True)
+
+    async def every() -> list[Any]:
+        return await asyncio.gather(*(killed(state, os.environ, reason, told=told) for state in states))
+
+    outcomes = asyncio.run(every())
+    for outcome in outcomes:
+        typer.echo(f"{outcome.account}: {'zero open orders, verified' if outcome.zero else 'NOT VERIFIED'}")
+        for line in outcome.done:
+            typer.echo(f"  {line}")
+    if not all(outcome.zero for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def unfreeze(
+    token: Annotated[Path, typer.Option("--token", help="The token's file: made or signed by --sign, else applied.")],
+    sign: Annotated[Path | None, typer.Option("--sign", help="Sign with this private key instead of applying.")] = None,
+    freeze_id: Annotated[str | None, typer.Option("--freeze", help="Which freeze, for a new token.")] = None,
+    to: Annotated[str, typer.Option("--to", help="Down to which level, for a new token.")] = "NORMAL",
+    reason: Annotated[str, typer.Option("--reason", help="The cause, and why it is gone, for a new token.")] = "",
+    account: Account = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Sign for a lower level, or apply a signed token. Two people sign for CANCEL_ALL and above."""
+    from mmbot.config import ConfigError
+    from mmbot.ops.freeze_tokens import TokenError
+    from mmbot.risk.override import OverrideRefusedError
+    from mmbot.venues.port import VenueError
+
+    with one_clear_line(NoAccountError, TokenError, OverrideRefusedError, VenueError, ConfigError):
+        [state] = _chosen(runs, account)
+        if sign is not None:
+            _sign(state, token, sign, freeze_id, to, reason)
+        else:
+            _apply(state, token)
+
+
+def _sign(state: AccountState, token: Path, key: Path, freeze_id: str | None, to: str, reason: str) -> None:
+    from mmbot.ops import freeze_tokens
+
+    override = (
+        freeze_tokens.read_token(token)
+        if token.exists()
+        else freeze_tokens.fresh(state, freeze_id=freeze_id, to=to, reason=reason)
+    )
+    for line in freeze_tokens.words(override):
+        typer.echo(line)
+    whole = freeze_tokens.with_signature(override, freeze_tokens.read_key(key))
+    freeze_tokens.write_token(token, whole)
+    typer.echo(f"signed: {token} holds {len(whole.signatures)} signature(s)")
+
+
+def _apply(state: AccountState, token: Path) -> None:
+    import asyncio
+
+    from mmbot.ops import freeze_tokens
+
+    override: Override = freeze_tokens.read_token(token)
+    typer.echo(asyncio.run(freeze_tokens.apply(state, override, os.environ)))
+
+
+@keys_app.command("new")
+def new(path: Annotated[Path, typer.Argument(help="Where the private key goes.")]) -> None:
+    """Make a key pair; the private key is one person's, on one device. Prints the public key."""
+    from mmbot.ops.freeze_tokens import TokenError, new_key
+
+    with one_clear_line(TokenError):
+        typer.echo(new_key(path))
+
+
+@keys_app.command("enrol")
+def enrol(
+    key: Annotated[str, typer.Argument(help="The public key, as `keys new` printed it.")],
+    identity: Annotated[str, typer.Option("--identity", help="Whose.")],
+    device: Annotated[str, typer.Option("--device", help="On which device it lies.")],
+    account: Account = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Let a key count for an account. Not while anything is frozen there: enrol before it is needed."""
+    from mmbot.ops.freeze_tokens import TokenError, enrol_key
+
+    with one_clear_line(NoAccountError, TokenError):
+        [state] = _chosen(runs, account)
+        enrol_key(state, key, identity, device)
+    typer.echo(f"{state.name}: {identity} on {device}")

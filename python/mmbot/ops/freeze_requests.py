@@ -1,0 +1,140 @@
+"""What a running engine hears about freezing from outside, beside the latch itself: signals, and signed lowerings.
+
+    SIGUSR1   CANCEL_ALL of everything on the account        SIGUSR2   prints what is frozen, to the error output
+
+A lowering is a file that the engine judges: it has the books, so it says whether they agree with the venue's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from mmbot.ops.account_state import write_durably
+from mmbot.risk.freeze_log import override_from, override_words
+from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
+from mmbot.risk.override import OverrideRefusedError, Reconciled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mmbot.config import SessionConfig
+    from mmbot.ops.account_state import AccountState
+    from mmbot.ops.freeze_latch import FreezeLatch
+    from mmbot.risk.freeze import FreezeChange
+    from mmbot.risk.override import Override
+    from mmbot.runtime.runner import Runner
+
+__all__ = ["apply_overrides", "ask_engine", "freeze_signals", "status_lines", "write_session"]
+
+LOOK_S = 0.1
+COMPARED_S = 20.0
+"""How long a comparison with the venue may take."""
+
+
+def write_session(
+    state: AccountState, session: SessionConfig, account: str, markets: Sequence[tuple[str, str]], *, embedded: bool
+) -> None:
+    """Leave behind where the account trades: names of the key's variables, never the key. Raises OSError."""
+    words = {
+        "environment": session.environment,
+        "url": session.url,
+        "account": account,
+        "embedded": embedded,
+        "markets": [list(market) for market in markets],
+        "key_variable": session.key_variable,
+        "secret_variable": session.secret_variable,
+    }
+    write_durably(state.session, json.dumps(words, indent=1).encode())
+
+
+def status_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
+    """What holds on an account, for a person."""
+    board = latch.board
+    lines = [f"{name}: {board.highest.name}"]
+    lines += [
+        f"  {one.freeze_id}  {one.level.name} of {one.scope} by {one.control}: {one.reason}"
+        + (f" (also {', '.join(one.noted)})" if one.noted else "")
+        for one in board.frozen
+    ]
+    if now < board.canary_until:
+        lines.append(f"  launch limits for another {(board.canary_until - now) / 60e9:.0f} min")
+    if latch.trouble:
+        lines.append(f"  {latch.trouble}")
+    return lines
+
+
+@contextmanager
+def freeze_signals(runner: Runner, latch: FreezeLatch, clock: Callable[[], int]) -> Iterator[None]:
+    """Listen to SIGUSR1 and SIGUSR2; only the main thread of a program may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def freeze() -> None:
+        runner.freeze(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "operator", "SIGUSR1", clock()))
+
+    def show() -> None:
+        sys.stderr.write("\n".join(status_lines("freeze", latch, clock())) + "\n")
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, freeze)
+    loop.add_signal_handler(signal.SIGUSR2, show)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            loop.remove_signal_handler(number)
+
+
+async def apply_overrides(state: AccountState, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]) -> None:
+    """Judge each signed lowering that is handed in, as long as the run lasts."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        if state.override.exists():
+            answer = await _judged(state, latch, runner, clock)
+            write_durably(state.override_answer, json.dumps(answer).encode())
+            state.override.unlink()
+
+
+async def _judged(
+    state: AccountState, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]
+) -> dict[str, object]:
+    try:
+        override = override_from(json.loads(state.override.read_bytes()))
+        change = latch.lower(override, clock(), await _reconciled(runner, clock))
+    except (OverrideRefusedError, OSError, ValueError, KeyError, TypeError) as error:
+        return {"lowered": False, "why": str(error)}
+    return {"lowered": True, **change.as_event()}
+
+
+async def _reconciled(runner: Runner, clock: Callable[[], int]) -> Reconciled:
+    """Compare with the venue now."""
+    asked = clock()
+    runner.compare_soon()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(COMPARED_S):
+            while runner.reconciled is None or runner.reconciled.ts < asked:
+                await asyncio.sleep(LOOK_S)
+    return runner.reconciled or Reconciled(clean=False, ts=asked, said="the venue was not compared with")
+
+
+async def ask_engine(state: AccountState, override: Override) -> dict[str, Any]:
+    """Hand a signed lowering to the engine that runs; returns what it says. Raises OSError, TimeoutError."""
+    state.override_answer.unlink(missing_ok=True)
+    write_durably(state.override, json.dumps(override_words(override)).encode())
+    async with asyncio.timeout(COMPARED_S + 10):
+        while not state.override_answer.exists():
+            await asyncio.sleep(LOOK_S)
+    answer: dict[str, Any] = json.loads(state.override_answer.read_bytes())
+    return answer
+
+
+def describe(change: FreezeChange) -> str:
+    """A change in a line."""
+    return f"{change.scope}: {change.before.name} → {change.after.name} ({change.control}: {change.reason})"

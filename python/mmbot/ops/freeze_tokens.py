@@ -1,0 +1,156 @@
+"""Tokens that lower a freeze, as files that go from one person to the next; and the keys that sign them."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from mmbot.ops.account_state import write_durably
+from mmbot.ops.freeze_latch import FreezeLatch, read_operators
+from mmbot.ops.freeze_requests import ask_engine, describe
+from mmbot.ops.killing import look_for_orders
+from mmbot.risk.freeze_log import override_from, override_words
+from mmbot.risk.levels import FreezeLevel
+from mmbot.risk.override import EXPIRY_MAX_NS, Override, signed, verified
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from mmbot.ops.account_state import AccountState
+
+__all__ = [
+    "TokenError",
+    "apply",
+    "enrol_key",
+    "fresh",
+    "new_key",
+    "read_key",
+    "read_token",
+    "with_signature",
+    "words",
+    "write_token",
+]
+
+
+class TokenError(ValueError):
+    """A token or a key is not what it has to be."""
+
+
+def new_key(path: Path) -> str:
+    """Make a private key at `path`, readable by its owner alone; returns the public one. Raises TokenError."""
+    key = Ed25519PrivateKey.generate()
+    raw = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise TokenError(f"{path}: {error.strerror}; a key is not written over another") from error
+    with os.fdopen(file, "wb") as out:
+        out.write(raw)
+    return key.public_key().public_bytes_raw().hex()
+
+
+def read_key(path: Path) -> Ed25519PrivateKey:
+    """Read a private key. Raises TokenError."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as error:
+        raise TokenError(f"{path} holds no private key: {error}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TokenError(f"{path} holds a key of another kind; expected Ed25519, as `mmbot keys new` makes")
+    return key
+
+
+def enrol_key(state: AccountState, key: str, identity: str, device: str) -> None:
+    """Let a public key count. Raises TokenError: for a bad or known key, and while anything is frozen."""
+    if FreezeLatch(state, time.time_ns).board.frozen:
+        raise TokenError(f"{state.name} is frozen: whoever may lift that had to be enrolled before")
+    try:
+        raw = bytes.fromhex(key)
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise TokenError(f"{key!r} is no public key; expected 64 hex digits, as `mmbot keys new` prints")
+    if any(each.key == raw for each in read_operators(state.operators)):
+        raise TokenError("that key is enrolled already")
+    before = state.operators.read_text(encoding="utf-8") if state.operators.exists() else ""
+    entry = f'[[operator]]\nidentity = {json.dumps(identity)}\ndevice = {json.dumps(device)}\nkey = "{raw.hex()}"\n'
+    write_durably(state.operators, f"{before}{entry}".encode())
+
+
+def fresh(state: AccountState, *, freeze_id: str | None, to: str, reason: str) -> Override:
+    """A token without signatures for a freeze, good for ten minutes. Raises TokenError."""
+    latch = FreezeLatch(state, time.time_ns)
+    frozen = [one for one in latch.board.frozen if freeze_id in (None, one.freeze_id)]
+    if len(frozen) != 1:
+        known = ", ".join(f"{one.freeze_id} ({one.scope})" for one in latch.board.frozen) or "nothing is frozen"
+        raise TokenError(f"name the freeze by --freeze: {known}")
+    if to not in FreezeLevel.__members__ or not reason.strip():
+        raise TokenError(f"--to {to} --reason {reason!r}: expected a level and the cause")
+    return Override(
+        freeze_id=frozen[0].freeze_id,
+        from_level=frozen[0].level,
+        to=FreezeLevel[to],
+        scope=frozen[0].scope,
+        reason=reason,
+        expiry=time.time_ns() + EXPIRY_MAX_NS - 1_000_000_000,
+        nonce=secrets.token_hex(16),
+        head_hash=latch.head,
+    )
+
+
+def words(override: Override) -> list[str]:
+    """What is signed, for the eyes of who signs."""
+    left = (override.expiry - time.time_ns()) / 1e9
+    return [
+        f"freeze {override.freeze_id}: {override.scope} from {override.from_level.name} to {override.to.name}",
+        f"reason: {override.reason}",
+        f"for another {left:.0f} s, at head {override.head_hash[:16]}…, signed by {len(override.signatures)} so far",
+    ]
+
+
+def with_signature(override: Override, key: Ed25519PrivateKey) -> Override:
+    """Add a signature."""
+    return replace(override, signatures=(*override.signatures, signed(override, key)))
+
+
+def read_token(path: Path) -> Override:
+    """Read a token. Raises TokenError."""
+    try:
+        return override_from(json.loads(path.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TokenError(f"{path} is no token: {type(error).__name__}: {error}") from error
+
+
+def write_token(path: Path, override: Override) -> None:
+    """Write a token, whole or not at all."""
+    write_durably(path, json.dumps(override_words(override), indent=1).encode())
+
+
+async def apply(state: AccountState, override: Override, environ: Mapping[str, str]) -> str:
+    """Lower what a token is for: by the engine that runs, or here where none does. Returns what became of it.
+
+    Raises OverrideRefusedError, VenueError, ConfigError, TokenError.
+    """
+    latch, now = FreezeLatch(state, time.time_ns), time.time_ns()
+    level = latch.board.level(override.scope)
+    verified(override, level, latch.board.operators, now=now, head=latch.head)  # before anybody is asked for books
+    try:
+        if state.engine() is not None:
+            answer = await ask_engine(state, override)
+            if not answer["lowered"]:
+                raise TokenError(f"the engine refuses: {answer['why']}")
+            return f"lowered to {override.to.name}; launch limits hold for a while"
+        reconciled = await look_for_orders(state, environ)
+        return describe(latch.lower(override, time.time_ns(), reconciled))
+    except TimeoutError:
+        raise TokenError("the engine does not answer; end it by `mmbot kill`, and try again") from None
+    except OSError as error:
+        raise TokenError(f"the account's folder cannot be used: {error}") from error

@@ -1,0 +1,194 @@
+"""A run obeys the freeze board: the gate asks before anything leaves, and a watch does what a level wants done.
+
+    REDUCE_ONLY   quotes leave; what shrinks the position passes
+    NO_NEW        quotes leave; nothing but cancels passes
+    CANCEL_ALL    as NO_NEW, and everything open is cancelled until the venue says that nothing is there
+    FLATTEN       as CANCEL_ALL; the position is told to whoever has to work it off
+    KILL          as CANCEL_ALL, then the run ends
+
+Whatever goes wrong in here, the answer to "may this leave" is no.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from mmbot.risk.levels import FreezeLevel
+from mmbot.venues.port import AmendOrder, CancelOrder, PlaceOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mmbot.execution.cancel_all import CancelAllResult, Target
+    from mmbot.risk.freeze import FreezeChange
+    from mmbot.risk.levels import FreezeAsked
+    from mmbot.runtime.cancelling import Cancelling
+    from mmbot.venues.port import OrderRequest
+
+__all__ = ["WATCH_S", "FreezeState", "Freezing", "Obeying"]
+
+WATCH_S = 0.025
+"""How often the board is looked at: what another process wrote holds here within 50 ms."""
+AGAIN_S = 5.0
+"""After a cancel-all that could not ask the venue, until the next."""
+
+Market = tuple[str, str]
+
+
+class FreezeState(Protocol):
+    """A `FreezeBoard`, or one that is kept on disk."""
+
+    def ask(self, asked: FreezeAsked) -> list[FreezeChange]:
+        """Take a freeze."""
+
+    def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
+        """What holds for an order."""
+
+    def refresh(self, now: int) -> list[FreezeChange]:
+        """What changed by itself, or by others."""
+
+
+class Obeying(Protocol):
+    """What a run does when it is told to stop."""
+
+    def hold(self, why: str) -> None:
+        """Take every quote out, and ask the strategy no more."""
+
+    def go_on(self) -> None:
+        """Quote again, if nothing else holds."""
+
+    def pull(self, category: str, symbol: str) -> None:
+        """Take the quotes of one instrument out."""
+
+    def believed(self, category: str, symbol: str) -> list[Target]:
+        """Our orders there that may be open."""
+
+    def late_until(self) -> int:
+        """Until then a create without an answer may still come to be at the venue."""
+
+    def shrinks(self, request: PlaceOrder | AmendOrder) -> bool:
+        """Whether the position can only shrink by it, beside all that is open."""
+
+    def killed(self, why: str) -> None:
+        """End the run."""
+
+
+class Freezing:
+    """The board as one run sees it: its strategy, its account, its markets. `clock` only reads the time."""
+
+    def __init__(
+        self,
+        state: FreezeState,
+        *,
+        strategy: str,
+        account: str,
+        markets: Sequence[Market],
+        clock: Callable[[], int],
+        told: Callable[[dict[str, object]], None],
+    ) -> None:
+        self.state = state
+        self._strategy, self._account, self._markets = strategy, account, tuple(markets)
+        self._clock, self._told = clock, told
+        self._levels = dict.fromkeys(self._markets, FreezeLevel.NORMAL)
+        self._why = ""
+        self._zero: set[Market] = set()
+        self._news = asyncio.Event()
+        self.cancelling: Cancelling | None = None
+        """Given by who has the session."""
+        self.last_result: CancelAllResult | None = None
+        """How the last cancel-all ended."""
+
+    def level(self, category: str, symbol: str) -> FreezeLevel:
+        """What holds in a market of this run."""
+        return self.state.level_of(f"{category} {symbol}", self._strategy, self._account)
+
+    def ask(self, asked: FreezeAsked) -> None:
+        """Freeze: nothing new passes the gate from here on, and the watch does the rest at once."""
+        self._show(self.state.ask(asked))
+        self._news.set()
+
+    def _show(self, changes: Sequence[FreezeChange]) -> None:
+        for change in changes:
+            if change.kind == "raised":
+                self._why = f"{change.after.name} of {change.scope} by {change.control}: {change.reason}"
+            self._told(change.as_event())
+
+    # ---- the gate's question
+
+    def blocks(self, request: OrderRequest, run: Obeying | None = None) -> str:
+        """Say why a request may not leave now; "" where it may."""
+        if isinstance(request, CancelOrder):
+            return ""
+        try:
+            level = self.level(request.category, request.symbol)
+            if level.allows_new_risk:
+                return ""
+            reduces = run is not None and level is FreezeLevel.REDUCE_ONLY and run.shrinks(request)
+        except Exception as error:  # noqa: BLE001  an error in here must never let an order out
+            return f"the freeze board cannot be asked: {type(error).__name__}: {error}"
+        return "" if reduces else f"{level.name}: {self._why or 'trading is stopped; see `mmbot status`'}"
+
+    # ---- the watch
+
+    async def watch(self, run: Obeying) -> None:
+        """Do what the levels want, as long as the run lasts."""
+        work: asyncio.Task[None] | None = None
+        try:
+            while True:
+                self._show(self.state.refresh(self._clock()))
+                self._obey(run)
+                if (work is None or work.done()) and self._to_cancel():
+                    work = asyncio.create_task(self._cancel(run))
+                self._news.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_S):
+                        await self._news.wait()
+        finally:
+            if work is not None:
+                work.cancel()
+
+    def _obey(self, run: Obeying) -> None:
+        levels = {market: self.level(*market) for market in self._markets}
+        before, self._levels = self._levels, levels
+        if levels == before:
+            return
+        for market, level in levels.items():
+            if level < before[market] or level.cancels_all is not before[market].cancels_all:
+                self._zero.discard(market)
+        if all(level >= FreezeLevel.NO_NEW for level in levels.values()):
+            run.hold(self._why or "frozen")
+            return
+        if all(level >= FreezeLevel.NO_NEW for level in before.values()):
+            run.go_on()
+        for market, level in levels.items():
+            if level > before[market] and not level.allows_new_risk:
+                run.pull(*market)
+
+    def _to_cancel(self) -> list[Market]:
+        return [one for one, level in self._levels.items() if level.cancels_all and one not in self._zero]
+
+    async def _cancel(self, run: Obeying) -> None:
+        """Cancel what has to leave; again, by force, until nothing is proven to be there."""
+        markets = self._to_cancel()
+        if self.cancelling is None:
+            await asyncio.sleep(WATCH_S)
+            return
+        level = max(self._levels[market] for market in markets)
+        force = self.last_result is not None and not self.last_result.proof
+        self.last_result = await self.cancelling.run(
+            f"freeze {level.name}",
+            markets=markets,
+            believed=[target for market in markets for target in run.believed(*market)],
+            late_until=run.late_until,
+            force=force,
+        )
+        if self.last_result.proof == "asked":
+            self._zero.update(markets)
+        if any(self._levels[market] is FreezeLevel.FLATTEN for market in markets) and self.last_result.proof:
+            self._told({"event": "flatten", "why": "orders are gone; the position is left to a person"})
+        if any(self._levels[market] is FreezeLevel.KILL for market in markets):
+            run.killed(f"killed; {self._why}")
+        if self.last_result.proof == "told":
+            await asyncio.sleep(AGAIN_S)

@@ -1,0 +1,154 @@
+"""The shell of cancel-all, on a venue in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from mmbot.execution.cancel_all import CancelAllPlanTiming, Target
+from mmbot.runtime.cancelling import Cancelling
+from mmbot.venues.fake import FakeVenue
+from mmbot.venues.port import InstrumentTerms, PlaceOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mmbot.venues.port import Fact, LinkEvent
+
+SYMBOL = "BTCUSDT"
+BTC = ("linear", SYMBOL)
+QUICK = CancelAllPlanTiming(
+    delays_s=(0.01,), soft_s=0.01, apart_s=0.02, look_s=0.01, ill_s=0.1, told_s=0.02, alarms_s=(0.1, 0.2), give_up_s=0.4
+)
+TERMS = InstrumentTerms(
+    category="linear",
+    symbol=SYMBOL,
+    kind="linear",
+    tradable=True,
+    base="BTC",
+    quote="USDT",
+    settle="USDT",
+    tick="0.1",
+    lot="0.001",
+    min_qty="0.001",
+    max_qty=None,
+    min_notional=None,
+    funding_interval_s=None,
+)
+
+
+class Listening:
+    """Hands what the venue tells to the cancel-all under test."""
+
+    cancelling: Cancelling | None = None
+
+    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
+        """Pass it on."""
+        if self.cancelling is not None:
+            self.cancelling.heard(facts)
+
+    def on_link(self, event: LinkEvent) -> None:
+        """Nothing of interest here."""
+
+
+class Desk:
+    """A venue with orders, and a cancel-all on it."""
+
+    def __init__(self, count: int) -> None:
+        listening = Listening()
+        self.venue = FakeVenue([TERMS], listening, time.time_ns)
+        self.told: list[dict[str, Any]] = []
+        self.called: list[tuple[str, object]] = []
+        self.cancelling = listening.cancelling = Cancelling(
+            self.venue,
+            [BTC],
+            time.time_ns,
+            told=self._tell,
+            escalate=[
+                lambda event: self.called.append(("one", event["step"])),
+                lambda event: self.called.append(("two", event["step"])),
+            ],
+        )
+        self.believed = [Target(*BTC, f"mm-{n}") for n in range(count)]
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self.told.append(event)
+
+    async def open(self) -> Desk:
+        """Start it, with its orders resting."""
+        await self.venue.start()
+        self.venue.touch(SYMBOL, "100.0", "100.2")
+        self.venue.send(
+            [
+                PlaceOrder(
+                    client_id=one.client_id, category="linear", symbol=SYMBOL, side="buy", price="99.0", qty="0.001"
+                )
+                for one in self.believed
+            ]
+        )
+        self.venue.deliver()
+        return self
+
+
+def test_everything_leaves_and_the_end_is_told() -> None:
+    """Bulk first; what the events say is what became of the orders."""
+
+    async def scenario() -> None:
+        desk = await Desk(3).open()
+        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+        assert result.as_dict() == {"canceled_count": 3, "failed": [], "method": "bulk"}
+        assert await desk.venue.open_orders(*BTC) == []
+        assert desk.told[-1] | {"took_s": 0} == {
+            "event": "cancel_all_done",
+            "trigger": "edge",
+            "canceled": 3,
+            "failed": [],
+            "method": "bulk",
+            "proof": "asked",
+            "took_s": 0,
+        }
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_bulk_cancel_is_told_and_each_order_leaves_by_itself() -> None:
+    """The fallback needs no help from who asked."""
+
+    async def scenario() -> None:
+        desk = await Desk(3).open()
+        desk.venue.refuse("cancel", "other")
+        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+        assert result.as_dict() == {"canceled_count": 3, "failed": [], "method": "per_order_fallback"}
+        assert [one["event"] for one in desk.told] == ["bulk_cancel_failed", "cancel_all_done"]
+
+    asyncio.run(scenario())
+
+
+def test_with_rest_blocked_the_trade_link_and_the_stream_do_it() -> None:
+    """The proof is the stream's word, and the result says so."""
+
+    async def scenario() -> None:
+        desk = await Desk(3).open()
+        desk.venue.blocked.add("rest")
+        running = asyncio.create_task(desk.cancelling.run("edge", believed=desk.believed, timing=QUICK))
+        async with asyncio.timeout(5):
+            while not running.done():
+                desk.venue.deliver()
+                await asyncio.sleep(0)
+        assert (running.result().proof, running.result().canceled_count) == ("told", 3)
+
+    asyncio.run(scenario())
+
+
+def test_alarms_reach_one_more_ear_each_time() -> None:
+    """While nothing can be proven, the first alarm calls one, the second calls both, and the orders are named."""
+
+    async def scenario() -> None:
+        desk = await Desk(1).open()
+        desk.venue.drop_links()
+        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+        assert (result.failed, result.proof) == (("mm-0",), "")
+        assert desk.called == [("one", 1), ("one", 2), ("two", 2)]
+
+    asyncio.run(scenario())
