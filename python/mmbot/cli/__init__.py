@@ -10,6 +10,7 @@ import typer
 
 from mmbot.cli import (
     backtest,
+    chaos,
     compare,
     debug,
     dryrun,
@@ -36,6 +37,7 @@ app.add_typer(tapes.app, name="data")
 app.add_typer(edge.app, name="edge")
 app.add_typer(shadow.app, name="shadow")
 app.add_typer(debug.app, name="debug")
+app.add_typer(chaos.app, name="chaos")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
 app.command("run")(run.run)

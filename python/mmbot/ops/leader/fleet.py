@@ -215,6 +215,7 @@ async def connected(dsn: str, call_s: float) -> AsyncConnection[tuple[Any, ...]]
     connection = await AsyncConnection.connect(
         dsn,
         autocommit=True,
+        client_encoding="utf8",
         connect_timeout=max(2, math.ceil(call_s)),
         options=f"-c statement_timeout={within_ms} -c lock_timeout={within_ms} "
         f"-c idle_in_transaction_session_timeout={within_ms} -c client_min_messages=warning",
