@@ -61,8 +61,8 @@ def write_report(chaos: Chaos, path: Path) -> tuple[Path, Path]:
     lines += [f"| {one.status} | {one.check} | {one.detail} | {one.hint or '-'} |" for one in chaos.findings]
     lines += ["", "| ms | event |", "|---|---|"]
     for event in chaos.events:
-        words = " ".join(f"{key}={value}" for key, value in event.items() if key != "t_ms")
-        lines.append(f"| {event['t_ms']} | {words} |")
+        told = " ".join(f"{key}={value}" for key, value in event.items() if key != "t_ms")
+        lines.append(f"| {event['t_ms']} | {told} |")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     machine = path.with_suffix(".json")
     words = {

@@ -20,7 +20,7 @@ import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmbot.venues.port import VenueError
 
@@ -357,7 +357,7 @@ async def _until_whole(rig: SentinelRig) -> None:
                 async with Redis(host=host, port=port, socket_timeout=2, socket_connect_timeout=2) as sentinel:
                     while True:
                         with suppress(RedisError):
-                            said = await sentinel.sentinel_master(rig.master)
+                            said: Any = await sentinel.sentinel_master(rig.master)
                             if said["num-slaves"] == 2 and said["num-other-sentinels"] == 2:
                                 break
                         await asyncio.sleep(0.1)
