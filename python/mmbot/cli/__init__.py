@@ -17,6 +17,7 @@ from mmbot.cli import (
     edge,
     exchange,
     freeze,
+    leader,
     record,
     replay,
     run,
@@ -38,6 +39,7 @@ app.add_typer(edge.app, name="edge")
 app.add_typer(shadow.app, name="shadow")
 app.add_typer(debug.app, name="debug")
 app.add_typer(chaos.app, name="chaos")
+app.add_typer(leader.app, name="leader")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
 app.command("run")(run.run)

@@ -24,6 +24,7 @@ from mmbot.ops.controls import risk_desk
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
 from mmbot.ops.leader.leadership import Leadership, lease_of
+from mmbot.ops.presence import present
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
@@ -137,7 +138,8 @@ async def trade(
             lead.listen(run.runner.on_link, run.runner.fail)
             feed = wiring.feed(endpoint, _subscriptions(wiring, markets), relay, clock)
             watcher.watch(run.board)
-            await run.runner.run(feed, orders)
+            async with present(run.runner, lead, wiring.session, attestation.account, told=watcher.told):
+                await run.runner.run(feed, orders)
         except (RunFailedError, VenueError) as error:
             failure = error
         finally:

@@ -1,7 +1,7 @@
 """Three Redis and three Sentinels; the master dies with a write that it acknowledged and no copy has.
 
-    heartbeats ── cut ── SET 8 acknowledged ── kill ── errors, breaker ── Sentinels choose ── beats again, the key says 7
-    creates    ───────────────────────────────────────────────────────────────────────────── go on, by their own lease
+    heartbeats ── cut ── SET 8 acknowledged ── kill ── errors, breaker ─ Sentinels choose ── beats again, the key says 7
+    creates    ──────────────────────────────────────────────────────────────────────────── go on, by their own lease
 
 So it is shown, each time, why no lease lives there: what was acknowledged is taken back. Nothing that trades notices.
 """

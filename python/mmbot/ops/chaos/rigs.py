@@ -234,7 +234,7 @@ class Relay:
         self.port = 0
         self._to = port
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         """Listen on a free port."""
@@ -245,21 +245,18 @@ class Relay:
         """Listen no more and drop every connection."""
         if self._server is not None:
             self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.sleep(0)  # so that both ends hear of it
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
         try:
             async with asyncio.timeout(STOP_S):
                 inner, outer = await asyncio.open_connection("127.0.0.1", self._to)
         except (OSError, TimeoutError):
             writer.close()
             return
+        self._open |= {writer, outer}
         copies: list[bool] = []  # something in it: this connection feeds a copy
 
         async def up() -> None:
@@ -280,8 +277,9 @@ class Relay:
             for half in halves:
                 half.cancel()
             await asyncio.gather(*halves, return_exceptions=True)
-            outer.close()
-            writer.close()
+            for one in (outer, writer):
+                one.close()
+                self._open.discard(one)
 
 
 @dataclass

@@ -85,6 +85,10 @@ class FleetLease:
         self._check(row)
         return row
 
+    async def look(self) -> LeaseRow:
+        """The row as it is, whatever the fleet runs. Raises LeaseUnreachableError."""
+        return (await self._in_time(self._look))[0]
+
     async def take(self, seen: LeaseRow) -> Taken | None:
         """Raise the epoch, if the row is as it was seen and nobody holds it. Raises as `read`."""
         return await self._in_time(lambda: self._taken(seen))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mmbot.ops.leader.lease import Lease
     from mmbot.venues.port import LinkState
 
-__all__ = ["Leadership", "lease_of"]
+__all__ = ["Leadership", "dsn_of", "lease_of"]
 
 _MS = 1_000_000
 FRESH_S = 0.001
@@ -194,14 +194,8 @@ def lease_of(
     epochs = EpochFile(epoch_file)
     if said.kind == "host":
         return HostLease(session.environment, account, epochs), float("inf")
-    dsn = environ.get(said.dsn_variable, "")
-    if not dsn:
-        raise ConfigError(
-            f"{said.dsn_variable} is not set: the fleet's lease lives in PostgreSQL. Export where that is, as "
-            "postgresql://USER@HOST/DATABASE, or name another variable by session.leader.dsn_variable"
-        )
     lease = FleetLease(
-        dsn=dsn,
+        dsn=dsn_of(said, environ),
         account=f"{session.environment} {account}",
         ttl_ms=round(said.ttl_s * 1_000),
         build=build_hash(),
@@ -210,3 +204,14 @@ def lease_of(
         epochs=epochs,
     )
     return lease, said.ttl_s
+
+
+def dsn_of(said: LeaderConfig, environ: Mapping[str, str]) -> str:
+    """Where the fleet's database is. Raises ConfigError."""
+    dsn = environ.get(said.dsn_variable, "")
+    if not dsn:
+        raise ConfigError(
+            f"{said.dsn_variable} is not set: the fleet's lease lives in PostgreSQL. Export where that is, as "
+            "postgresql://USER@HOST/DATABASE, or name another variable by session.leader.dsn_variable"
+        )
+    return dsn
