@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.audience import Watcher
     from mmbot.runtime.latency import Spread
     from mmbot.strategy import Strategy
-    from mmbot.venues.port import Attestation, OrderEntry
+    from mmbot.venues.port import Attestation, OrderEntry, PublicFeed
 
 __all__ = ["trade"]
 
@@ -138,8 +138,12 @@ async def trade(
             lead.listen(run.runner.on_link, run.runner.fail)
             feed = wiring.feed(endpoint, _subscriptions(wiring, markets), relay, clock)
             watcher.watch(run.board)
-            async with present(run.runner, lead, wiring.session, attestation.account, told=watcher.told):
-                await run.runner.run(feed, orders)
+            await _run_beside(
+                present(run.runner, lead, wiring.session, attestation.account, told=watcher.told),
+                run.runner,
+                feed,
+                orders,
+            )
         except (RunFailedError, VenueError) as error:
             failure = error
         finally:
@@ -150,6 +154,14 @@ async def trade(
             run.close()
     books = [run.core.books(0, index) for index in range(len(markets))]
     return Ended(folder=folder.path, result=run.result(), failure=failure, books=books)
+
+
+async def _run_beside(
+    shown: AbstractAsyncContextManager[None], runner: Runner, feed: PublicFeed, orders: OrderEntry
+) -> None:
+    """Trade, and let the outside know while it lasts."""
+    async with shown:
+        await runner.run(feed, orders)
 
 
 def _fenced(session: OrderEntry, lead: Leadership) -> OrderEntry:

@@ -113,46 +113,66 @@ class _World:
         return True
 
 
+class _Exercise:
+    """Two nodes, one lock, and what is counted."""
+
+    def __init__(self, asked: Failover, now_ms: Callable[[], int], chaos: Chaos) -> None:
+        self.asked, self.chaos = asked, chaos
+        self.lock, self.world = FakeKVLock(asked.ttl_ms, now_ms), _World()
+        self.first, self.second = _Node("a"), _Node("b")
+        self.dual, self.lost_alive, self.woken_refused, self.took_over_ms = 0, 0, True, -1
+
+    def tick(self, now: int) -> None:
+        """Kill if it is time, let both have their turn, look at what is."""
+        first, second = self.first, self.second
+        if not first.dead and now >= self.asked.kill_at_ms and self.took_over_ms < 0:
+            first.dead = True
+            self.chaos.say(now, "killed", node=first.name, epoch=first.epoch)
+        for node in (first, second):
+            if not node.dead:
+                self._turn(node, now)
+        if first.dead and now - first.renewed_ms > 2 * self.asked.renew_ms and self.world.alert("leader is silent"):
+            self.chaos.say(now, "alert", what="leader_silent")
+        self.dual += first.leads and second.leads and not first.dead
+        if first.dead and second.leads:
+            self._wake(now)
+
+    def _turn(self, node: _Node, now: int) -> None:
+        before = node.leads
+        _turn(node, self.lock, self.world, self.asked, now)
+        if node.leads and not before:
+            self.chaos.say(now, "leads", node=node.name, epoch=node.epoch)
+        if before and not node.leads:
+            self.lost_alive += 1
+            self.chaos.say(now, "lost", node=node.name, epoch=node.epoch)
+
+    def _wake(self, now: int) -> None:
+        """The dead leader is back, and renews as if nothing had been."""
+        self.took_over_ms = now - self.asked.kill_at_ms
+        self.woken_refused = not self.lock.renew(self.first.name, self.first.epoch)
+        self.first.dead = self.first.leads = False
+        self.world.alert("leader changed")
+        words = "refused" if self.woken_refused else "ACCEPTED"
+        self.chaos.say(now, "woken", node=self.first.name, stale_renewal=words)
+
+
 def fail_over(asked: Failover, clock: VirtualTime | RealTime, tell: Callable[[str], None]) -> Chaos:
     """Do it; the numbers and what is found in them."""
     chaos = Chaos("fake", tell, asked.settings)
-    lock, world = FakeKVLock(asked.ttl_ms, clock.now_ms), _World()
-    first, second = _Node("a"), _Node("b")
-    dual, lost_alive, woken_refused, took_over_ms = 0, 0, True, -1
+    exercise = _Exercise(asked, clock.now_ms, chaos)
     for tick in range(0, asked.window_ms + 1, TICK_MS):
         clock.until(tick)
-        now = clock.now_ms()
-        if not first.dead and now >= asked.kill_at_ms and took_over_ms < 0:
-            first.dead = True
-            chaos.say(now, "killed", node=first.name, epoch=first.epoch)
-        for node in (first, second):
-            if node.dead:
-                continue
-            before = node.leads
-            _turn(node, lock, world, asked, now)
-            if node.leads and not before:
-                chaos.say(now, "leads", node=node.name, epoch=node.epoch)
-            if before and not node.leads:
-                lost_alive += 1
-                chaos.say(now, "lost", node=node.name, epoch=node.epoch)
-        if first.dead and now - first.renewed_ms > 2 * asked.renew_ms and world.alert("leader is silent"):
-            chaos.say(now, "alert", what="leader_silent")
-        dual += sum(node.leads and not node.dead for node in (first, second)) > 1
-        if first.dead and second.leads:
-            took_over_ms = now - asked.kill_at_ms
-            woken_refused = not lock.renew(first.name, first.epoch)
-            first.dead = first.leads = False
-            world.alert("leader changed")
-            chaos.say(now, "woken", node=first.name, stale_renewal="refused" if woken_refused else "ACCEPTED")
+        exercise.tick(clock.now_ms())
+    world = exercise.world
     chaos.numbers = {
-        "takeover_ms": took_over_ms,
-        "dual_leader": dual,
+        "takeover_ms": exercise.took_over_ms,
+        "dual_leader": exercise.dual,
         "idempotent_hits": world.hits,
         "alerts": len(world.alerts),
         "done": len(world.done),
-        "lost_alive": lost_alive,
+        "lost_alive": exercise.lost_alive,
     }
-    _judge(chaos, asked, woken_refused=woken_refused)
+    _judge(chaos, asked, woken_refused=exercise.woken_refused)
     return chaos
 
 

@@ -79,7 +79,7 @@ class ModelVenue:
             raise VenueError(f"{what}: not within {within_s:g} s") from None
 
 
-class _Process:
+class _Rival:
     """One contender, and what it tells."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -89,7 +89,7 @@ class _Process:
         self.reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, asked: dict[str, Any]) -> _Process:
+    async def start(cls, asked: dict[str, Any]) -> _Rival:
         """Start it with its orders."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
@@ -153,14 +153,14 @@ async def fail_over_on_postgres(asked: Failover, tell: Callable[[str], None]) ->
             "renew_ms": asked.renew_ms,
             "venue": server.sockets[0].getsockname()[1],
         }
-        first = await _Process.start({**orders, "epoch_file": str(folder / "a")})
+        first = await _Rival.start({**orders, "epoch_file": str(folder / "a")})
         stack.push_async_callback(first.end)
         old = (await first.until("leading"))["epoch"]
         chaos.say(since(), "leads", node="a", epoch=old)
-        second = await _Process.start({**orders, "epoch_file": str(folder / "b")})
+        second = await _Rival.start({**orders, "epoch_file": str(folder / "b")})
         stack.push_async_callback(second.end)
         await second.until("standby")
-        stranger = await _Process.start({**orders, "epoch_file": str(folder / "c"), "config": "another"})
+        stranger = await _Rival.start({**orders, "epoch_file": str(folder / "c"), "config": "another"})
         stack.push_async_callback(stranger.end)
         no_lease = (await stranger.until("refused"))["why"]
         chaos.say(since(), "refused", node="c", why="configuration")
