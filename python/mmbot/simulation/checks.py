@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmbot.simulation.venue import UNITS
 from mmbot.venues.port import CancelOrder, PlaceOrder
 
 if TYPE_CHECKING:
@@ -37,9 +36,8 @@ class Violation:
 class Checks:
     """Watches one scene."""
 
-    def __init__(self, scene: Scene, limit_lots: int) -> None:
+    def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._limit = limit_lots
         self.violation: Violation | None = None
         self.dead_words: dict[str, str] = {}
         """Orders that the engine declared dead, and by which verdict."""
@@ -56,11 +54,12 @@ class Checks:
     def changed(self, market: ModelMarket, why: str) -> None:
         """P6: worst-case position at the venue within the limit. P5: no order lives that was declared dead."""
         long, short = self._scene.venue.worst(market.symbol)
-        if why in ("placed", "amended") and not market.foreign and (long > self._limit or short < -self._limit):
+        limit = market.role.position_max
+        if why in ("placed", "amended") and not market.foreign and (long > limit or short < -limit):
             self.fail(
                 "P6",
                 f"{market.symbol}: {long} lots long or {short} short are possible at the venue after one was {why}; "
-                f"the limit is {self._limit}",
+                f"the limit is {limit}",
             )
         if self.dead_words:
             for order in self._scene.venue.open_now():
@@ -114,13 +113,14 @@ class Checks:
 
     def _cash(self, symbol: str) -> int:
         """Cash flow of every execution: what was paid and got, fees and funding."""
-        total = 0
+        total, market = 0, self._scene.venue.markets[symbol]
         for _, seen in self._scene.venue.executions:
             if seen.symbol != symbol:
                 continue
             total -= _units(seen.fee)
             if seen.kind != "funding":
-                value = round(float(seen.price) * 10) * round(float(seen.qty) * 1_000) * UNITS
+                instrument = market.instrument
+                value = instrument.ticks(seen.price) * instrument.lots(seen.qty) * market.role.units
                 total += value if seen.side == "sell" else -value
         return total
 

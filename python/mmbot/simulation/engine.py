@@ -12,8 +12,7 @@ from mmbot.runtime.market import RunMarket
 from mmbot.runtime.runner import RunFailedError, Runner
 from mmbot.simulation.planted import BUGS
 from mmbot.simulation.ports import SimFeed, SimOrders
-from mmbot.simulation.strategy import Restless
-from mmbot.simulation.venue import LOT, NS_PER_S, TICK, terms
+from mmbot.simulation.venue import NS_PER_S
 from mmbot.simulation.world import NodeLoop
 from mmbot.strategy import View
 from mmbot.venues.port import VenueError
@@ -58,26 +57,38 @@ class Life:
         world = scene.world
         self.loop = NodeLoop(world, number, node.complain)  # type: ignore[abstract]
         self.clock = RunClock(wall=lambda: world.now + node.wall_offset, monotonic=lambda: world.now)
-        self.strategy = Restless(scene.dice.of(f"strategy.{number}"), scene.every_ms, scene.limit_lots)
+        self.strategy = scene.cast.strategy(scene.dice.of(f"strategy.{number}"))
         self.listed = []
         tapes = {}
-        for symbol in scene.symbols:
-            instrument = _core.Instrument(venue="bybit-linear", symbol=symbol, kind="linear", tick=TICK, lot=LOT)
-            self.listed.append(Listed(category="linear", symbol=symbol, instrument=instrument, terms=terms(symbol)))
+        for role in scene.cast.roles:
+            symbol, instrument = role.symbol, role.instrument
+            self.listed.append(Listed(category="linear", symbol=symbol, instrument=instrument, terms=role.terms))
             tapes["linear", symbol] = _core.LiveTape(scene.folder / f"{number}-{symbol}.live", instrument)
         self.disk = _core.SimDisk()
         self.journal = _core.Journal.on(self.disk, self.clock(), "{}")
         self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake
-        desk = _core.Desk(
-            position_max=scene.limit_lots,
-            order_max=scene.limit_lots,
-            amend=scene.amends,
-            controls=_core.Controls(maker=True, self_match=True, book_age_ns=scene.silence_max),
-        )
+        controls = _core.Controls(maker=True, self_match=True, book_age_ns=scene.silence_max)
+        desks = [
+            _core.Desk(
+                position_max=role.position_max,
+                order_max=role.order_max,
+                amend=scene.cast.amends,
+                post_only=True,
+                controls=controls,
+            )
+            for role in scene.cast.roles
+        ]
         self.core = _core.Live(
             [tape.tape for tape in tapes.values()],
-            _core.Seat([desk] * len(self.listed), every_ns=wake.every_ns, message=False, fill=True, touch=False),
+            _core.Seat(
+                desks,
+                every_ns=wake.every_ns,
+                touch=wake.touch,
+                fill=wake.fill,
+                trade=wake.trade,
+                message=wake.message,
+            ),
             instruments=[each.instrument for each in self.listed],
             queues=[("risk_averse", None)] * len(self.listed),
             journal=self.journal,

@@ -22,6 +22,7 @@ class Walk:
 
     def __init__(self, venue: ModelVenue, symbol: str, mood: str, rng: random.Random) -> None:
         self._venue, self._symbol, self._mood, self._rng = venue, symbol, mood, rng
+        self._start = venue.markets[symbol].bid
         self._update = 0
         self._told: tuple[int, int] | None = None
 
@@ -30,7 +31,7 @@ class Walk:
         market, rng = self._venue.markets[self._symbol], self._rng
         spread = rng.choice((1, 1, 1, 2, 3))
         middle = market.bid + self._move()
-        bid = min(max(middle, 2_000), 50_000)
+        bid = min(max(middle, self._start // 5), self._start * 5)
         self._venue.trade(self._symbol, bid, bid + spread)
         return self.delta()
 
@@ -50,18 +51,20 @@ class Walk:
         told = self._told
         if told is None:
             return self.snapshot()
-        bids = [(_price(market.bid), "5")]
-        asks = [(_price(market.ask), "5")]
+        price = market.instrument.price
+        bids = [(price(market.bid), "5")]
+        asks = [(price(market.ask), "5")]
         if told[0] != market.bid:
-            bids.append((_price(told[0]), "0"))
+            bids.append((price(told[0]), "0"))
         if told[1] != market.ask:
-            asks.append((_price(told[1]), "0"))
+            asks.append((price(told[1]), "0"))
         return self._message("delta", bids, asks)
 
     def snapshot(self) -> BookUpdate:
         """The whole book."""
         market = self._venue.markets[self._symbol]
-        return self._message("snapshot", [(_price(market.bid), "5")], [(_price(market.ask), "5")])
+        price = market.instrument.price
+        return self._message("snapshot", [(price(market.bid), "5")], [(price(market.ask), "5")])
 
     def _message(self, kind: str, bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> BookUpdate:
         market = self._venue.markets[self._symbol]
@@ -76,7 +79,3 @@ class Walk:
             bids=bids,
             asks=asks,
         )
-
-
-def _price(tick: int) -> str:
-    return f"{tick // 10}.{tick % 10}"

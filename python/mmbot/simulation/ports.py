@@ -11,7 +11,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
-from mmbot.simulation.venue import MS, NS_PER_S, terms
+from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.venues.port import Attestation, CancelOrder, FeeRates, LinkEvent, Looked, Unanswered, VenueError, kind_of
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ class SimOrders:
 
     async def instrument(self, category: str, symbol: str) -> InstrumentTerms:
         """The rules."""
-        return await self._ask(lambda: terms(symbol))
+        return await self._ask(lambda: self._venue.markets[symbol].role.terms)
 
     async def fee_rates(self, category: str, symbol: str) -> FeeRates:
         """The rates."""

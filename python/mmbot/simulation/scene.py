@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmbot.execution.client_ids import parse
+from mmbot.simulation.cast import Cast
 from mmbot.simulation.checks import Checks, Violation
 from mmbot.simulation.dice import Dice
 from mmbot.simulation.engine import EngineNode
@@ -72,6 +73,7 @@ class Scene:
         plan: Sequence[Fault] | None = None,
         bugs: Sequence[str] = (),
         profile: str | None = None,
+        cast: Cast | None = None,
     ) -> None:
         self.seed, self.folder, self.bugs = seed, folder, tuple(bugs)
         self.dice = Dice(seed)
@@ -79,20 +81,18 @@ class Scene:
         self.marks: Counter[str] = Counter()
         self.log: list[str] = []
         options = self.dice.of("options")
-        self.symbols = ["BTCUSDT", "ETHUSDT"][: options.choice((1, 1, 2))]
+        self.cast = cast or Cast.drawn(self.dice.of("cast"))
+        self.symbols = [role.symbol for role in self.cast.roles]
         self.mood = options.choice(MOODS)
         self.step_ns = options.choice((1_000, 2_000, 2_000, 4_000)) * MS
-        self.every_ms = options.choice((1_000.0, 3_000.0, 5_000.0))
-        self.amends = options.random() < 0.5
-        self.limit_lots = options.choice((10, 20, 40))
         drawn_profile = options.choice(("mixed", *PROFILES))
         self.profile = profile or drawn_profile
         self.silence_max = 10 * NS_PER_S
         drawn = draw_plan(self.dice, self.profile, self.symbols, until_ms=STORM_S * 1_000)
         self.plan = list(drawn if plan is None else plan)
         self.paths = Paths(lambda name: Link(self.world, name, self.dice.of(f"link.{name}")))
-        self.venue = ModelVenue(self.world, self.dice.of("venue"), self.symbols, self._said)
-        self.checks = Checks(self, self.limit_lots)
+        self.venue = ModelVenue(self.world, self.dice.of("venue"), self.cast.roles, self._said)
+        self.checks = Checks(self)
         self.venue.on_change = self.checks.changed
         self._walks = {
             symbol: Walk(self.venue, symbol, self.mood, self.dice.of(f"market.{symbol}")) for symbol in self.symbols
@@ -203,12 +203,17 @@ class Scene:
 
 
 def play(
-    seed: int, *, plan: Sequence[Fault] | None = None, bugs: Sequence[str] = (), profile: str | None = None
+    seed: int,
+    *,
+    plan: Sequence[Fault] | None = None,
+    bugs: Sequence[str] = (),
+    profile: str | None = None,
+    cast: Cast | None = None,
 ) -> Outcome:
     """Play one seed, its files in memory, and leave nothing behind."""
     memory = Path("/dev/shm")  # noqa: S108  a folder of its own is made there
     folder = Path(tempfile.mkdtemp(prefix="mmbot-sim-", dir=memory if memory.is_dir() else None))
     try:
-        return Scene(seed, folder, plan=plan, bugs=bugs, profile=profile).play()
+        return Scene(seed, folder, plan=plan, bugs=bugs, profile=profile, cast=cast).play()
     finally:
         shutil.rmtree(folder)

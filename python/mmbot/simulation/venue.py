@@ -25,7 +25,6 @@ from mmbot.venues.port import (
     AmendOrder,
     CancelOrder,
     ExecutionSeen,
-    InstrumentTerms,
     OrderSeen,
     PlaceOrder,
     PositionSeen,
@@ -38,42 +37,22 @@ from mmbot.venues.port import (
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from mmbot import _core
+    from mmbot.simulation.cast import Role
     from mmbot.simulation.world import World
     from mmbot.venues.port import Fact, OrderRequest, OrderStatus, Reason
 
-__all__ = ["RECV_WINDOW", "ModelMarket", "ModelOrder", "ModelVenue", "terms"]
+__all__ = ["RECV_WINDOW", "ModelMarket", "ModelOrder", "ModelVenue"]
 
 NS_PER_S = 1_000_000_000
 MS = 1_000_000
 RECV_WINDOW = 2 * NS_PER_S
 AHEAD_MAX = 1 * NS_PER_S
-TICK, LOT = "0.1", "0.001"
-UNITS = 10**8
-"""Cash units (10^-12 of the settlement coin) of one lot times one tick: 0.001 x 0.1."""
 MAKER, TAKER = Fraction(-5, 100_000), Fraction(55, 100_000)
 BULK_MAX = 500
 DEPOSIT = 100_000 * 10**12
-
-
-def terms(symbol: str) -> InstrumentTerms:
-    """The rules of a linear instrument of the model."""
-    return InstrumentTerms(
-        category="linear",
-        symbol=symbol,
-        kind="linear",
-        tradable=True,
-        base=symbol.removesuffix("USDT"),
-        quote="USDT",
-        settle="USDT",
-        tick=TICK,
-        lot=LOT,
-        min_qty=LOT,
-        max_qty="100",
-        min_notional=None,
-        funding_interval_s=28_800,
-    )
 
 
 @dataclass(slots=True)
@@ -111,7 +90,8 @@ class ModelOrder:
 class ModelMarket:
     """One instrument: its touch, and our position in it."""
 
-    symbol: str
+    role: Role
+    instrument: _core.Instrument
     bid: int
     ask: int
     position: int = 0
@@ -120,13 +100,18 @@ class ModelMarket:
     foreign: bool = False
     """Somebody else has moved position or orders here, so our limits do not bind what the venue shows."""
 
+    @property
+    def symbol(self) -> str:
+        """Its name."""
+        return self.role.symbol
+
 
 class ModelVenue:
     """See the module. `hear` gets every private fact in the order in which it happened."""
 
-    def __init__(self, world: World, rng: random.Random, symbols: list[str], hear: Callable[[Fact], object]) -> None:
+    def __init__(self, world: World, rng: random.Random, roles: Sequence[Role], hear: Callable[[Fact], object]) -> None:
         self.world, self.rng, self.hear = world, rng, hear
-        self.markets = {symbol: ModelMarket(symbol, 10_000, 10_002) for symbol in symbols}
+        self.markets = {role.symbol: ModelMarket(role, role.instrument, *role.touch) for role in roles}
         self.orders: dict[str, ModelOrder] = {}
         self._open: dict[str, ModelOrder] = {}
         self._closing: deque[ModelOrder] = deque()
@@ -221,9 +206,10 @@ class ModelVenue:
         if self.maintenance:
             return self._no(request, "overloaded", 10016, "cancel only")
         market, buys = self.markets[request.symbol], request.side == "buy"
-        tick, lots = _ticks(request.price), _lots(request.qty)
-        if tick <= 0 or lots <= 0:
-            return self._no(request, "invalid", 10001, "price or quantity")
+        try:
+            tick, lots = market.instrument.ticks(request.price), market.instrument.lots(request.qty)
+        except ValueError as error:
+            return self._no(request, "invalid", 10001, str(error))
         if request.reduce_only and not self._reducible(market, buys=buys):
             return self._no(request, "reduce_only", 110017, "nothing to reduce")
         self._number += 1
@@ -256,8 +242,9 @@ class ModelVenue:
             self._close(order, "canceled", "not_fillable")
 
     def _amend(self, request: AmendOrder, order: ModelOrder) -> Fact:
-        tick = order.tick if request.price is None else _ticks(request.price)
-        lots = order.lots if request.qty is None else _lots(request.qty)
+        instrument = self.markets[order.symbol].instrument
+        tick = order.tick if request.price is None else instrument.ticks(request.price)
+        lots = order.lots if request.qty is None else instrument.lots(request.qty)
         if lots <= order.cum:
             return self._no(request, "invalid", 110064, "quantity not above what was executed")
         if (tick, lots) == (order.tick, order.lots):
@@ -299,7 +286,7 @@ class ModelVenue:
         market = self.markets[symbol]
         if not market.position:
             return
-        paid = round(Fraction(market.position * market.bid * UNITS) * Fraction(1, 10_000))
+        paid = round(Fraction(market.position * market.bid * market.role.units) * Fraction(1, 10_000))
         self.cash -= paid
         side = "sell" if market.position > 0 else "buy"
         self._executed(("", ""), symbol, "funding", (side, market.bid, abs(market.position), False), paid)
@@ -373,12 +360,13 @@ class ModelVenue:
     def position_seen(self, symbol: str) -> PositionSeen:
         """The position now."""
         market = self.markets[symbol]
-        entry = market.cost / (market.position * UNITS) if market.position else Fraction(0)
+        entry = market.cost / (market.position * market.role.units) if market.position else Fraction(0)
+        sign = "-" if market.position < 0 else ""
         return PositionSeen(
             category="linear",
             symbol=symbol,
-            qty=_decimal(Fraction(market.position, 1_000)),
-            entry_price=_decimal(entry / 10),
+            qty=sign + market.instrument.quantity(abs(market.position)),
+            entry_price=_units(round(entry * Fraction(market.role.tick) * 10**12)),
             ts_venue=self.world.now,
         )
 
@@ -411,15 +399,16 @@ class ModelVenue:
         self.on_change(market, "executed")
 
     def _book(self, market: ModelMarket, tick: int, signed: int, *, maker: bool) -> int:
-        value = signed * tick * UNITS
+        units = market.role.units
+        value = signed * tick * units
         fee = round(abs(value) * (MAKER if maker else TAKER))
         self.cash -= fee
         if market.position * signed < 0:
             closed = min(abs(signed), abs(market.position)) * (1 if signed > 0 else -1)
             entered = market.cost * Fraction(-closed, market.position)
-            earned = Fraction(-closed * tick * UNITS) - entered
+            earned = Fraction(-closed * tick * units) - entered
             self.cash += round(earned)
-            market.cost += Fraction((signed - closed) * tick * UNITS) - entered
+            market.cost += Fraction((signed - closed) * tick * units) - entered
         else:
             market.cost += value
         market.position += signed
@@ -430,6 +419,7 @@ class ModelVenue:
     ) -> None:
         """An execution: (client id, venue id) of its order, and (side, tick, lots, maker)."""
         (client_id, venue_id), (side, tick, lots, maker) = order, trade
+        instrument = self.markets[symbol].instrument
         seen = ExecutionSeen(
             client_id=client_id,
             venue_id=venue_id,
@@ -438,8 +428,8 @@ class ModelVenue:
             symbol=symbol,
             kind=kind,  # type: ignore[arg-type]
             side=side,  # type: ignore[arg-type]
-            price=_decimal(Fraction(tick, 10)),
-            qty=_decimal(Fraction(lots, 1_000)),
+            price=instrument.price(tick),
+            qty=instrument.quantity(lots),
             maker=maker,
             fee=_units(fee),
             fee_currency="USDT",
@@ -479,6 +469,7 @@ class ModelVenue:
 
     def _see(self, order: ModelOrder) -> None:
         order.updated = self.world.now
+        instrument = self.markets[order.symbol].instrument
         seen = OrderSeen(
             client_id=order.client_id,
             venue_id=order.venue_id,
@@ -486,9 +477,9 @@ class ModelVenue:
             symbol=order.symbol,
             side="buy" if order.buys else "sell",
             status=order.status,
-            cum=_decimal(Fraction(order.cum, 1_000)),
-            price=_decimal(Fraction(order.tick, 10)),
-            qty=_decimal(Fraction(order.lots, 1_000)),
+            cum=instrument.quantity(order.cum),
+            price=instrument.price(order.tick),
+            qty=instrument.quantity(order.lots),
             reason=order.reason,
             ts_venue=self.world.now,
         )
@@ -516,19 +507,6 @@ class ModelVenue:
             message=message,
             ts_venue=self.world.now,
         )
-
-
-def _ticks(price: str) -> int:
-    return round(float(price) * 10)  # the model's own grid of a tenth; what is off it was refused before it came here
-
-
-def _lots(qty: str) -> int:
-    return round(float(qty) * 1_000)
-
-
-def _decimal(value: Fraction) -> str:
-    """Write a value exactly where twelve decimals hold it, else rounded there."""
-    return _units(round(value * 10**12))
 
 
 def _units(units: int) -> str:
