@@ -13,6 +13,7 @@ from mmbot.cli import (
     chaos,
     compare,
     debug,
+    drill,
     dryrun,
     edge,
     exchange,
@@ -48,6 +49,7 @@ app.command("dryrun")(dryrun.dryrun)
 app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("exchange")(exchange.exchange)
+app.command("drill")(drill.drill)
 app.command("simulate")(simulate.simulate)
 app.command("smoke")(smoke.smoke)
 app.add_typer(freeze.freeze_app, name="freeze")

@@ -15,7 +15,7 @@ from mmbot.simulation.ports import SimFeed, SimOrders
 from mmbot.simulation.venue import NS_PER_S
 from mmbot.simulation.world import NodeLoop
 from mmbot.strategy import View
-from mmbot.venues.port import VenueError
+from mmbot.venues.port import Acked, ExecutionSeen, PlaceOrder, VenueError
 from mmbot.venues.records import BookLost
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class Life:
                 message=wake.message,
             ),
             instruments=[each.instrument for each in self.listed],
+            signals=list(self.strategy.signals),
             queues=[("risk_averse", None)] * len(self.listed),
             journal=self.journal,
             sample_ns=60 * NS_PER_S,
@@ -111,7 +112,14 @@ class Life:
             told=self.told,
         )
         self.orders = SimOrders(
-            world, scene.venue, scene.paths, self.loop, self.runner, clock=self.signing_clock, sent=self.sent
+            world,
+            scene.venue,
+            scene.paths,
+            self.loop,
+            self.runner,
+            clock=self.signing_clock,
+            sent=self.sent,
+            met=self.met,
         )
         self.feed = SimFeed(world, scene.paths, self.loop, self.runner, clock=self.clock, snapshots=scene.snapshots)
         self._node = node
@@ -140,6 +148,16 @@ class Life:
         """A request is about to leave."""
         written = self.watched.synced == self.journal.entries
         self.scene.checks.sent(request, written=written)
+
+        point = "place" if isinstance(request, PlaceOrder) else "replace"
+        if point in self.scene.traps:
+            self.scene.world.after(0, lambda: self.scene.sprung(point))
+
+    def met(self, fact: Fact) -> bool:
+        """A fact is about to be heard; True where the process dies just before."""
+        if isinstance(fact, ExecutionSeen):
+            return self.scene.sprung("fill")
+        return isinstance(fact, Acked) and self.scene.sprung("ack")
 
     async def _main(self) -> None:
         try:

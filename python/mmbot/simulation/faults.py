@@ -150,6 +150,15 @@ def _kill(scene: Scene, fault: Fault, rng: random.Random) -> None:
     scene.world.after(fault.for_ms * MS, scene.engine.boot)
 
 
+def _trap(point: str) -> Callable[[Scene, Fault, random.Random], None]:
+    """Killed at the next time that something happens: just after a request left, or just before a fact is heard."""
+
+    def strike(scene: Scene, fault: Fault, rng: random.Random) -> None:
+        scene.traps[point] = fault.for_ms * MS
+
+    return strike
+
+
 def _kill_in_recovery(scene: Scene, fault: Fault, rng: random.Random) -> None:
     """Killed, and killed again and again while it comes back."""
     scene.engine.kill(rng)
@@ -237,6 +246,10 @@ KINDS: Mapping[str, FaultKind] = {
     "foreign order": FaultKind((43,), "somebody else places an order on the account", _foreign, of_symbol=True),
     "told again": FaultKind((22, 23), "the private stream repeats itself", _repeat),
     "kill": FaultKind((52,), "kill -9, and a restart", _kill, longest_s=20),
+    "kill at place": FaultKind((52,), "kill -9 just after a new order left", _trap("place")),
+    "kill at replace": FaultKind((52,), "kill -9 just after a cancel or an amend left", _trap("replace")),
+    "kill at ack": FaultKind((52,), "kill -9 just before an answer is heard", _trap("ack")),
+    "kill at fill": FaultKind((52,), "kill -9 just before a fill is heard", _trap("fill")),
     "kill in recovery": FaultKind((61,), "killed again while it recovers", _kill_in_recovery),
     "pause": FaultKind((53, 54, 72), "SIGSTOP", _pause, longest_s=60),
     "disk error": FaultKind((64,), "an fdatasync fails", _disk("sync", "EIO")),
@@ -253,7 +266,10 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "mixed": tuple(KINDS),
     "network": tuple(list(KINDS)[:14]),
     "venue": ("rate limited", "overloaded", "maintenance", "venue lag", "venue restart", "funding", "told again"),
-    "process": ("kill", "kill in recovery", "pause", "requests parked", "answers lost", "venue lag"),
+    "process": (
+        *("kill", "kill at place", "kill at replace", "kill at ack", "kill at fill", "kill in recovery"),
+        *("pause", "requests parked", "answers lost", "venue lag"),
+    ),
     "disk": ("lying disk", "disk error", "disk full", "kill", "requests parked", "answers lost"),
     "clock": ("clock step", "pause", "requests late", "requests parked"),
     "people": ("foreign order", "deleveraged", "kill"),

@@ -78,9 +78,10 @@ class SimOrders:
         *,
         clock: Callable[[], int],
         sent: Callable[[OrderRequest], object] = lambda _: None,
+        met: Callable[[Fact], bool] = lambda _: False,
     ) -> None:
         self._world, self._venue, self._paths, self._loop = world, venue, paths, loop
-        self._sink, self._clock, self._sent = sink, clock, sent
+        self._sink, self._clock, self._sent, self._met = sink, clock, sent, met
         self._offset = 0
         """What the venue's clock was ahead of ours when last asked."""
         self._alive = True
@@ -128,7 +129,7 @@ class SimOrders:
             self._loop.call_soon(self._sink.on_link, event)
 
     def _tell(self, fact: Fact, link: str = "") -> None:
-        if self._alive and (not link or self._up[link]):
+        if self._alive and (not link or self._up[link]) and not self._met(fact):
             self._loop.call_soon(self._sink.on_facts, [fact], self._clock())
 
     async def start(self) -> None:

@@ -99,6 +99,8 @@ class Scene:
         }
         self._recent: deque[Fact] = deque(maxlen=30)
         self._feed_frozen = 0
+        self.traps: dict[str, int] = {}
+        """Points at which the engine is killed next, and how long it stays dead, in ns."""
         self.engine = EngineNode(self)
 
     # ---- what the venue says
@@ -136,6 +138,16 @@ class Scene:
     def drop(self, link: str, *, noticed: bool, back: int) -> None:
         """A connection of the engine's dies."""
         self.engine.drop(link, noticed=noticed, back=back)
+
+    def sprung(self, point: str) -> bool:
+        """The engine comes to a point at which a fault may wait for it: then it dies here."""
+        dead_ns = self.traps.pop(point, None)
+        if dead_ns is None:
+            return False
+        self.note(f"KILLED at {point}")
+        self.engine.kill(self.dice.of("trap"))
+        self.world.after(dead_ns, self.engine.boot)
+        return True
 
     def lose_book(self, symbol: str) -> None:
         """The engine's feed finds that the book's chain is broken."""

@@ -1,0 +1,123 @@
+"""Drills: one named disaster at a time, on a user's own strategy, instruments and limits.
+
+    for drilled in drill(cast_of(config), ["kill-mid-replace"]):
+        drilled.name, drilled.passed
+
+The market is the model's (calm), at the prices of the configured recording where there is one: what is drilled is
+whether anything is lost, not whether money is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmbot.config import ConfigError
+from mmbot.research.desks import configured
+from mmbot.simulation.cast import Cast, Role
+from mmbot.simulation.faults import Fault
+from mmbot.simulation.scene import play
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mmbot import _core
+    from mmbot.config import BacktestConfig, InstrumentConfig
+    from mmbot.simulation.scene import Outcome
+
+__all__ = ["DRILLS", "Drilled", "cast_of", "drill"]
+
+
+def _at(kind: str, *at_s: int, for_ms: int = 2_000, size: float = 1.0) -> list[Fault]:
+    return [Fault(kind, second * 1_000, for_ms, size, number) for number, second in enumerate(at_s)]
+
+
+SOON = range(30, 430, 40)
+
+DRILLS: Mapping[str, tuple[str, Sequence[Fault]]] = {
+    "kill-at-place": ("kill -9 just after an order left, ten times", _at("kill at place", *SOON)),
+    "kill-mid-replace": (
+        "kill -9 just after a cancel or amend left, ten times",
+        _at("kill at replace", *range(30, 430, 40)),
+    ),
+    "kill-at-fill": ("kill -9 just before a fill is heard, ten times", _at("kill at fill", *SOON)),
+    "kill-in-recovery": ("killed again and again while it recovers", _at("kill in recovery", 60, 200, 340)),
+    "stopped": ("SIGSTOP for half a minute, three times", _at("pause", 60, 180, 300, for_ms=30_000)),
+    "answers-lost": (
+        "no answer comes for ten seconds, five times",
+        _at("answers lost", *range(40, 440, 80), for_ms=10_000),
+    ),
+    "requests-parked": ("requests arrive six seconds late", _at("requests parked", *SOON[::2], for_ms=8_000)),
+    "deaf": ("everything arrives at the venue, nothing comes back", _at("deaf", 60, 180, 300, for_ms=10_000)),
+    "rest-dark": ("REST is gone for 20 s", _at("rest dark", 60, 180, 300, for_ms=20_000)),
+    "venue-restart": ("the venue restarts and forgets closed orders", _at("venue restart", 60, 180, 300, for_ms=5_000)),
+    "disk-full": ("no space is left on the disk", _at("disk full", 120)),
+    "power-cut": ("the disk lied, and the power goes", _at("lying disk", 60, 200, 340)),
+    "frozen-feed": ("market data stops without a word", _at("frozen feed", 60, 180, 300, for_ms=25_000)),
+}
+"""Every drill: in plain words, and what goes wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drilled:
+    """What a drill came to."""
+
+    name: str
+    said: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def passed(self) -> bool:
+        """No promise broke, and there was something to break: a strategy that never ordered was not drilled."""
+        return all(outcome.violation is None and outcome.orders for outcome in self.outcomes)
+
+
+def cast_of(config: BacktestConfig) -> Cast:
+    """The user's own instruments, limits and strategy. Raises ConfigError for what the model venue does not have."""
+    configured(config)  # what is wrong with the strategy is said before the first drill
+    roles = tuple(_role(each) for each in config.instruments)
+    return Cast(roles=roles, strategy=lambda _stream: configured(config), amends=config.instruments[0].orders.amend)
+
+
+def _role(each: InstrumentConfig) -> Role:
+    from mmbot.data.catalog import market_of, open_tape  # noqa: PLC0415  only a drill opens a recording
+
+    category, symbol = market_of(each)
+    if category != "linear":
+        raise ConfigError(f"{symbol}: drills know linear instruments; {category} is not modelled")
+    if each.tape is None:
+        raise ConfigError(f"{symbol} has no tape; give one (`tape = ...`), whose tick, lot and first prices are used")
+    tape = open_tape(each.tape)
+    instrument = tape.instrument
+    try:
+        position, order = instrument.lots(each.limits.position), instrument.lots(each.limits.order)
+    except ValueError as error:
+        raise ConfigError(f"limits of {symbol}: {error}") from None
+    return Role(
+        symbol=symbol,
+        tick=instrument.tick,
+        lot=instrument.lot,
+        position_max=position,
+        order_max=order,
+        touch=_first(tape),
+    )
+
+
+def _first(tape: _core.Tape) -> tuple[int, int]:
+    """The touch in the middle of a recording, in ticks. Raises ConfigError where it has none."""
+    if tape.span is not None:
+        start, stop = tape.span
+        bids, asks = tape.touch_at(np.array([(start + stop) // 2], dtype=np.int64))
+        if 0 < int(bids[0]) < int(asks[0]):
+            return int(bids[0]), int(asks[0])
+    raise ConfigError(f"{tape.instrument.symbol}: its recording shows no two-sided market; give another tape")
+
+
+def drill(cast: Cast, names: Sequence[str], *, seeds: int = 3) -> Iterator[Drilled]:
+    """Play drills, each in several worlds."""
+    for name in names:
+        said, plan = DRILLS[name]
+        outcomes = tuple(play(seed, plan=plan, profile="quiet", cast=cast) for seed in range(seeds))
+        yield Drilled(name, said, outcomes)
