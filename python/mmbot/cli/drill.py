@@ -42,8 +42,8 @@ def drill(
             for outcome in outcomes:
                 if outcome.violation is not None:
                     typer.echo(f"        seed {outcome.seed}: {outcome.violation}")
-                elif not outcome.orders:
-                    typer.echo(f"        seed {outcome.seed}: the strategy never ordered, so nothing was drilled")
+            if drilled.idle:
+                typer.echo(f"        nothing was drilled: {drilled.idle}; give more --seeds, or another configuration")
             if story:
                 typer.echo("\n".join(f"        {line}" for line in outcomes[0].log))
             failed += not drilled.passed

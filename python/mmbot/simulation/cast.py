@@ -74,6 +74,8 @@ class Cast:
     """Makes the strategy of one life of the engine; what it draws from the stream is the same in every play."""
     amends: bool = False
     """Orders are moved by amends."""
+    mood: str = ""
+    """How the market is (`mmbot.simulation.markets.MOODS`); drawn from the seed where it is empty."""
 
     @classmethod
     def drawn(cls, rng: random.Random) -> Cast:

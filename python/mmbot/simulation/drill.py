@@ -3,8 +3,8 @@
     for drilled in drill(cast_of(config), ["kill-mid-replace"]):
         drilled.name, drilled.passed
 
-The market is the model's (calm), at the prices of the configured recording where there is one: what is drilled is
-whether anything is lost, not whether money is made.
+The market is the model's, with jumps, at the prices of the configured recording: what is drilled is whether anything is
+lost, not whether money is made.
 """
 
 from __future__ import annotations
@@ -70,15 +70,27 @@ class Drilled:
 
     @property
     def passed(self) -> bool:
-        """No promise broke, and there was something to break: a strategy that never ordered was not drilled."""
-        return all(outcome.violation is None and outcome.orders for outcome in self.outcomes)
+        """No promise broke, and there was something to break."""
+        return not self.idle and all(outcome.violation is None for outcome in self.outcomes)
+
+    @property
+    def idle(self) -> str:
+        """Why nothing was drilled; empty where something was."""
+        if not any(outcome.orders for outcome in self.outcomes):
+            return "the strategy never ordered"
+        trap = {"kill-at-place": "place", "kill-mid-replace": "replace", "kill-at-fill": "fill"}.get(self.name)
+        if trap and not any(outcome.marks[f"killed at {trap}"] for outcome in self.outcomes):
+            return f"there was no {trap} to be killed at"
+        return ""
 
 
 def cast_of(config: BacktestConfig) -> Cast:
     """The user's own instruments, limits and strategy. Raises ConfigError for what the model venue does not have."""
     configured(config)  # what is wrong with the strategy is said before the first drill
     roles = tuple(_role(each) for each in config.instruments)
-    return Cast(roles=roles, strategy=lambda _stream: configured(config), amends=config.instruments[0].orders.amend)
+    return Cast(
+        roles=roles, strategy=lambda _stream: configured(config), amends=config.instruments[0].orders.amend, mood="gap"
+    )
 
 
 def _role(each: InstrumentConfig) -> Role:

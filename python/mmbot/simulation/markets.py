@@ -23,6 +23,8 @@ class Walk:
     def __init__(self, venue: ModelVenue, symbol: str, mood: str, rng: random.Random) -> None:
         self._venue, self._symbol, self._mood, self._rng = venue, symbol, mood, rng
         self._start = venue.markets[symbol].bid
+        self._unit = max(1, self._start // 10_000)
+        """A step is a basis point, whatever the tick."""
         self._update = 0
         self._told: tuple[int, int] | None = None
 
@@ -30,7 +32,7 @@ class Walk:
         """Move the market, let it trade, and return what a feed says of it."""
         market, rng = self._venue.markets[self._symbol], self._rng
         spread = rng.choice((1, 1, 1, 2, 3))
-        middle = market.bid + self._move()
+        middle = market.bid + self._move() * self._unit
         bid = min(max(middle, self._start // 5), self._start * 5)
         self._venue.trade(self._symbol, bid, bid + spread)
         return self.delta()

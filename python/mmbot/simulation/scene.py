@@ -83,7 +83,8 @@ class Scene:
         options = self.dice.of("options")
         self.cast = cast or Cast.drawn(self.dice.of("cast"))
         self.symbols = [role.symbol for role in self.cast.roles]
-        self.mood = options.choice(MOODS)
+        drawn_mood = options.choice(MOODS)
+        self.mood = self.cast.mood or drawn_mood
         self.step_ns = options.choice((1_000, 2_000, 2_000, 4_000)) * MS
         drawn_profile = options.choice(("mixed", *PROFILES))
         self.profile = profile or drawn_profile
@@ -145,6 +146,7 @@ class Scene:
         if dead_ns is None:
             return False
         self.note(f"KILLED at {point}")
+        self.mark(f"killed at {point}")
         self.engine.kill(self.dice.of("trap"))
         self.world.after(dead_ns, self.engine.boot)
         return True
