@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmbot.cli.clear_line import one_clear_line
+
+if TYPE_CHECKING:
+    from mmbot.simulation.drill import Drilled
 
 __all__ = ["drill"]
 
@@ -35,18 +38,22 @@ def drill(
     with one_clear_line():
         cast = cast_of(load(config, BacktestConfig))
         for drilled in play(cast, names or list(DRILLS), seeds=seeds):
-            outcomes = drilled.outcomes
-            orders, fills = sum(each.orders for each in outcomes), sum(each.fills for each in outcomes)
-            verdict = "kept  " if drilled.passed else "BROKEN"
-            typer.echo(f"{verdict}  {drilled.name:18} {drilled.said} ({orders:,} orders, {fills:,} executions)")
-            for outcome in outcomes:
-                if outcome.violation is not None:
-                    typer.echo(f"        seed {outcome.seed}: {outcome.violation}")
-            if drilled.idle:
-                typer.echo(f"        nothing was drilled: {drilled.idle}; give more --seeds, or another configuration")
-            if story:
-                typer.echo("\n".join(f"        {line}" for line in outcomes[0].log))
+            _tell(drilled, story=story)
             failed += not drilled.passed
     typer.echo(f"DRILL_RESULT={'FAIL' if failed else 'OK'}")
     if failed:
         raise typer.Exit(1)
+
+
+def _tell(drilled: Drilled, *, story: bool) -> None:
+    outcomes = drilled.outcomes
+    orders, fills = sum(each.orders for each in outcomes), sum(each.fills for each in outcomes)
+    verdict = "kept  " if drilled.passed else "BROKEN"
+    typer.echo(f"{verdict}  {drilled.name:18} {drilled.said} ({orders:,} orders, {fills:,} executions)")
+    for outcome in outcomes:
+        if outcome.violation is not None:
+            typer.echo(f"        seed {outcome.seed}: {outcome.violation}")
+    if drilled.idle:
+        typer.echo(f"        nothing was drilled: {drilled.idle}; give more --seeds, or another configuration")
+    if story:
+        typer.echo("\n".join(f"        {line}" for line in outcomes[0].log))
