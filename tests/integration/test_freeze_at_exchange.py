@@ -1,0 +1,284 @@
+"""Freezing and killing on the real exchange server: zero open orders, by the venue's own books, in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from paper_exchange import KEY, SECRET, Collector, PaperExchange, run_on
+from pydantic import SecretStr
+
+from mmbot.exchange import desk
+from mmbot.exchange.faults import Fault
+from mmbot.exchange.generator import MarketKind
+from mmbot.execution.cancel_all import Target
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.risk import FIRM, FreezeAsked, FreezeLevel
+from mmbot.runtime.cancelling import Cancelling
+from mmbot.venues.bybit.endpoints import Endpoint
+from mmbot.venues.bybit.session import BybitOrders
+from mmbot.venues.port import Credentials, Fact, LinkEvent, OrderSeen, PlaceOrder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+BTC = ("linear", "BTCUSDT")
+
+
+class Sink:
+    """Keeps what the session tells, and hands it to the cancel-all under test."""
+
+    def __init__(self) -> None:
+        self.live: dict[str, OrderSeen] = {}
+        self.news = asyncio.Event()
+        self.cancelling: Cancelling | None = None
+
+    def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
+        """Remember which orders rest."""
+        for fact in facts:
+            if isinstance(fact, OrderSeen):
+                self.live[fact.client_id] = fact
+        if self.cancelling is not None:
+            self.cancelling.heard(facts)
+        self.news.set()
+
+    def on_link(self, event: LinkEvent) -> None:
+        """Not looked at."""
+
+    async def resting(self, count: int) -> None:
+        """Wait until so many rest."""
+        async with asyncio.timeout(30):
+            while sum(one.status == "live" for one in self.live.values()) < count:
+                self.news.clear()
+                await self.news.wait()
+
+
+class Stage:
+    """A session on an exchange whose limits nobody meets, and a cancel-all on it."""
+
+    def __init__(self, paper: PaperExchange) -> None:
+        self.paper, self.sink, self.told = paper, Sink(), list[dict[str, Any]]()
+        endpoint = Endpoint.of("simulator", paper.exchange.http)
+        credentials = Credentials(key=KEY, secret=SecretStr(SECRET))
+        self.orders = BybitOrders(endpoint, credentials, self.sink, time.time_ns, instruments=[BTC])
+        self.cancelling = self.sink.cancelling = Cancelling(self.orders, [BTC], time.time_ns, told=self.told.append)
+
+    def open(self) -> list[str]:
+        """What rests by the venue's own books."""
+        return [one["orderLinkId"] for one in self.paper.truth()["open"]]
+
+    async def rest(self, count: int) -> list[Target]:
+        """Let so many orders rest, no more at once than the session lets out before it knows the account's tier."""
+        price = await self.price()
+        names = [f"mm-{n}" for n in range(count)]
+        for at in range(0, count, 10):
+            self.orders.send([_bid(name, price) for name in names[at : at + 10]])
+            await self.sink.resting(min(at + 10, count))
+        return [Target(*BTC, name) for name in names]
+
+    async def price(self) -> str:
+        """Below the market, inside the venue's band."""
+        endpoint = f"{self.paper.exchange.http}/v5/market/tickers?category=linear&symbol=BTCUSDT"
+        async with aiohttp.ClientSession() as client, client.get(endpoint) as answer:
+            [ticker] = (await answer.json())["result"]["list"]
+        return f"{float(ticker['bid1Price']) * 0.99:.1f}"
+
+    def arm(self, where: str, what: str, **more: Any) -> None:
+        """Trouble at the exchange."""
+        self.paper.exchange.gateway.faults.arm(Fault(where=where, what=what, **more))
+
+
+def _bid(name: str, price: str) -> PlaceOrder:
+    return PlaceOrder(
+        client_id=name,
+        category="linear",
+        symbol="BTCUSDT",
+        side="buy",
+        price=price,
+        qty="0.001",
+        post_only=True,
+    )
+
+
+def _play(scenario: Any, count: int) -> None:
+    async def whole() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM, speed=1.0) as paper:
+            stage = Stage(paper)
+            await stage.orders.start()
+            try:
+                await scenario(stage, await stage.rest(count))
+            finally:
+                await stage.orders.stop()
+
+    asyncio.run(whole())
+
+
+def test_a_healthy_venue_is_left_within_two_seconds() -> None:
+    """Zero is proven by asking, and the venue's books agree."""
+
+    async def scenario(stage: Stage, orders: list[Target]) -> None:
+        result = await stage.cancelling.run("test", believed=orders)
+        assert (result.proof, result.canceled_count, stage.open()) == ("asked", 8, [])
+        assert result.took_ns < 2_000_000_000
+
+    _play(scenario, 8)
+
+
+def test_with_rest_blackholed_the_orders_leave_over_the_trade_socket() -> None:
+    """Every REST request is swallowed; within ten seconds nothing rests, and it is said that nobody could be asked."""
+
+    async def scenario(stage: Stage, orders: list[Target]) -> None:
+        stage.arm("rest:*", "silence", count=None)
+        result = await stage.cancelling.run("test", believed=orders)
+        assert (result.proof, result.canceled_count, stage.open()) == ("told", 8, [])
+        assert result.took_ns < 10_000_000_000
+        stage.paper.exchange.gateway.faults.clear()
+
+    _play(scenario, 8)
+
+
+def test_a_refused_cancel_all_falls_back_to_one_by_one() -> None:
+    """The bulk cancel is refused for good; each order leaves by a cancel of its own."""
+
+    async def scenario(stage: Stage, orders: list[Target]) -> None:
+        stage.arm("rest:POST /v5/order/cancel-all", "answer", code=10016, count=None)
+        result = await stage.cancelling.run("test", believed=orders)
+        assert (result.proof, result.method, stage.open()) == ("asked", "per_order_fallback", [])
+        assert stage.told[0]["event"] == "bulk_cancel_failed"
+
+    _play(scenario, 25)
+
+
+def test_cancels_that_are_refused_right_after_the_create_are_repeated() -> None:
+    """The venue says "no such order" of orders that it has; they are cancelled until it lists them no more."""
+
+    async def scenario(stage: Stage, orders: list[Target]) -> None:
+        stage.arm("rest:POST /v5/order/cancel*", "answer", code=110001, count=3)
+        result = await stage.cancelling.run("test", believed=orders, force=True)
+        assert (result.proof, result.failed, stage.open()) == ("asked", (), [])
+
+    _play(scenario, 8)
+
+
+def test_more_orders_than_one_bulk_cancel_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """700 orders rest, and the venue takes 500 at random."""
+    monkeypatch.setattr(desk, "ACTIVE_MAX", 1_000)  # an ordinary account may have 500 of one symbol
+
+    async def scenario(stage: Stage, orders: list[Target]) -> None:
+        result = await stage.cancelling.run("test", believed=orders)
+        assert (result.proof, result.canceled_count, stage.open()) == ("asked", 700, [])
+        assert result.method == "bulk"
+
+    _play(scenario, 700)
+
+
+def test_a_run_obeys_a_freeze_of_another_process(tmp_path: Path) -> None:
+    """Quotes rest; somebody freezes the account's folder; within two seconds nothing rests, and it stays so."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            config = paper.config(folder=str(tmp_path / "runs"))
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(lambda: len(paper.truth()["open"]) > 0 and watched.count("fill") > 0)
+                [state] = AccountState.every(tmp_path / "runs")
+                began = time.monotonic()
+                latch = FreezeLatch(state, time.time_ns)
+                latch.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "operator", "test", time.time_ns()))
+                await watched.until(lambda: watched.count("cancel_all_done") > 0)
+                assert time.monotonic() - began < 4
+                assert paper.truth()["open"] == []
+                frozen = next(n for n, one in enumerate(watched.events) if one["event"] == "freeze")
+                compared = watched.count("reconcile")
+                await watched.until(lambda: watched.count("reconcile") > compared + 1)
+                places = [one for one in watched.events[frozen:] if one.get("request") == "place"]
+                assert (places, paper.truth()["open"]) == ([], [])
+
+            ended = await run_on(paper, config, tmp_path, meanwhile)
+            assert ended.failure is None
+
+    asyncio.run(story())
+
+
+def test_kill_works_while_the_engine_is_stopped(tmp_path: Path) -> None:
+    """The engine gets SIGSTOP with quotes resting: kill cancels, proves zero, ends that process, and exits with 0."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            config = paper.config(folder=str(tmp_path / "runs"))
+            environ = {**os.environ, "MMBOT_BYBIT_API_KEY": KEY, "MMBOT_BYBIT_API_SECRET": SECRET}
+            path = tmp_path / "bot.toml"
+            path.write_text(_toml(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+            mmbot = [sys.executable, "-m", "mmbot"]
+            with (tmp_path / "run.log").open("wb") as log:
+                engine = subprocess.Popen([*mmbot, "run", str(path), "--json"], env=environ, stdout=log, stderr=log)
+            try:
+                async with asyncio.timeout(40):
+                    while not paper.truth()["open"]:
+                        assert engine.poll() is None, (tmp_path / "run.log").read_text()[-2000:]
+                        await asyncio.wait([asyncio.create_task(_tick())])
+                engine.send_signal(signal.SIGSTOP)
+                words = [*mmbot, "kill", "--runs", str(tmp_path / "runs"), "--reason", "it hangs"]
+                killing = await asyncio.create_subprocess_exec(
+                    *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                )
+                async with asyncio.timeout(40):
+                    said = (await killing.communicate())[0].decode()
+                assert killing.returncode == 0, said
+                assert "zero open orders, verified" in said
+                assert paper.truth()["open"] == []
+                assert engine.wait(5) == -signal.SIGKILL
+            finally:
+                engine.kill()
+                engine.wait(5)
+            again = await asyncio.create_subprocess_exec(
+                *mmbot, "run", str(path), "--json", env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            async with asyncio.timeout(40):
+                said = (await again.communicate())[0].decode()
+            assert again.returncode == 1
+            assert "was killed (it hangs)" in said
+
+    asyncio.run(story())
+
+
+async def _tick() -> None:
+    """A tenth of a second, in which the exchange of this process goes on."""
+    turned = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, turned.set)
+    await turned.wait()
+
+
+def _toml(words: dict[str, Any]) -> str:
+    """A configuration as TOML: tables, lists of tables, and values that JSON writes alike."""
+    lines: list[str] = []
+
+    def table(name: str, inside: dict[str, Any], head: str) -> None:
+        if head:
+            lines.append(head)
+        lines.extend(
+            f"{key} = {json.dumps(value)}"
+            for key, value in inside.items()
+            if not isinstance(value, dict) and not (isinstance(value, list) and value and isinstance(value[0], dict))
+        )
+        for key, value in inside.items():
+            path = f"{name}.{key}" if name else key
+            if isinstance(value, dict):
+                table(path, value, f"[{path}]")
+            elif isinstance(value, list) and value and isinstance(value[0], dict):
+                for one in value:
+                    table(path, one, f"[[{path}]]")
+
+    table("", words, "")
+    return "\n".join(lines) + "\n"
