@@ -53,6 +53,7 @@ async def present(
                 lambda: "" if runner.failure is None else f"the run failed: {runner.failure}",
                 {
                     "run": lambda: pause_reasons(runner.pauses),
+                    "frozen": lambda: {"frozen": _frozen(runner)},
                     "stopping": lambda: {"stopping": "the run is ending" if runner.stopping else ""},
                     "lease": lambda: {"lease": lead.why_not(lead.venue_ns())},
                     "redis": lambda: {"redis": "" if bus is None else bus.away},
@@ -61,6 +62,16 @@ async def present(
             port = await stack.enter_async_context(health.served(session.health_port))
             told({"event": "health", "url": f"http://127.0.0.1:{port}/ready"})
         yield
+
+
+def _frozen(runner: Runner) -> str:
+    """What is frozen, and how far; "" where nothing is."""
+    if runner.freezing is None:
+        return ""
+    levels = {
+        f"{each.category} {each.symbol}": runner.freezing.level(each.category, each.symbol) for each in runner.listed
+    }
+    return ", ".join(f"{market}: {level.name}" for market, level in levels.items() if level)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
