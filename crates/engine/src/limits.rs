@@ -400,11 +400,16 @@ impl Keeper {
             let held = then.largest(position) != 0;
             let at = self.memories[index].mark.map(|mark| mark.at);
             unvalued |= held && (price == 0 || is_old(at, now, bounds.mark_age_max));
-            worst.add(&self.worths[index], price, position, sum, then, request.side);
+            // Of its own instrument the order's side counts: growth there may hide behind a larger other side, and an
+            // order that only shrinks the position is not refused for what others hold.
+            let side = request.side.sign() * then.worst(position, request.side);
+            let lots = if index == own { side.max(0) } else { then.largest(position) };
+            worst.grows |= index == own && side > 0;
+            worst.add(&self.worths[index], price, lots, position, (sum, then), request.side);
         }
         let careful = bounds.needs_marks() && !reduces;
         no.add(Denial::Unvalued, careful && unvalued);
-        let grows = worst.gross > worst.gross_before;
+        let grows = worst.grows;
         no.add(Denial::HardCap, grows && worst.gross > bounds.caps().1.0);
         no.add(Denial::StrategyNotional, grows && worst.gross > bounds.strategy_notional_max.0);
 
@@ -425,20 +430,28 @@ impl Keeper {
     }
 }
 
-/// Worst cases of all instruments together, without and with an order.
+/// Worst cases of all instruments together, with an order, and the net one without it as well.
 #[derive(Default)]
 struct Worst {
+    /// The order's own side of its instrument is a position, and not only the end of one.
+    grows: bool,
     gross: i128,
-    gross_before: i128,
     /// With everything on the order's side traded.
     net: i128,
     net_before: i128,
 }
 
 impl Worst {
-    fn add(&mut self, worth: &Worth, price: i64, position: Lots, before: &Exposure, after: &Exposure, side: Side) {
-        self.gross += worth.value(price, after.largest(position));
-        self.gross_before += worth.value(price, before.largest(position));
+    fn add(
+        &mut self,
+        worth: &Worth,
+        price: i64,
+        lots: i64,
+        position: Lots,
+        (before, after): (&Exposure, &Exposure),
+        side: Side,
+    ) {
+        self.gross += worth.value(price, lots);
         self.net += worth.value(price, after.worst(position, side));
         self.net_before += worth.value(price, before.worst(position, side));
     }

@@ -53,9 +53,9 @@ impl Worth {
 /// What may still trade of one instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Exposure {
-    /// Lots of orders that may open a position, buying and selling.
+    /// Lots of orders that are out, buying and selling, and of a new one that may open a position.
     free: [i64; 2],
-    /// Lots of reduce-only orders: they shrink the position to zero, and what else works on their side trades as well.
+    /// Lots of a new reduce-only order: it shrinks the position to zero, and what else works on its side trades as well.
     reducing: [i64; 2],
     /// Orders that are not settled.
     pub(super) orders: u32,
@@ -102,7 +102,9 @@ pub(super) fn exposures(orders: &Orders, worths: &[Worth]) -> SmallVec<[Exposure
         let index = order.request.instrument.0 as usize;
         let lots = order.exposure().0;
         let sum = &mut sums[index];
-        *sum = sum.with(order.request.side, order.request.reduce_only, lots);
+        // A reduce-only order that is out counts in full: it may have traded against a position larger than the one that
+        // is booked by now, because other fills of its side were heard before its own.
+        *sum = sum.with(order.request.side, false, lots);
         sum.orders += 1;
         sum.open_worth += worths[index].value(order.prices().1.0, lots);
     }
