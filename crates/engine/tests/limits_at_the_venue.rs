@@ -230,8 +230,8 @@ impl World {
         }
     }
 
-    /// A refusal does not say which request it answers, and the engine takes it for the amend's: it is told only where no
-    /// amend, nor the word of one that was taken, is under way. The bridge has to know which request was refused.
+    /// A refusal does not say which request it answers, and the engine takes it for the amend's: it is told only where
+    /// no amend, nor the word of one that was taken, is under way. The bridge has to know which request was refused.
     fn refuse(&mut self, id: OrderId) {
         let amends = |command: &Command| matches!(*command, Command::Amend { id: of, .. } if of == id);
         let amended = |event: &Event| matches!(*event, Event::OrderAmended { id: of, .. } if of == id);

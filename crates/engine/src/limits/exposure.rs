@@ -55,7 +55,7 @@ impl Worth {
 pub(super) struct Exposure {
     /// Lots of orders that are out, buying and selling, and of a new one that may open a position.
     free: [i64; 2],
-    /// Lots of a new reduce-only order: it shrinks the position to zero, and what else works on its side trades as well.
+    /// Lots of a new reduce-only order: it shrinks the position to zero, and what else is out on its side trades too.
     reducing: [i64; 2],
     /// Orders that are not settled.
     pub(super) orders: u32,
@@ -102,8 +102,8 @@ pub(super) fn exposures(orders: &Orders, worths: &[Worth]) -> SmallVec<[Exposure
         let index = order.request.instrument.0 as usize;
         let lots = order.exposure().0;
         let sum = &mut sums[index];
-        // A reduce-only order that is out counts in full: it may have traded against a position larger than the one that
-        // is booked by now, because other fills of its side were heard before its own.
+        // A reduce-only order that is out counts in full: it may have traded against a larger position than is booked
+        // by now, because other fills of its side were heard before its own.
         *sum = sum.with(order.request.side, false, lots);
         sum.orders += 1;
         sum.open_worth += worths[index].value(order.prices().1.0, lots);
