@@ -119,6 +119,8 @@ def wire(mode: Mode, config: BacktestConfig, environ: Mapping[str, str], *, over
             return Trading(mode=mode, session=session, credentials=_credentials(session, environ))
         case Mode.LIVE:
             _check_gate(session, config.hash(), override_gate)
+            if not session.guardian:
+                raise ConfigError("session.guardian: live trades only while a guardian watches; take guardian out")
             return Trading(mode=mode, session=session, share=CANARY, credentials=_credentials(session, environ))
 
 

@@ -77,7 +77,8 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         watcher = _watcher(json=json, plain=plain)
         if wiring.mode is Mode.LIVE:
             _warn(override_gate)
-        ended = uvloop.run(_traded(read, wiring, watcher, duration, out))
+        guarded = config if wiring.session.guardian else None
+        ended = uvloop.run(_traded(read, wiring, watcher, duration, out, guarded))
     watcher.ended(ended)
     if watcher.trouble is not None:
         _without_stdout()
@@ -152,8 +153,13 @@ def _watcher(*, json: bool, plain: bool) -> Unshaken:
     return Unshaken(Screen(program=called()))
 
 
-async def _traded(
-    config: BacktestConfig, wiring: Trading, watcher: Watcher, duration: float | None, out: Path | None
+async def _traded(  # noqa: PLR0917  one caller, which has them all
+    config: BacktestConfig,
+    wiring: Trading,
+    watcher: Watcher,
+    duration: float | None,
+    out: Path | None,
+    guardian: Path | None,
 ) -> Ended:
     stop = _asked_to_stop()
     from mmbot.ops.trade import trade  # after the handlers: it takes a while, in which somebody may press Ctrl-C
@@ -161,7 +167,7 @@ async def _traded(
     # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
     gc.collect()
     gc.freeze()
-    return await trade(config, wiring, watcher, stop=stop, duration_s=duration, parent=out)
+    return await trade(config, wiring, watcher, stop=stop, duration_s=duration, parent=out, guardian=guardian)
 
 
 def _asked_to_stop() -> asyncio.Event:

@@ -104,6 +104,10 @@ class SessionConfig(Strict):
     health_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """Port of /live and /ready on this machine alone; 0 takes a free one; closed if not given."""
 
+    guardian: bool = True
+    """A guardian watches the run: a process of its own that cancels everything when the run cannot. Live needs it; an
+    exchange that is started with the run has none."""
+
     @model_validator(mode="after")
     def _url_of_a_simulator(self) -> SessionConfig:
         if self.url is not None and self.environment != "simulator":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,7 @@ from mmbot.ops.account_state import AccountState
 from mmbot.ops.controls import risk_desk
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
+from mmbot.ops.guarding import Guard, Watch
 from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.ops.presence import present
 from mmbot.research.desks import configured
@@ -64,7 +66,7 @@ LIMITATIONS = (
 )
 
 
-async def trade(
+async def trade(  # noqa: PLR0915  a run's start and end, in their order
     config: BacktestConfig,
     wiring: Trading,
     watcher: Watcher,
@@ -72,11 +74,13 @@ async def trade(
     stop: asyncio.Event,
     duration_s: float | None = None,
     parent: Path | None = None,
+    guardian: Path | None = None,
 ) -> Ended:
     """Trade until `stop` is set or the duration is over; leave the venue without an order of ours; write the report.
 
-    parent: where the run's folder is made, instead of the configured place. Raises ConfigError, VenueError or OSError
-    where the run cannot begin; what ends a run that has begun is in `Ended.failure`.
+    parent: where the run's folder is made, instead of the configured place. guardian: the configuration's own file, for
+    the guardian that is started from it; None: nobody watches. Raises ConfigError, VenueError or OSError where the run
+    cannot begin; what ends a run that has begun is in `Ended.failure`.
     """
     strategy = configured(config)
     markets = [market_of(each) for each in config.instruments]
@@ -110,6 +114,12 @@ async def trade(
             relay.idle()
             await stack.enter_async_context(_leading(lead, config, wiring, attestation.account, stop))
         account = stack.enter_context(_account(wiring, attestation.account, folder, markets, clock))
+        guard = None
+        if guardian is not None and not wiring.embedded:
+            watch = Watch(wiring.session, account.state, account.name, markets, lead.epoch, folder.path)
+            guard = Guard(watch, clock=clock.peek, told=watcher.told)
+            stack.push_async_callback(guard.leave, "the run is over")
+            await guard.meet(guardian, os.environ)
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
         run = _Run(
             config,
@@ -138,6 +148,8 @@ async def trade(
             lead.listen(run.runner.on_link, run.runner.fail)
             feed = wiring.feed(endpoint, _subscriptions(wiring, markets), relay, clock)
             watcher.watch(run.board)
+            if guard is not None:
+                guard.begin(run.runner, run.journal)
             await _run_beside(
                 present(run.runner, lead, wiring.session, attestation.account, told=watcher.told),
                 run.runner,

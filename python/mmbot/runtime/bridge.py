@@ -189,6 +189,11 @@ class Bridge:
         asked = [self._sent[number].asked_at.get("place") for number in self.open() if number in self._sent]
         return max((at for at in asked if at is not None), default=None)
 
+    def oldest_unanswered(self) -> int | None:
+        """Return when the oldest request about an open order was sent that has no answer; None if there is none."""
+        waiting = [at for number in self.open() if number in self._sent for at in self._sent[number].asked_at.values()]
+        return min(waiting, default=None)
+
     def doubt(self, client_id: str) -> None:
         """Have the venue asked about an order of this run that may still be open."""
         number = self._ids.sequence(client_id)

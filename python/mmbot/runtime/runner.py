@@ -41,6 +41,7 @@ from mmbot.venues.port import (
     PlaceOrder,
     Refused,
     TermsChanged,
+    Unanswered,
     VenueError,
 )
 from mmbot.venues.records import BookLost, BookUpdate, Skipped
@@ -115,6 +116,8 @@ class Runner:
         self.core, self.journal, self.market, self.listed = core, journal, market, listed
         self.clock, self.latencies = clock, Latencies()
         self.links: dict[str, str] = {}
+        self.heard_at = 0
+        """When the venue last said something of our account, whatever it was; ns."""
         self.fills: deque[FillShown] = deque(maxlen=FILLS_KEPT)
         self.counters: Counter[str] = Counter()
         self.captured = [0.0] * len(listed)
@@ -199,6 +202,8 @@ class Runner:
         """Let the engine hear, and the strategy look."""
         try:
             self._ring(self.clock.peek())
+            if not all(_is_our_own(fact) for fact in facts):
+                self.heard_at = self.clock.peek()
             self._hear(facts)
             self._watch()
             if self.freezing is not None and self.freezing.cancelling is not None:
@@ -539,6 +544,7 @@ class Runner:
         except VenueError as error:
             self._told({"event": "unanswered", "order": number, "why": str(error)})
             return
+        self.heard_at = self.clock.peek()  # that it does not find the order is an answer too
         if seen is not None:
             self.on_facts([seen], self.clock())
             if doubt == "cancel" and seen.status in ("live", "partial"):
@@ -725,6 +731,11 @@ def _asked(request: OrderRequest) -> dict[str, object]:
     words = structs.asdict(request)
     kind = KINDS[type(request)]
     return {"event": "request", "request": kind, "correlation_id": words.pop("client_id"), **words}
+
+
+def _is_our_own(fact: Fact) -> bool:
+    """Tell what we say ourselves, because nobody answered or nothing left, from what the venue said."""
+    return isinstance(fact, Unanswered) or (isinstance(fact, Refused) and fact.code == 0)
 
 
 def _grid(terms: InstrumentTerms) -> tuple[str, str]:

@@ -1,0 +1,149 @@
+"""Heads of the journal, kept by the guardian: who holds one can tell that a journal was cut, rewritten or exchanged.
+
+    {"seq":812,"chain":"9f…","time":1764288000000000000,"journal":"20261128T…-paper/journal.mmj","sig":"3b…"}
+
+One JSON object on a line, on disk before the next is taken. `sig` is the Ed25519 signature, in hex, of the line as it
+is without it: the same keys in this order, without spaces. The key is made at the first start; its public half lies
+beside it, and belongs on another machine, as do the anchors.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from mmbot.guardian.words import Head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Anchor", "AnchorFault", "AnchorKeeper", "read_anchors"]
+
+KEY, PUBLIC = "guardian.key", "guardian.pub"
+FILE_BYTES_MAX = 4 << 20
+"""Beyond that the file is thinned to the last anchor of each journal when a guardian starts."""
+
+
+class AnchorFault(ValueError):  # noqa: N818 (a fault of the world)
+    """An anchor that cannot be read, or that the guardian's key did not sign. The message names the line."""
+
+
+class Anchor(msgspec.Struct, frozen=True, kw_only=True):
+    """A head of a journal at a time (ns since epoch), signed."""
+
+    seq: int
+    chain: str
+    time: int
+    journal: str
+    sig: str = ""
+
+    @property
+    def signed(self) -> bytes:
+        """What the signature is of."""
+        words = {"seq": self.seq, "chain": self.chain, "time": self.time, "journal": self.journal}
+        return msgspec.json.encode(words)
+
+    @property
+    def head(self) -> Head:
+        """What is kept."""
+        return Head(journal=self.journal, seq=self.seq, chain=self.chain)
+
+
+class AnchorKeeper:
+    """The anchors of one account, in a file that only grows. One writer."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file and the key beside it, or make them. Raises OSError, AnchorFault."""
+        self._path = path
+        self._key = _key(path.parent)
+        self.kept = _last_of_each(path, self._key.public_key())
+        """The last anchor of each journal, the latest last."""
+        if path.exists() and path.stat().st_size > FILE_BYTES_MAX:
+            _replace(path, self.kept)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        _end_line(self._file, path)
+        _sync_folder(path.parent)
+
+    def keep(self, head: Head, time: int) -> Anchor:
+        """Sign a head and return when it is on disk. Raises OSError."""
+        plain = Anchor(seq=head.seq, chain=head.chain, time=time, journal=head.journal)
+        anchor = msgspec.structs.replace(plain, sig=self._key.sign(plain.signed).hex())
+        line = msgspec.json.encode(anchor) + b"\n"
+        if os.write(self._file, line) != len(line):
+            raise OSError(f"{self._path}: an anchor was written in part; the disk is full")
+        os.fdatasync(self._file)
+        return anchor
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+def read_anchors(path: Path, public: Ed25519PublicKey | None = None) -> Iterator[Anchor]:
+    """Read anchors, oldest first, each checked against `public`, or the public key beside the file.
+
+    A last line that was cut off while it was written is passed over. Raises OSError, AnchorFault.
+    """
+    key = public or Ed25519PublicKey.from_public_bytes(bytes.fromhex((path.parent / PUBLIC).read_text("ascii")))
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                anchor = msgspec.json.decode(line, type=Anchor)
+                key.verify(bytes.fromhex(anchor.sig), anchor.signed)
+            except (msgspec.MsgspecError, ValueError) as error:
+                raise AnchorFault(f"{path}:{number}: {error}; expected a signed anchor") from error
+            except InvalidSignature as error:
+                raise AnchorFault(f"{path}:{number}: the guardian's key did not sign this anchor") from error
+            yield anchor
+
+
+def _last_of_each(path: Path, public: Ed25519PublicKey) -> list[Anchor]:
+    kept: dict[str, Anchor] = {}
+    for anchor in read_anchors(path, public) if path.exists() else ():
+        kept.pop(anchor.journal, None)
+        kept[anchor.journal] = anchor
+    return list(kept.values())
+
+
+def _key(folder: Path) -> Ed25519PrivateKey:
+    path = folder / KEY
+    if path.exists():
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text("ascii")))
+    key = Ed25519PrivateKey.generate()
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(key.private_bytes_raw().hex())
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / PUBLIC).write_text(key.public_key().public_bytes_raw().hex(), "ascii")
+    return key
+
+
+def _replace(path: Path, anchors: list[Anchor]) -> None:
+    thin = path.with_suffix(".new")
+    with thin.open("wb") as file:
+        file.writelines(msgspec.json.encode(anchor) + b"\n" for anchor in anchors)
+        file.flush()
+        os.fsync(file.fileno())
+    thin.replace(path)
+
+
+def _end_line(file: int, path: Path) -> None:
+    """Cut off what a writer that was killed left of its last line."""
+    text = path.read_bytes()
+    if text and not text.endswith(b"\n"):
+        os.truncate(file, text.rfind(b"\n") + 1)
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

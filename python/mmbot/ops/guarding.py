@@ -1,0 +1,203 @@
+"""A run and its guardian: find it or start it, be welcomed, beat, and take leave.
+
+The guardian is a process of its own, in a session of its own: a kill of the run, or Ctrl-C on its terminal, does not
+reach it. It ends by itself (`mmbot.guardian.core`). One that watches the account already, because it stays or because
+an earlier run died a moment ago, is taken as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mmbot.guardian.client import GuardianClient
+from mmbot.guardian.doors import reachable
+from mmbot.guardian.link import GuardianLink, Reading
+from mmbot.guardian.words import PROTOCOL, Head, Hello
+from mmbot.ops.freeze_latch import read_operators
+from mmbot.risk.freeze import FreezeBoard
+from mmbot.risk.freeze_log import read
+from mmbot.risk.levels import FreezeLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from mmbot import _core
+    from mmbot.config import SessionConfig
+    from mmbot.ops.account_state import AccountState
+    from mmbot.risk.levels import FreezeAsked
+    from mmbot.runtime.runner import Runner
+
+__all__ = ["GUARDIAN_KEYS", "Guard", "Watch", "latch_reader"]
+
+GUARDIAN_KEYS = ("MMBOT_GUARDIAN_API_KEY", "MMBOT_GUARDIAN_API_SECRET")
+"""Environment variables that hold the guardian's own key and secret."""
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "PYTHONUTF8", "PYTHONHASHSEED")
+"""What else of the environment a guardian gets: no secret that it does not use."""
+MEET_S = 20.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is watched: an account, what is traded on it, and the run."""
+
+    session: SessionConfig
+    state: AccountState
+    account: str
+    markets: Sequence[tuple[str, str]]
+    epoch: int
+    run: Path
+    """The folder of the run."""
+
+    @property
+    def journal(self) -> str:
+        """How anchors call the run's journal."""
+        return f"{self.run.name}/journal.mmj"
+
+
+class Guard:
+    """One run's guardian. `told`: hears what a person should know."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        *,
+        clock: Callable[[], int],
+        told: Callable[[dict[str, object]], None],
+    ) -> None:
+        self._watch, self._state, self._told = watch, watch.state, told
+        hello = Hello(
+            protocol=PROTOCOL,
+            environment=watch.session.environment,
+            account=watch.account,
+            epoch=watch.epoch,
+            journal=watch.journal,
+        )
+        self._client = GuardianClient(
+            GuardianLink(hello), self._state.guardian_socket, clock=clock, freeze=self._asked, broken=self._broken
+        )
+        self._runner: Runner | None = None
+        self._journal: _core.Journal | None = None
+
+    async def meet(self, config: Path, environ: Mapping[str, str]) -> Head | None:
+        """Find the guardian, or start it from the configuration at that path; return the last anchor that it kept.
+
+        Raises VenueError where nobody will watch.
+        """
+        if not await _listens(self._state):
+            self._start(config, environ)
+        anchor = await self._client.meet(MEET_S)
+        self._told({"event": "guardian", "state": "watching", "anchor": None if anchor is None else anchor.seq})
+        return anchor
+
+    def _start(self, config: Path, environ: Mapping[str, str]) -> None:
+        session = self._watch.session
+        words = [sys.executable, "-m", "mmbot", "guardian", str(config.resolve()), "--json"]
+        words += [word for category, symbol in self._watch.markets for word in ("--market", f"{category}:{symbol}")]
+        own = all(environ.get(name) for name in GUARDIAN_KEYS)
+        keys = GUARDIAN_KEYS if own else (session.key_variable, session.secret_variable)
+        needed = {name: environ[name] for name in (*INHERITED, *keys) if name in environ}
+        with (self._state.path / "guardian.log").open("ab") as log:
+            subprocess.Popen(  # noqa: S603  our own interpreter and words
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=needed,
+                start_new_session=True,
+            )
+
+    def begin(self, runner: Runner, journal: _core.Journal) -> None:
+        """Beat from now on, from the loop that trades."""
+        self._runner, self._journal = runner, journal
+        self._client.begin(lambda late: self._reading(runner, journal, late))
+
+    async def leave(self, why: str) -> None:
+        """Say goodbye: the watch ends if the venue said that no order of ours is there."""
+        left = self._runner is None or self._runner.left
+        await self._client.leave(left=left, why=why)
+
+    def _broken(self, error: BaseException) -> None:
+        if self._runner is not None:
+            self._runner.fail(error)
+
+    def _asked(self, asked: FreezeAsked) -> None:
+        if self._runner is not None:
+            self._runner.freeze(asked)
+
+    def _reading(self, runner: Runner, journal: _core.Journal, late: int) -> Reading:
+        """What the run believes now. What the head counts was handed to the system: a kill leaves no head beyond it."""
+        try:
+            if journal.dead is None:
+                journal.flush()
+        except OSError as error:
+            runner.fail(error)
+        seq, chain = journal.head()
+        now, oldest = runner.clock.peek(), runner.bridge.oldest_unanswered()
+        unanswered = 0 if oldest is None else now - oldest
+        links = [state for name, state in runner.links.items() if name.split()[0] in ("private", "trade")]
+        return Reading(
+            head=Head(journal=self._watch.journal, seq=seq, chain=chain),
+            positions=dict(_positions(runner)),
+            open_orders=len(runner.bridge.open()),
+            ready="start" not in runner.pauses and not runner.stopping,
+            linked=all(state == "up" for state in links),
+            level=_level(runner),
+            lag_ns=late,
+            unanswered_ns=unanswered,
+            unheard_ns=0 if oldest is None or runner.heard_at > oldest else unanswered,
+        )
+
+
+def latch_reader(state: AccountState) -> Callable[[], tuple[FreezeLevel, str]]:
+    """How a guardian reads the freeze log of an account: the highest level of all but single symbols, and why.
+
+    It writes nothing there. What cannot be read raises OSError or ValueError.
+    """
+    known, found = b"", (FreezeLevel.NORMAL, "")
+
+    def read_latch() -> tuple[FreezeLevel, str]:
+        nonlocal known, found
+        raw = state.freeze.read_bytes() if state.freeze.exists() else b""
+        if raw != known:
+            board = FreezeBoard(read_operators(state.operators))
+            board.rebuild(read(raw)[0])
+            wide = [one for one in board.frozen if one.scope.kind != "symbol"]
+            worst = max(wide, key=lambda one: one.level, default=None)
+            known = raw
+            found = (worst.level, f"{worst.control}: {worst.reason}") if worst else (FreezeLevel.NORMAL, "")
+        return found
+
+    return read_latch
+
+
+def _level(runner: Runner) -> FreezeLevel:
+    """How far all of it is frozen: the least of what holds for its markets."""
+    if runner.freezing is None:
+        return FreezeLevel.NORMAL
+    return min(runner.freezing.level(each.category, each.symbol) for each in runner.listed)
+
+
+def _positions(runner: Runner) -> list[tuple[str, str]]:
+    found = []
+    for index, each in enumerate(runner.listed):
+        if each.category != "spot":
+            lots = int(runner.core.books(0, index)["position_lots"])
+            qty = each.instrument.quantity(abs(lots))
+            found.append((f"{each.category} {each.symbol}", f"-{qty}" if lots < 0 else qty))
+    return found
+
+
+async def _listens(state: AccountState) -> bool:
+    """Whether a guardian is there: a socket that nobody listens on refuses."""
+    try:
+        with reachable(state.guardian_socket) as path:
+            _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True

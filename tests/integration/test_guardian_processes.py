@@ -1,0 +1,84 @@
+"""Engine, guardian and exchange as real processes: whoever is killed, stopped or cut off, no order stays."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from exchange_server import Exchange, running
+from watched_run import WatchedRun, until, watched
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """One exchange for all of them."""
+    with running(tmp_path_factory.mktemp("exchange") / "log", "--tape", "sample:btcusdt", "--speed", "5") as served:
+        yield served
+
+
+@pytest.fixture
+def run(exchange: Exchange, tmp_path: Path) -> Iterator[WatchedRun]:
+    """A run on an account of its own."""
+    account = exchange.new_account(tier="pro3")
+    keys = {"MMBOT_BYBIT_API_KEY": account.key, "MMBOT_BYBIT_API_SECRET": account.secret}
+    with watched(exchange, tmp_path, keys) as ready:
+        ready.account = account
+        yield ready
+
+
+@pytest.mark.timeout(90)
+def test_a_killed_engine_leaves_no_order(run: WatchedRun):
+    """SIGKILL: the guardian lives on, cancels everything, verifies zero, and a new run takes over."""
+    engine = run.quoting()
+    guardian = run.guardian_pid
+    engine.kill()
+    engine.wait()
+    until(lambda: run.open_orders() == 0, 5, "no order at the venue")
+    until(lambda: bool(run.guardian.events("zero")), 12, "zero verified")
+    assert run.lives(guardian)
+    [alarm] = [event for event in run.guardian.events("alarm") if event["cause"] == "engine"]
+    assert "dead" in alarm["why"]
+
+
+@pytest.mark.timeout(90)
+def test_a_stopped_engine_has_no_order_after_four_seconds(run: WatchedRun):
+    """SIGSTOP: three seconds of silence, then zero; and when it wakes up it is told, and trades no more."""
+    engine = run.quoting()
+    engine.send_signal(signal.SIGSTOP)
+    until(lambda: run.open_orders() == 0, 5, "no order at the venue")
+    engine.send_signal(signal.SIGCONT)
+    until(lambda: "guardian_acting" in [event["control"] for event in run.told.events("freeze")], 5, "it is told")
+    until(lambda: run.open_orders() == 0, 5, "no order at the venue, still")
+    engine.terminate()
+    engine.wait(30)
+    assert run.open_orders() == 0
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_engine_without_a_guardian_freezes(run: WatchedRun, how: signal.Signals):
+    """A guardian that is killed or hangs: after five seconds the engine stops trading and cancels."""
+    engine = run.quoting()
+    os.kill(run.guardian_pid, how)
+    took = until(lambda: bool(run.told.events("freeze")), 8, "the engine freezes")
+    assert took < 6
+    assert run.told.events("freeze")[0]["control"] == "guardian_lost"
+    until(lambda: run.open_orders() == 0, 5, "no order at the venue")
+    engine.terminate()
+    engine.wait(30)
+    assert run.open_orders() == 0
+
+
+@pytest.mark.timeout(90)
+def test_a_clean_end_ends_the_watch_without_an_alarm(run: WatchedRun):
+    """SIGTERM: the run leaves in order, says goodbye, and its guardian ends by itself."""
+    engine = run.quoting()
+    guardian = run.guardian_pid
+    engine.terminate()
+    assert engine.wait(30) == 0
+    until(lambda: not run.lives(guardian), 5, "the guardian's end")
+    assert run.guardian.events("alarm") == []
+    assert run.guardian.events("ended")[-1]["clean"] is True
