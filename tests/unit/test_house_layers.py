@@ -19,6 +19,7 @@ NAMED = dict.fromkeys(
         *(f"{name}/__init__.py" for name in ("strategies", "quoting", "venues")),
         *(f"ops/{name}.py" for name in WATCHING),
         *(f"venues/{name}.py" for name in ORDERING),
+        *(f"guardian/{name}.py" for name in ("claims", "core", "link", "lived", "words")),
         "__init__.py",
         "research/backtest.py",
     ],
@@ -55,6 +56,7 @@ def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
             {"ops/shadow_sources.py": "import mmbot.wiring", "wiring.py": "import mmbot.venues.bybit.session"},
             "no way to order BROKEN",
         ),
+        ({"guardian/core.py": "import mmbot.quoting.spread", "quoting/spread.py": ""}, "shares nothing with what it"),
         (
             {"ops/watch.py": "import mmbot.wiring", "wiring.py": "import mmbot.venues.bybit.session"},
             "The shadow of a run has no way to order BROKEN",
@@ -69,6 +71,7 @@ def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
         "in a circle",
         "a shadow that orders",
         "a shadow that orders at second hand",
+        "a guardian that quotes",
         "the shadow of a run that orders",
     ],
 )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["GuardianClient"]
 
 BEAT_S = 0.25
+CONNECT_S = 1.0
+"""A guardian that hangs may still have its connections taken by the system, for a while."""
 UNSENT_BYTES_MAX = 1 << 20
 
 
@@ -111,7 +113,8 @@ class GuardianClient:
 
     async def _talk(self) -> None:
         with reachable(self._socket) as path:
-            reader, writer = await asyncio.open_unix_connection(path, limit=LINE_BYTES_MAX)
+            async with asyncio.timeout(CONNECT_S):
+                reader, writer = await asyncio.open_unix_connection(path, limit=LINE_BYTES_MAX)
         self._writer, why = writer, "the guardian closed the connection"
         try:
             self._step(Opened())

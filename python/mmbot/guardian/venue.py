@@ -7,6 +7,7 @@ firing when the engine is gone, for that waits until every connection that subsc
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -127,26 +128,27 @@ class GuardedVenue:
         In bulk first, then one by one: the venue takes 500 at a time and picks them itself, and one order that it
         will not let go must not keep the others.
         """
-        loop = asyncio.get_running_loop()
-        until, seen, why = loop.time() + self._timing.most_s, dict[str, None](), ""
-        empty: float | None = None
-        if foreign:
-            why = await self._all(self._in_bulk(market) for market in self._markets)
-        while loop.time() < until:
-            asked = loop.time()
+        now = asyncio.get_running_loop().time
+        until, seen, empty = now() + self._timing.most_s, dict[str, None](), math.inf
+        why = await self._all(self._in_bulk(market) for market in self._markets) if foreign else ""
+        while now() < until:
+            asked = now()
             try:
-                opened = await asyncio.gather(*(self._open(market) for market in self._markets))
+                left = await self._left(foreign=foreign)
             except VenueError as error:
-                why, empty = str(error), None
+                why, empty = str(error), math.inf
             else:
-                left = [order for orders in opened for order in orders if foreign or _resting(order).ours]
                 seen |= dict.fromkeys(order.venue_id for order in left)
-                empty = None if left else asked if empty is None else empty
-                if empty is not None and asked - empty >= self._timing.again_s:
+                empty = math.inf if left else min(empty, asked)
+                if asked - empty >= self._timing.again_s:
                     return Outcome(True, len(seen))
                 why = await self._round(left, bulk=foreign) or why
             await asyncio.sleep(self._timing.look_s)
         return Outcome(False, len(seen), why or "some were open when last asked")
+
+    async def _left(self, *, foreign: bool) -> list[OrderSeen]:
+        opened = await asyncio.gather(*(self._open(market) for market in self._markets))
+        return [order for orders in opened for order in orders if foreign or _resting(order).ours]
 
     async def _round(self, left: Sequence[OrderSeen], *, bulk: bool) -> str:
         if bulk and len(left) > len(self._markets):

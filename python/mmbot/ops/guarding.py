@@ -39,6 +39,7 @@ GUARDIAN_KEYS = ("MMBOT_GUARDIAN_API_KEY", "MMBOT_GUARDIAN_API_SECRET")
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "PYTHONUTF8", "PYTHONHASHSEED")
 """What else of the environment a guardian gets: no secret that it does not use."""
 MEET_S = 20.0
+LISTENS_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ async def _listens(state: AccountState) -> bool:
     """Whether a guardian is there: a socket that nobody listens on refuses."""
     try:
         with reachable(state.guardian_socket) as path:
-            _, writer = await asyncio.open_unix_connection(path)
+            async with asyncio.timeout(LISTENS_S):
+                _, writer = await asyncio.open_unix_connection(path)
     except OSError:
         return False
     writer.close()
