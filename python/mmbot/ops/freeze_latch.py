@@ -46,8 +46,20 @@ class FreezeLatch:
         self._known: set[FreezeChange] = set()
         missing = not state.freeze.exists()
         self.refresh(clock())
-        if missing and state.newest_run() is not None:
-            self.ask(self._fault("the account has traded, and its freeze log is gone"))
+        if missing and not state.freeze.exists():
+            if state.newest_run() is not None:
+                self.ask(self._fault("the account has traded, and its freeze log is gone"))
+            else:  # from here on its absence means something
+                self._begin()
+
+    def _begin(self) -> None:
+        try:
+            file = os.open(self._state.freeze, os.O_RDWR | os.O_CREAT, 0o600)
+            os.fsync(file)
+            os.close(file)
+            sync_folder(self._state.freeze.parent)
+        except OSError as error:
+            self.trouble = f"the freeze log cannot be written, a freeze would hold in this process alone: {error}"
 
     def _fault(self, why: str) -> FreezeAsked:
         return FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "latch", why, self._clock())

@@ -105,10 +105,12 @@ def test_a_torn_line_does_not_take_the_next_one_with_it(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_gone_means_frozen_where_there_was_a_run(tmp_path: Path) -> None:
-    """A new account has none; one that traded, or whose log was read a moment ago, has."""
+    """It is there from the first run on, empty, so that a second run is free, and only its loss stops trading."""
     state = _state(tmp_path)
     assert _latch(state).board.highest is FreezeLevel.NORMAL
     state.run_begins(tmp_path)
+    assert _latch(state).board.highest is FreezeLevel.NORMAL
+    state.freeze.unlink()
     assert _latch(state).board.highest is FreezeLevel.CANCEL_ALL
     latch = _latch(state)
     state.freeze.unlink()
