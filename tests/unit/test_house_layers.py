@@ -19,6 +19,8 @@ NAMED = dict.fromkeys(
         *(f"{name}/__init__.py" for name in ("strategies", "quoting", "venues")),
         *(f"ops/{name}.py" for name in WATCHING),
         *(f"venues/{name}.py" for name in ORDERING),
+        "gateway/__init__.py",
+        "runtime/__init__.py",
         *(f"guardian/{name}.py" for name in ("claims", "core", "link", "lived", "words")),
         "__init__.py",
         "research/backtest.py",
@@ -57,6 +59,7 @@ def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
             "no way to order BROKEN",
         ),
         ({"guardian/core.py": "import mmbot.quoting.spread", "quoting/spread.py": ""}, "shares nothing with what it"),
+        ({"gateway/core.py": "import mmbot.quoting.spread", "quoting/spread.py": ""}, "knows no strategy BROKEN"),
         (
             {"ops/watch.py": "import mmbot.wiring", "wiring.py": "import mmbot.venues.bybit.session"},
             "The shadow of a run has no way to order BROKEN",
@@ -72,6 +75,7 @@ def lint(tree: Path, files: dict[str, str]) -> subprocess.CompletedProcess[str]:
         "a shadow that orders",
         "a shadow that orders at second hand",
         "a guardian that quotes",
+        "a gateway that quotes",
         "the shadow of a run that orders",
     ],
 )

@@ -474,13 +474,14 @@ class GatewayCore:
         if reach is None or worst is None:
             said.append(Objection("position", f"{account.limits.symbol}: the position is not known"))
             return
-        after = abs(reach + wanted.more if wanted.side == "buy" else reach - wanted.more)
-        outward = (reach + wanted.more > 0) if wanted.side == "buy" else (reach - wanted.more < 0)
-        if outward and after > position_max:
-            said.append(Objection("position", f"could come to {after}; expected at most {position_max}"))
-        if not outward or after <= worst:
-            return
-        total = account.value(after - worst, wanted.price)
+        outward = (reach if wanted.side == "buy" else -reach) + wanted.more
+        if outward > position_max:
+            said.append(Objection("position", f"could come to {outward}; expected at most {position_max}"))
+        if outward > worst:
+            self._judge_total(said, account.value(outward - worst, wanted.price))
+
+    def _judge_total(self, said: list[Objection], total: Decimal) -> None:
+        """With so much more, all instruments together."""
         for one in self._accounts.values():
             mid, size = one.mid(), one.worst
             if size is None or (size and mid is None):
@@ -488,9 +489,7 @@ class GatewayCore:
                 return
             total += one.value(size, mid or _ZERO)
         if total > self._exposure:
-            said.append(
-                Objection("exposure", f"all together could come to {total:f}; expected at most {self._exposure}")
-            )
+            said.append(Objection("exposure", f"all could come to {total:f}; expected at most {self._exposure}"))
 
     def _reserve(self, request: PlaceOrder | AmendOrder, account: _Account, wanted: _Wanted, now: int) -> None:
         self._sent.append(now)
