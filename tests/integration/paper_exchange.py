@@ -112,6 +112,9 @@ Meanwhile = Callable[[Collector], Awaitable[None]]
 async def run_on(paper: PaperExchange, config: BacktestConfig, folder: Path, meanwhile: Meanwhile) -> Ended:
     """Trade on the exchange until `meanwhile` returns, then stop in order."""
     environ = {"MMBOT_BYBIT_API_KEY": KEY, "MMBOT_BYBIT_API_SECRET": SECRET}
+    assert config.session is not None
+    session = config.session.model_copy(update={"folder": str(folder)})  # no other test has this account's folder
+    config = config.model_copy(update={"session": session})
     wiring = wire(Mode.PAPER, config, environ)
     assert isinstance(wiring, Trading)
     stop, collector = asyncio.Event(), Collector()

@@ -55,6 +55,10 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per event, for machines.")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Lines instead of a screen, also on a terminal.")] = False,
+    adopt_position: Annotated[
+        str,
+        typer.Option(help="Take a position that no journal explains into the books, for this reason; else it refuses."),
+    ] = "",
     override_gate: Annotated[
         str | None, typer.Option(help="Go live without a gate's PASS, on your own word: the configuration's hash.")
     ] = None,
@@ -78,7 +82,7 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         if wiring.mode is Mode.LIVE:
             _warn(override_gate)
         guarded = config if wiring.session.guardian else None
-        ended = uvloop.run(_traded(read, wiring, watcher, duration, out, guarded))
+        ended = uvloop.run(_traded(read, wiring, watcher, duration, out, guarded, adopt_position))
     watcher.ended(ended)
     if watcher.trouble is not None:
         _without_stdout()
@@ -160,6 +164,7 @@ async def _traded(  # noqa: PLR0917  one caller, which has them all
     duration: float | None,
     out: Path | None,
     guardian: Path | None,
+    adopted: str,
 ) -> Ended:
     stop = _asked_to_stop()
     from mmbot.ops.trade import trade  # after the handlers: it takes a while, in which somebody may press Ctrl-C
@@ -167,7 +172,16 @@ async def _traded(  # noqa: PLR0917  one caller, which has them all
     # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
     gc.collect()
     gc.freeze()
-    return await trade(config, wiring, watcher, stop=stop, duration_s=duration, parent=out, guardian=guardian)
+    return await trade(
+        config,
+        wiring,
+        watcher,
+        stop=stop,
+        duration_s=duration,
+        parent=out,
+        guardian=guardian,
+        adopt_position=adopted,
+    )
 
 
 def _asked_to_stop() -> asyncio.Event:

@@ -93,8 +93,12 @@ class SessionConfig(Strict):
     account, more from some."""
     breaker_s: Seconds = 60.0
     """How long no order leaves, cancels aside, after the venue said that it is asked too much."""
+    orders_s: Seconds = 5.0
+    """How often open orders are compared with the venue's."""
+    positions_s: Seconds = 10.0
+    """How often executions are asked for and positions compared."""
     reconcile_s: Seconds = 60.0
-    """How often orders, position and cash are compared with the venue's."""
+    """How often everything is compared, every coin of the account included."""
     settle_s: Seconds = 10.0
     """How long the end of a run waits for the venue to have no order of ours."""
     leader: LeaderConfig = LeaderConfig()

@@ -15,16 +15,35 @@ Amounts are whole: ticks, lots, and cash in the ledger's units. Times are ns sin
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from pydantic import Field
 
 from mmbot.config import Strict
 
-__all__ = ["Account", "Break", "BreakKind", "OpenOrder", "ReconReport", "ReconTerms", "Remedy", "compare"]
+__all__ = [
+    "Account",
+    "Break",
+    "BreakKind",
+    "Depth",
+    "OpenOrder",
+    "ReconReport",
+    "ReconTerms",
+    "Remedy",
+    "Schedule",
+    "compare",
+]
 
 _NS_PER_SECOND = 1_000_000_000
 _NS_PER_MS = 1_000_000
+
+
+class Depth(IntEnum):
+    """How much a look compares; each includes the ones before."""
+
+    ORDERS = 1
+    POSITIONS = 2
+    CASH = 3
 
 
 class Remedy(StrEnum):
@@ -150,17 +169,48 @@ class ReconReport:
 class ReconTerms(Strict):
     """How often to look, and how long something has to rest before a difference counts at first sight."""
 
+    orders_s: float = Field(default=5.0, gt=0)
+    """Between two looks at open orders that put nothing off."""
+    positions_s: float = Field(default=10.0, gt=0)
+    """Between two looks at executions and positions."""
     interval_s: float = Field(default=60.0, gt=0)
-    """Between two looks that put nothing off."""
+    """Between two looks at everything, coins too."""
     quiet_ms: float = Field(default=2_000.0, gt=0)
     """Rest before a difference counts; also how soon one that was put off is looked at again."""
 
-    def next_ns(self, report: ReconReport | None, now_ns: int) -> int:
-        """Return when to look next; now, before the first look."""
-        if report is None:
-            return now_ns
-        after_ns = self.quiet_ms * _NS_PER_MS if report.deferred else self.interval_s * _NS_PER_SECOND
-        return report.now_ns + round(min(after_ns, self.interval_s * _NS_PER_SECOND))
+
+class Schedule:
+    """When to look next, and how deep. Nothing was looked at before the first look, so that one sees everything."""
+
+    def __init__(self, terms: ReconTerms) -> None:
+        self._terms = terms
+        self._every = {
+            Depth.ORDERS: min(terms.orders_s, terms.positions_s, terms.interval_s),
+            Depth.POSITIONS: min(terms.positions_s, terms.interval_s),
+            Depth.CASH: terms.interval_s,
+        }
+        self._due = dict.fromkeys(Depth, 0)
+
+    def next_ns(self) -> int:
+        """Return when the next look is due, ns since epoch."""
+        return min(self._due.values())
+
+    def depth(self, now_ns: int) -> Depth | None:
+        """Return how deep to look now; None while nothing is due."""
+        return max((depth for depth, due in self._due.items() if due <= now_ns), default=None)
+
+    def looked(self, depth: Depth, report: ReconReport) -> None:
+        """A look was done: what it put off is looked at again soon."""
+        for each in Depth:
+            if each <= depth:
+                self._due[each] = report.now_ns + round(self._every[each] * _NS_PER_SECOND)
+        if report.deferred:
+            again = max(_DEPTHS.get(one.kind, Depth.ORDERS) for one in report.deferred)
+            soon = report.now_ns + round(self._terms.quiet_ms * _NS_PER_MS)
+            self._due[again] = min(self._due[again], soon)
+
+
+_DEPTHS = {BreakKind.POSITION: Depth.POSITIONS, BreakKind.CASH: Depth.CASH}
 
 
 def compare(

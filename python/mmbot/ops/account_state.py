@@ -145,6 +145,10 @@ class AccountState:
     def run_begins(self, folder: Path) -> None:
         """Remember the folder of the run that begins, and this process as who trades. Raises OSError."""
         write_durably(self.path / "last-run", f"{folder.resolve()}\n".encode())
+        self.trades_here()
+
+    def trades_here(self) -> None:
+        """Remember this process as who trades; the newest run is still the one before. Raises OSError."""
         me = Running.of(os.getpid())
         if me is not None:
             write_durably(self.path / "engine", f"{me.pid} {me.started}\n".encode())

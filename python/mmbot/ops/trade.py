@@ -19,9 +19,10 @@ from mmbot import _core
 from mmbot.config import ConfigError
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
-from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, Throttle
+from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, Throttle
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.controls import risk_desk
+from mmbot.ops.estate import left_on
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
 from mmbot.ops.guarding import Guard, Watch
@@ -75,12 +76,14 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
     duration_s: float | None = None,
     parent: Path | None = None,
     guardian: Path | None = None,
+    adopt_position: str = "",
 ) -> Ended:
     """Trade until `stop` is set or the duration is over; leave the venue without an order of ours; write the report.
 
-    parent: where the run's folder is made, instead of the configured place. guardian: the configuration's own file, for
-    the guardian that is started from it; None: nobody watches. Raises ConfigError, VenueError or OSError where the run
-    cannot begin; what ends a run that has begun is in `Ended.failure`.
+    A run that an earlier one left something to takes it over. parent: where the run's folder is made, instead of the
+    configured place. guardian: the configuration's own file, for the guardian that is started from it; None: nobody
+    watches. adopt_position: the reason for which a position that no journal explains is taken into the books. Raises
+    ConfigError, VenueError or OSError where the run cannot begin; what ends a run that has begun is in `Ended.failure`.
     """
     strategy = configured(config)
     markets = [market_of(each) for each in config.instruments]
@@ -133,6 +136,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             gate=orders,
             account=attestation.account,
             freezing=account.freezing(type(strategy).__name__, markets, clock, watcher),
+            state=account.state,
+            adopt_position=adopt_position,
         )
         orders.frozen = run.runner.frozen
         stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek))
@@ -225,7 +230,7 @@ def _account(
             "`mmbot unfreeze`, docs/freeze.md"
         )
     write_session(state, wiring.session, name, markets, embedded=wiring.embedded)
-    state.run_begins(folder.path)
+    state.trades_here()
     try:
         yield _Account(name, state, latch)
     finally:
@@ -254,6 +259,8 @@ class _Run:
         gate: OrderGate,
         account: str,
         freezing: Freezing,
+        state: AccountState,
+        adopt_position: str,
     ) -> None:
         self._config, self._wiring, self._folder = config, wiring, folder
         self._clock, self._strategy, self._listed = clock, strategy, listed
@@ -274,6 +281,9 @@ class _Run:
             journal=self.journal,
         )
         self.core = core
+        left = left_on(state, listed, clock.peek(), account)
+        if left is not None:
+            core.open(clock(), left.snapshot, left.names)
         self.runner = Runner(
             core=core,
             journal=self.journal,
@@ -288,7 +298,21 @@ class _Run:
             settle_s=wiring.session.settle_s,
             told=watcher.told,
             freezing=freezing,
+            account=account,
+            estate=None if left is None else left.estate,
+            adopt_position=adopt_position,
+            recon=ReconTerms(
+                orders_s=wiring.session.orders_s,
+                positions_s=wiring.session.positions_s,
+                interval_s=wiring.session.reconcile_s,
+            ),
         )
+        began = clock.peek() if left is None else left.estate.began
+        self.journal.note(clock(), "chain", json.dumps({"runs": self.runner.chain.words(), "began": began}))
+        if left is not None and left.estate.custody is not None:
+            self.journal.note(clock(), "custody", json.dumps(left.estate.custody))
+        self.journal.sync()
+        state.run_begins(folder.path)  # from here on the next run takes over from this one
         gate.decided, gate.decision_age_ns = (lambda: core.now), config.risk.decision_age_ms * 1_000_000
         runs, environment = Path(wiring.session.folder), wiring.session.environment
         self.runner.risk = risk_desk(

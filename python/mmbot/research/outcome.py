@@ -89,6 +89,8 @@ class _Part:
     def __init__(self, replay: _core.Run, seat: int, index: int, traded: Traded) -> None:
         self.traded = traded
         self.books = replay.books(seat, index)
+        self.opening = replay.opening(seat, index) or {"position_lots": 0, "cash_units": 0, "funding_units": 0}
+        """What the run took over from an earlier one; its own P&L is what it made of it."""
         self.fills = self._fills(_of(replay.fills(seat), index))
         self.orders = self._orders(_of(replay.order_log(seat), index))
         self.equity = self._equity(_of(replay.samples(seat), index))
@@ -162,19 +164,24 @@ class _Part:
 
     def attribution(self, horizon: str) -> Attribution:
         """Where the money came from, by the fills alone; the total must be what the ledger says."""
+        first, last = self.equity["mid"].item(0), self.equity["mid"].item(-1)
+        inverse = self.traded.instrument.kind == "inverse"
+        held = float(self.traded.quantities(np.array([self.opening["position_lots"]]))[0])
+        began = self.opening["cash_units"] / 10**12 + (-held / first if inverse else held * first)
         split = attribution(
             self.fills.with_columns(mid_after=pl.col(horizon)),
-            mid_start=self.equity["mid"].item(0),
-            mid_end=self.equity["mid"].item(-1),
-            funding=[self.books["funding_units"] / 10**12],
-            contract="inverse" if self.traded.instrument.kind == "inverse" else "linear",
+            mid_start=first,
+            mid_end=last,
+            initial_position=held,
+            funding=[(self.books["funding_units"] - self.opening["funding_units"]) / 10**12],
+            contract="inverse" if inverse else "linear",
         )
-        check_agreement(self.traded.symbol, split, self.equity["equity"].item(-1))
+        check_agreement(self.traded.symbol, split, self.equity["equity"].item(-1) - began)
         return split
 
 
 def check_agreement(symbol: str, split: Attribution, equity: float) -> None:
-    """Hold the realised P&L of the fills against the ledger's equity of a run that began with nothing.
+    """Hold the realised P&L of the fills against the equity that the ledger gained since the run's start.
 
     Raises BooksError when they differ by more than 1e-8 of turnover (and the smallest unit of cash).
     """

@@ -4,17 +4,22 @@
     facts (client id, decimal text)        →  what the engine hears (order number, ticks, lots)
 
 Facts repeat and overtake one another; the engine joins them. What this file adds is only what a join cannot: which
-order a name means, whether the terms that a venue shows are new, and what is in doubt. A fact about an order that is
-not ours is never dropped: it is counted and told (`stray`), for its exposure is somebody's.
+order a name means, whether the terms that a venue shows are new, and what is in doubt.
+
+What the venue tells of orders that nobody here sent is never dropped. An open one is adopted: counted in every limit,
+and booked as it fills. An execution without an order moves the position, whoever caused it, and stops its symbol. What
+the books cannot hold (another instrument, a kind that nobody knows) is told (`stray`), never guessed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from mmbot import _core
+from mmbot.execution.recovery import owner_of
+from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.venues.port import (
     POSITION_KINDS,
     Acked,
@@ -33,10 +38,11 @@ from mmbot.venues.port import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mmbot.execution.client_ids import ClientIds
+    from mmbot.execution.recovery import Chain, HeldOrder, Owner
+    from mmbot.execution.resolve import VenueLag
     from mmbot.venues.port import Fact, InstrumentTerms, OrderRequest, Reason
 
-__all__ = ["Bridge", "Doubt", "Listed"]
+__all__ = ["Bridge", "BridgeListener", "Doubt", "Listed"]
 
 Doubt: TypeAlias = Literal["place", "amend", "cancel"]
 """A request whose effect nobody knows: the venue is asked about the order until it says."""
@@ -50,6 +56,8 @@ HELD_BACK = "held_back"
 CASH_UNITS = 10**12
 REMEMBERED = 10_000
 """Orders whose terms are remembered after they were settled, for facts that come late."""
+EXECUTIONS_KEPT = 200_000
+"""Executions whose ids are remembered, so that the venue's statement can be explained by them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,33 +82,52 @@ class _Sent:
     """When it was last asked or told about."""
     asked_at: dict[Doubt, int] = field(default_factory=dict)
     venue_id: str = ""
-    refused: bool = False
+    exists: bool = False
+    """The venue has spoken of the order itself."""
+
+
+class BridgeListener(Protocol):
+    """Hears what the bridge made of facts."""
+
+    def on_answered(self, request: Doubt, ns: int) -> None:
+        """The venue's word on a request, so long after it was sent."""
+
+    def on_booked(self, fact: ExecutionSeen) -> None:
+        """An execution was booked, once."""
+
+    def on_stray(self, fact: Fact, why: str) -> None:
+        """The books cannot hold this."""
+
+    def on_adopted(self, number: int, seen: OrderSeen, owner: Owner) -> None:
+        """The venue has an open order that nobody here sent; it counts from now on."""
+
+    def on_risen(self, number: int) -> None:
+        """An order is there that we had concluded not to exist: refused, held back, or proven away."""
+
+    def on_freeze(self, asked: FreezeAsked) -> None:
+        """Trading has to stop there."""
 
 
 class Bridge:
-    """Translates both ways, and keeps what is in doubt.
-
-    answered: hears (request, ns from its sending to the venue's word on it). booked: hears each execution that was
-    booked, once. stray: hears facts that belong to no order of this run, and kinds of execution that nobody knows.
-    risen: hears of an order that was refused, and that the venue shows all the same.
-    """
+    """Translates both ways, and keeps what is in doubt."""
 
     def __init__(
         self,
         core: _core.Live,
         listed: Sequence[Listed],
-        ids: ClientIds,
-        *,
-        answered: Callable[[Doubt, int], None],
-        booked: Callable[[ExecutionSeen], None],
-        stray: Callable[[Fact, str], None],
-        risen: Callable[[int, Fact], None],
+        chain: Chain,
+        listener: BridgeListener,
+        lag: VenueLag,
     ) -> None:
         self._core = core
         self._listed = listed
-        self._ids = ids
-        self._answered = answered
-        self._booked, self._stray, self._risen = booked, stray, risen
+        self._chain = chain
+        self._listener = listener
+        self._lag = lag
+        self._adopted: dict[str, int] = {}
+        self._executions: dict[str, None] = {}
+        self._outside: dict[str, int] = {}
+        """By the venue's id of an order that nobody knew: lots that were booked without it."""
         self._sent: dict[int, _Sent] = {}
         self._venue_ids: dict[str, int] = {}
         self._unconfirmed: dict[int, int] = {}
@@ -128,7 +155,7 @@ class Bridge:
         if kind == "place":
             _, _, _, side, tick, lots, tif, post_only, reduce_only = command
             price, qty = listed.instrument.price(tick), listed.instrument.quantity(lots)
-            sent = _Sent(self._ids.name(number), index, price, qty, now, {"place": now})
+            sent = _Sent(self._chain.name(number), index, price, qty, now, {"place": now})
             self._remember(number, sent)
             return PlaceOrder(
                 client_id=sent.client_id,
@@ -164,7 +191,7 @@ class Bridge:
         return CancelOrder(client_id=sent.client_id, category=listed.category, symbol=listed.symbol)
 
     def place_of(self, number: int) -> tuple[str, str, str]:
-        """Category, symbol and client id of an order of this run."""
+        """Category, symbol and client id of an order of ours."""
         sent = self._sent[number]
         listed = self._listed[sent.instrument]
         return listed.category, listed.symbol, sent.client_id
@@ -177,12 +204,36 @@ class Bridge:
             self._venue_ids.pop(old.venue_id, None)
 
     def open(self) -> list[int]:
-        """List the orders that may still trade, by number."""
-        return [order[0] for index in range(len(self._listed)) for order in self._core.orders(index)]
+        """List the orders that may still trade, by number, adopted ones included."""
+        return [order[0] for index in range(len(self._listed)) for order in self._core.order_rows(index)]
 
     def name(self, number: int) -> str:
-        """Return the client id of an order."""
-        return self._ids.name(number)
+        """Return the name under which an order is compared: its client id or, without one, the venue's."""
+        sent = self._sent.get(number)
+        return self._chain.name(number) if sent is None else sent.client_id or sent.venue_id
+
+    def exists(self, number: int) -> bool:
+        """Tell whether the venue has spoken of the order itself: it cannot never have been placed then."""
+        sent = self._sent.get(number)
+        return sent is not None and sent.exists
+
+    def restore(self, orders: Iterable[HeldOrder], now: int) -> None:
+        """Take over orders of an earlier run. The venue is asked about each."""
+        for held in orders:
+            instrument = self._listed[held.instrument].instrument
+            price, qty = instrument.price(held.tick), instrument.quantity(held.lots)
+            sent = _Sent(held.client_id, held.instrument, price, qty, now, venue_id=held.venue_id, exists=held.exists)
+            self._sent[held.number] = sent
+            if held.venue_id:
+                self._venue_ids[held.venue_id] = held.number
+            if held.client_id and self._chain.number(held.client_id) is None:
+                self._adopted[held.client_id] = held.number
+            if held.client_id:
+                self.doubts[held.number] = "place"
+
+    def is_booked(self, execution_id: str) -> bool:
+        """Tell an execution that was told to us."""
+        return execution_id in self._executions
 
     def last_unanswered_place(self) -> int | None:
         """Return when the last order was sent that the venue has not spoken of since; None if there is none."""
@@ -196,13 +247,17 @@ class Bridge:
 
     def doubt(self, client_id: str) -> None:
         """Have the venue asked about an order of this run that may still be open."""
-        number = self._ids.sequence(client_id)
+        number = self._named(client_id)
         if number is not None and number in self.open():
             self.doubts.setdefault(number, "place")
 
     def knows(self, fact: ExecutionSeen) -> bool:
-        """Tell an execution of an order of this run."""
+        """Tell an execution of an order of ours."""
         return self._number(fact) is not None
+
+    def _named(self, client_id: str) -> int | None:
+        number = self._chain.number(client_id)
+        return self._adopted.get(client_id) if number is None else number
 
     def settle_doubts(self) -> None:
         """Forget doubts about orders that are done: nothing of them can trade any more."""
@@ -211,8 +266,8 @@ class Bridge:
             self.doubts = {number: doubt for number, doubt in self.doubts.items() if number in open_now}
 
     def is_ours(self, client_id: str) -> bool:
-        """Tell an order of this run from those of others and of earlier runs."""
-        return self._ids.sequence(client_id) is not None
+        """Tell an order of ours, of this run or one that it took over, or an orphan, from those of others."""
+        return owner_of(client_id) == "orphan"
 
     def touched(self) -> dict[str, int]:
         """Return when orders and positions moved last, by the names under which they are compared."""
@@ -238,7 +293,9 @@ class Bridge:
             try:
                 self._hear(fact, clock)
             except _core.Quarantine as error:
-                self._stray(fact, str(error))
+                self._listener.on_stray(fact, str(error))
+            for number in self._core.take_risen():
+                self._listener.on_risen(number)
 
     def _hear(self, fact: Fact, clock: Callable[[], int]) -> None:
         match fact:
@@ -249,14 +306,16 @@ class Bridge:
             case ExecutionSeen():
                 self._execution(fact, clock)
             case TermsChanged():
-                self._stray(fact, f"the rules of {fact.after.symbol} changed under the run")
+                self._listener.on_stray(fact, f"the rules of {fact.after.symbol} changed under the run")
             case _:
                 self._about_order(fact, clock)
 
     def _about_order(self, fact: Acked | Refused | Unanswered | OrderSeen, clock: Callable[[], int]) -> None:
-        number = self._ids.sequence(fact.client_id)
+        number = self._named(fact.client_id)
+        if number is None and isinstance(fact, OrderSeen):
+            number = self._venue_ids.get(fact.venue_id)
         if number is None or number not in self._sent:
-            self._stray(fact, "it names no order of this run")
+            self._of_nobody(number, fact, clock)
             return
         now = clock()
         self._sent[number].touched = now
@@ -271,29 +330,78 @@ class Bridge:
                 self._answer(number, fact.request, now)
                 self._refused(number, fact, now)
             case Unanswered():
+                if fact.reason in ("overloaded", "other"):
+                    self._lag.troubled(now)
                 self.doubts[number] = fact.request
                 self._core.unknown(now, number)
             case OrderSeen():
                 self._name(number, fact.venue_id)
-                self._unconfirmed.pop(number, None)
+                acked = self._unconfirmed.pop(number, None)
+                if acked is not None:
+                    self._lag.shown(now, now - acked)
+                self._sent[number].exists = True
                 self._sent[number].asked_at.pop("place", None)
                 self._seen(number, fact, clock)
+
+    def _of_nobody(
+        self, number: int | None, fact: Acked | Refused | Unanswered | OrderSeen, clock: Callable[[], int]
+    ) -> None:
+        """A fact about an order that this run did not send, or has long forgotten."""
+        if not isinstance(fact, OrderSeen):
+            self._listener.on_stray(fact, "it names no order of ours")
+        elif number is None and fact.status in ("live", "partial"):
+            self.adopt(fact, clock)
+        elif number is not None:  # settled before the restart; a late word of it changes nothing, or makes it rise
+            index = self._markets[fact.category, fact.symbol]
+            self._remember(number, _Sent(fact.client_id, index, fact.price, fact.qty, clock(), exists=True))
+            self._seen(number, fact, clock)
+
+    def adopt(self, seen: OrderSeen, clock: Callable[[], int]) -> None:
+        """Count an open order that the venue has and nobody here sent; told again, it changes nothing."""
+        index = self._markets.get((seen.category, seen.symbol))
+        if index is None:
+            self._listener.on_stray(seen, "the run does not trade this instrument")
+            return
+        instrument, owner = self._listed[index].instrument, owner_of(seen.client_id)
+        cum = instrument.lots(seen.cum)
+        outside = min(self._outside.get(seen.venue_id, 0), cum)
+        number = self._core.adopt(
+            clock(),
+            seen.client_id,
+            seen.venue_id,
+            index,
+            seen.side,
+            instrument.ticks(seen.price),
+            instrument.lots(seen.qty),
+            cum,
+            False,  # whether it may only reduce, the venue's word does not say
+            owner,
+            booked=outside,
+        )
+        if number in self._sent:
+            return
+        sent = _Sent(seen.client_id, index, seen.price, seen.qty, clock(), venue_id=seen.venue_id, exists=True)
+        self._sent[number] = sent
+        self._venue_ids[seen.venue_id] = number
+        if seen.client_id:
+            self._adopted[seen.client_id] = number
+        self._listener.on_adopted(number, seen, owner)
 
     def _answer(self, number: int, request: Doubt, now: int) -> None:
         asked = self._sent[number].asked_at.pop(request, None)
         if asked is not None:
-            self._answered(request, now - asked)
+            self._listener.on_answered(request, now - asked)
 
     def _refused(self, number: int, fact: Refused, now: int) -> None:
         reason = HELD_BACK if fact.held_back else _reason(fact.reason)
         if fact.request == "place":
             if fact.reason == "duplicate":  # our id exists: what became of it is the venue's to say
+                self._sent[number].exists = True
                 self.doubts[number] = "place"
                 self._core.unknown(now, number)
             else:
-                self._sent[number].refused = True
                 self.doubts.pop(number, None)
-                self._core.rejected(now, number, reason, fact.ts_venue)
+                self._core.turned_away(now, number, reason, fact.ts_venue)
             return
         self._core.refused(now, number, reason, fact.ts_venue)
         # A refused cancel is no evidence of the order's end, and a refused amend none of its terms; what never left is.
@@ -304,8 +412,6 @@ class Bridge:
         sent, core, at = self._sent[number], self._core, seen.ts_venue
         instrument = self._listed[sent.instrument].instrument
         cum = instrument.lots(seen.cum)
-        if sent.refused and seen.status in ("live", "partial"):
-            self._risen(number, seen)
         if seen.status == "rejected" and cum == 0:
             core.rejected(clock(), number, _reason(seen.reason), at)
         elif seen.status in ("canceled", "rejected"):
@@ -326,20 +432,29 @@ class Bridge:
             del self.doubts[number]
 
     def _execution(self, fact: ExecutionSeen, clock: Callable[[], int]) -> None:
+        self._executions[fact.execution_id] = None
+        if len(self._executions) > EXECUTIONS_KEPT:
+            del self._executions[next(iter(self._executions))]
         index = self._markets.get((fact.category, fact.symbol))
         if index is None:
-            self._stray(fact, "the run does not trade this instrument")
+            self._listener.on_stray(fact, "the run does not trade this instrument")
             return
         if fact.kind == "funding":
             paid = _units(fact.fee)
             self._core.funded(clock(), index, -paid, fact.ts_venue)
             return
-        number = self._number(fact)
-        if fact.kind not in POSITION_KINDS or number is None or number not in self._sent:
-            self._stray(fact, "the position may have moved by something that is no order of this run")
+        if fact.kind not in POSITION_KINDS:
+            self._listener.on_stray(fact, "a kind of execution that nobody here knows; the position may have moved")
+            why = f"execution {fact.execution_id} is of a kind that is not known; compare the position by hand"
+            self._freeze(fact, "unknown_execution", why, clock)
             return
-        listed, now = self._listed[index], clock()
-        self._sent[number].touched = self._moved[fact.category, fact.symbol] = now
+        listed, now, number = self._listed[index], clock(), self._number(fact)
+        self._moved[fact.category, fact.symbol] = now
+        if number is None:
+            self._without_order(fact, index, clock)
+            return
+        if number in self._sent:
+            self._sent[number].touched = now
         if self._core.filled(
             now,
             number,
@@ -350,10 +465,35 @@ class Bridge:
             self._fee_units(fact, listed),
             fact.ts_venue,
         ):
-            self._booked(fact)
+            self._listener.on_booked(fact)
+
+    def _without_order(self, fact: ExecutionSeen, index: int, clock: Callable[[], int]) -> None:
+        """The position moved by something that is no order of ours: a person, the venue's risk engine, a settlement."""
+        listed = self._listed[index]
+        lots = listed.instrument.lots(fact.qty)
+        kind = owner_of(fact.client_id) if fact.kind == "trade" else fact.kind
+        if self._core.moved(
+            clock(),
+            index,
+            fact.execution_id,
+            kind,
+            fact.side,
+            listed.instrument.ticks(fact.price),
+            lots,
+            self._fee_units(fact, listed),
+            fact.ts_venue,
+        ):
+            self._outside[fact.venue_id] = self._outside.get(fact.venue_id, 0) + lots
+            self._listener.on_booked(fact)
+            why = f"{fact.side} {fact.qty} at {fact.price} ({kind}, execution {fact.execution_id}) was no order of ours"
+            self._freeze(fact, "position_moved", why, clock)
+
+    def _freeze(self, fact: ExecutionSeen, control: str, why: str, clock: Callable[[], int]) -> None:
+        scope = Scope("symbol", f"{fact.category} {fact.symbol}")
+        self._listener.on_freeze(FreezeAsked(FreezeLevel.NO_NEW, scope, control, why, clock()))
 
     def _number(self, fact: ExecutionSeen) -> int | None:
-        number = self._ids.sequence(fact.client_id)
+        number = self._named(fact.client_id)
         return self._venue_ids.get(fact.venue_id) if number is None else number
 
     def _fee_units(self, fact: ExecutionSeen, listed: Listed) -> int:
@@ -363,7 +503,7 @@ class Bridge:
             return _units(fact.fee)
         if fact.fee_currency == listed.terms.base:
             return _units(str(Decimal(fact.fee) * Decimal(fact.price)))
-        self._stray(fact, f"its fee is in {fact.fee_currency}, which the books of {listed.symbol} cannot hold")
+        self._listener.on_stray(fact, f"its fee is in {fact.fee_currency}, which {listed.symbol} cannot hold")
         return 0
 
 

@@ -1,121 +1,199 @@
-"""What we hold against what the venue says: pulled, heard, compared; by the clock and after every lost link.
+"""What we hold against what the venue says: pulled, heard, compared; by the clock, after every lost link, at the start.
 
 Pulling before comparing: executions and orders that a dead link did not bring are facts like any others, and most
-differences are gone once they were heard. What is left is a break, and quotes stay out until a person has looked.
+differences are gone once they were heard. What is left is a break, and quotes stay out until it is explained.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mmbot.execution.client_ids import parse
-from mmbot.execution.reconcile import Account, OpenOrder, ReconReport, ReconTerms, compare
+from mmbot.execution.custody import Custody, Moved
+from mmbot.execution.reconcile import Account, BreakKind, Depth, OpenOrder, ReconReport, ReconTerms, Schedule, compare
+from mmbot.execution.recovery import OVERLAP_NS
 from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmbot import _core
     from mmbot.runtime.bridge import Bridge, Listed
-    from mmbot.venues.port import Fact, OrderEntry, OrderSeen
+    from mmbot.venues.port import Fact, OrderEntry, OrderSeen, Posting, WalletSeen
 
 __all__ = ["Pulled", "Reconciler", "clean_account"]
 
-OVERLAP_NS = 600_000_000_000
-"""Executions are asked for from this long before the last look: the venue may list them late."""
+AGREE_S = 1.0
+"""Between two lists of open orders that have to agree."""
+AGREE_TRIES = 5
+CASH_UNITS = 10**12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pulled:
     """One look at the venue: facts to hear, and its side of the comparison."""
 
+    depth: Depth
     facts: list[Fact]
     venue: Account
     named_ours: frozenset[str]
+    postings: list[Moved] = field(default_factory=list)
 
 
 class Reconciler:
-    """Looks at the venue and compares. `hurry` makes the next look due now."""
+    """Looks at the venue and compares. `hurry` makes the next look due now, and a thorough one."""
 
-    def __init__(self, bridge: Bridge, core: _core.Live, listed: Sequence[Listed], *, every_s: float) -> None:
-        self._bridge, self._core, self._listed = bridge, core, listed
-        self._terms = ReconTerms(interval_s=every_s)
-        self._due = asyncio.Event()
+    def __init__(
+        self, bridge: Bridge, core: _core.Live, listed: Sequence[Listed], clock: Callable[[], int], terms: ReconTerms
+    ) -> None:
+        self._bridge, self._core, self._listed, self._clock = bridge, core, listed, clock
+        self._terms = terms
+        self._schedule = Schedule(terms)
+        self._hurry = asyncio.Event()
         self._last: ReconReport | None = None
-        self._started = 0
+        self._began = 0
+        self._agreed = 0
+        self.custody: Custody | None = None
+        """The account's coins; None before the first look at them."""
+        self.transfers: list[Moved] = []
+        """What people moved, as the last look at the coins told."""
 
-    def begin(self, now: int) -> None:
-        """Note when the run began trading: nothing of it is older."""
-        self._started = now
+    def begin(self, began: int, agreed: int, custody: Custody | None = None) -> None:
+        """Note when the books began, and when they last agreed with the venue's."""
+        self._began, self._agreed, self.custody = began, agreed, custody
 
     def hurry(self) -> None:
-        """Look now: a link was lost, or a person asked."""
-        self._due.set()
+        """Look now, and thoroughly: a link was lost, a doubt was resolved, or a person asked."""
+        self._hurry.set()
 
-    async def wait(self) -> None:
-        """Return when the next look is due."""
-        last = self._last
-        rest_ns = self._terms.next_ns(last, last.now_ns) - last.now_ns if last else self._terms.interval_s * 1e9
-        try:
-            await asyncio.wait_for(self._due.wait(), rest_ns / 1e9)
-        except TimeoutError:
-            return
-        finally:
-            self._due.clear()
+    async def wait(self) -> Depth | None:
+        """Return when the next look is due, with how deep it goes; None for a thorough one, of everything."""
+        while not self._hurry.is_set():
+            now = self._clock()
+            depth = self._schedule.depth(now)
+            if depth is not None:
+                return depth
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), (self._schedule.next_ns() - now) / 1e9)
+        self._hurry.clear()
+        return None
 
     @property
     def since(self) -> int:
         """From when executions are asked for."""
-        seen = self._started if self._last is None else self._last.now_ns
-        return max(self._started, seen - OVERLAP_NS)
+        return max(self._began, self._agreed - OVERLAP_NS)
 
-    async def pull(self, orders: OrderEntry) -> Pulled:
-        """Ask the venue for open orders, executions and positions. Raises VenueError."""
+    @property
+    def began(self) -> int:
+        """When the books began; what was executed before is not of them."""
+        return self._began
+
+    async def pull(self, orders: OrderEntry, depth: Depth | None, *, wide: bool = False) -> Pulled:
+        """Ask the venue. depth: None is everything, with lists of open orders that agree. wide: every execution since
+        the books began. Raises VenueError.
+        """
+        thorough, depth = depth is None, depth or Depth.CASH
         facts: list[Fact] = []
-        open_orders: dict[str, OpenOrder] = {}
+        opened: dict[str, OpenOrder] = {}
         positions: dict[str, int] = {}
+        coins = _balances(await orders.wallet()) if depth >= Depth.CASH else {}  # before the postings
         for each in self._listed:
-            listed = await orders.open_orders(each.category, each.symbol)
-            facts += await orders.executions(each.category, each.symbol, self.since)
-            facts += [seen for seen in listed if self._bridge.is_ours(seen.client_id)]
-            if _has_position(each):
-                position = await orders.position(each.category, each.symbol)
-                facts.append(position)
-                positions[_name(each)] = signed_lots(each.instrument, position.qty)
-            open_orders |= {seen.client_id or seen.venue_id: _open(each, seen) for seen in listed}
-        named = frozenset(name for name in open_orders if parse(name) is not None)
-        return Pulled(facts, Account(orders=open_orders, positions=positions), named)
+            seen = await (self._agreeing if thorough else _open_orders)(orders, each)
+            opened |= {one.client_id or one.venue_id: _open(each, one) for one in seen}
+            if depth >= Depth.POSITIONS:
+                facts += await orders.executions(each.category, each.symbol, self._began if wide else self.since)
+                positions |= await self._position(orders, each, facts)
+            facts += seen
+        postings = await self._postings(orders) if depth >= Depth.CASH else []
+        named = frozenset(name for name in opened if parse(name) is not None)
+        venue = Account(orders=opened, positions=positions, cash=coins)
+        return Pulled(depth=depth, facts=facts, venue=venue, named_ours=named, postings=postings)
+
+    @staticmethod
+    async def _position(orders: OrderEntry, each: Listed, facts: list[Fact]) -> dict[str, int]:
+        if not _has_position(each):
+            return {}
+        position = await orders.position(each.category, each.symbol)
+        facts.append(position)
+        return {_name(each): signed_lots(each.instrument, position.qty)}
+
+    async def _postings(self, orders: OrderEntry) -> list[Moved]:
+        if self.custody is None:
+            return []
+        return [_moved(one) for one in await orders.postings(self.custody.asks_since)]
+
+    async def _agreeing(self, orders: OrderEntry, each: Listed) -> list[OrderSeen]:
+        """Open orders, asked for until two lists agree. Raises VenueError."""
+        before = await _open_orders(orders, each)
+        for _ in range(AGREE_TRIES):
+            await asyncio.sleep(AGREE_S)
+            again = await _open_orders(orders, each)
+            if {one.venue_id for one in again} == {one.venue_id for one in before}:
+                break
+            before = again  # something is still under way, and is heard as it comes: the last list counts
+        return again
 
     def compare(self, pulled: Pulled, now: int) -> ReconReport:
         """Compare after the pulled facts were heard."""
         ours = Account(
             orders={name: order for index in range(len(self._listed)) for name, order in self._held(index)},
-            positions={
-                _name(each): self._position(index) for index, each in enumerate(self._listed) if _has_position(each)
-            },
+            positions={} if pulled.depth < Depth.POSITIONS else self._positions(),
         )
-        self._last = compare(
+        report = compare(
             self._terms,
             ours,
-            pulled.venue,
+            replace(pulled.venue, cash={}),
             now,
             named_ours=pulled.named_ours,
             touched_ns=self._bridge.touched(),
             before=self._last,
         )
-        return self._last
+        if pulled.depth >= Depth.CASH:
+            report = self._with_cash(report, pulled, now)
+        self._last = report
+        self._schedule.looked(pulled.depth, report)
+        if pulled.depth >= Depth.POSITIONS and report.clean:
+            self._agreed = now
+        return report
 
-    def _position(self, index: int) -> int:
-        return int(self._core.books(0, index)["position_lots"])
+    def _with_cash(self, report: ReconReport, pulled: Pulled, now: int) -> ReconReport:
+        if self.custody is None:
+            self.custody = Custody.begin(pulled.venue.cash, now)
+            return report
+        cash = self.custody.look(pulled.venue.cash, pulled.postings, self._bridge.is_booked)
+        self.transfers = list(cash.transfers)
+        return replace(
+            report,
+            compared=report.compared + cash.compared,
+            breaks=report.breaks + cash.breaks,
+            deferred=report.deferred + cash.deferred,
+        )
+
+    def drifts(self, report: ReconReport) -> bool:
+        """Whether a position differs: executions may be missing that are older than what was asked for."""
+        return any(one.kind is BreakKind.POSITION for one in report.breaks)
+
+    def _positions(self) -> dict[str, int]:
+        return {
+            _name(each): int(self._core.books(0, index)["position_lots"])
+            for index, each in enumerate(self._listed)
+            if _has_position(each)
+        }
 
     def _held(self, index: int) -> list[tuple[str, OpenOrder]]:
         symbol = _name(self._listed[index])
         return [
-            (self._bridge.name(number), OpenOrder(symbol=symbol, tick=tick, lots=leaves))
-            for number, _, tick, leaves, _, _ in self._core.orders(index)
+            (self._bridge.name(number), OpenOrder(symbol=symbol, tick=tick, lots=lots - booked))
+            for number, _, tick, lots, booked, *_ in self._core.order_rows(index)
         ]
+
+
+async def _open_orders(orders: OrderEntry, each: Listed) -> list[OrderSeen]:
+    return await orders.open_orders(each.category, each.symbol)
 
 
 def _has_position(listed: Listed) -> bool:
@@ -139,11 +217,33 @@ def _open(listed: Listed, seen: OrderSeen) -> OpenOrder:
     return OpenOrder(symbol=_name(listed), tick=instrument.ticks(seen.price), lots=left)
 
 
-async def clean_account(orders: OrderEntry, listed: Sequence[Listed]) -> list[str]:
-    """Make sure that a run begins with no order and no position, and say what was left of earlier runs.
+def _balances(wallet: Sequence[WalletSeen]) -> Mapping[str, int]:
+    return {one.coin: _units(one.balance) for one in wallet}
 
-    Orders that an earlier run of ours left are cancelled. Raises VenueError for orders of somebody else, which nobody
-    here may cancel and no limit counts, and for a position, which this run would not know.
+
+def _moved(one: Posting) -> Moved:
+    return Moved(
+        posting_id=one.posting_id,
+        coin=one.coin,
+        kind=one.kind,
+        said=one.said,
+        change=_units(one.change),
+        balance=_units(one.balance),
+        execution_id=one.execution_id,
+        ts_venue=one.ts_venue,
+    )
+
+
+def _units(amount: str) -> int:
+    return int((Decimal(amount or "0") * CASH_UNITS).to_integral_value())
+
+
+async def clean_account(orders: OrderEntry, listed: Sequence[Listed], *, may_hold: bool = False) -> list[str]:
+    """Make sure that a run without an earlier journal begins with no order and no position; say what was left.
+
+    Orders that an earlier run of ours left are cancelled. may_hold: a position is no reason to refuse. Raises
+    VenueError for orders of somebody else, which nobody here may cancel, and for a position, which this run would not
+    know.
     """
     remarks = []
     for each in listed:
@@ -157,12 +257,12 @@ async def clean_account(orders: OrderEntry, listed: Sequence[Listed]) -> list[st
         if found:
             await orders.cancel_all(each.category, each.symbol)
             remarks.append(f"{each.symbol}: {len(found)} orders of an earlier run were cancelled")
-        if not _has_position(each):
+        if may_hold or not _has_position(each):
             continue
         position = await orders.position(each.category, each.symbol)
         if signed_lots(each.instrument, position.qty) != 0:
             raise VenueError(
-                f"{each.symbol}: the account holds {position.qty}; a run begins flat, so that limits and P&L are of "
-                "what it did. Close the position first"
+                f"{each.symbol}: the account holds {position.qty}, and no journal of a run here says why. Close it "
+                "first, or take it into the books with --adopt-position REASON"
             )
     return remarks

@@ -6,9 +6,9 @@
 
 The loop quotes only while it can see and be heard: a lost book, a silent link or an order that the venue will not speak
 of takes the quotes out first (`pauses`), and they come back when the reason is gone and the books agree. It never
-assumes an answer: what is unanswered stays exposure in the engine, and `_chase` asks the venue about it until it says.
-The end of a run is the same whatever ended it: no new orders, cancels, asking until the venue knows no order of ours.
-A venue that is gone itself (`lose`) has no order of ours and is not asked.
+assumes an answer: what is unanswered stays exposure in the engine, and `Chaser` asks the venue about it until it says.
+A run that takes over from an earlier one (`Recovering`) quotes once its books and the venue's agree. The end of a run
+(`Leaving`) is the same whatever ended it. A venue that is gone itself (`lose`) has no order of ours and is not asked.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ import json
 import time
 from collections import Counter, deque
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS
-from mmbot.execution.reconcile import Remedy
-from mmbot.risk.levels import FreezeLevel
+from mmbot.execution.custody import Custody
+from mmbot.execution.reconcile import Depth, ReconTerms, Remedy
+from mmbot.execution.recovery import Chain
+from mmbot.execution.resolve import Resolver, ResolveTerms
+from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.risk.override import Reconciled
 from mmbot.runtime.bridge import Bridge
 from mmbot.runtime.cancelling import Cancelling
+from mmbot.runtime.chasing import Chaser
 from mmbot.runtime.latency import Latencies
+from mmbot.runtime.leaving import Leaving
 from mmbot.runtime.obedience import Obedience
-from mmbot.runtime.reconciling import Reconciler, clean_account
+from mmbot.runtime.reconciling import Reconciler, clean_account, signed_lots
+from mmbot.runtime.recovering import Recovering
 from mmbot.runtime.status import FillShown
 from mmbot.runtime.worth import value
 from mmbot.venues.port import (
@@ -47,12 +52,13 @@ from mmbot.venues.port import (
 from mmbot.venues.records import BookLost, BookUpdate, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from mmbot import _core
     from mmbot.execution.client_ids import ClientIds
-    from mmbot.execution.reconcile import ReconReport
-    from mmbot.risk.levels import FreezeAsked
+    from mmbot.execution.reconcile import Break, ReconReport
+    from mmbot.execution.recovery import Estate, Owner
+    from mmbot.execution.resolve import Aged
     from mmbot.runtime.bridge import Doubt, Listed
     from mmbot.runtime.clock import RunClock
     from mmbot.runtime.freezing import Freezing
@@ -63,23 +69,15 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFailedError", "Runner"]
 
-Answer = TypeVar("Answer")
-
-CHASE_S = 0.25
-"""How often to look whether it is time to ask the venue about an order in doubt."""
-CONFIRM_NS = 2_000_000_000
-"""An order that was taken in and not shown for so long is in doubt."""
+LOOK_AGAIN_S = 2.0
+"""After a look at which the venue did not answer."""
 BOOK_S = 20.0
 """How long a start waits for the first whole book of every instrument."""
-ARRIVES_NS = 5_000_000_000
-"""After this long no create can arrive: the venue's window of 2 s for a request's age, our clock's error, and the time
-in which the venue shows what it took in."""
 RING_NS = 2_000_000_000
 """A timer that is later than this is not made up for."""
 HELD_BACK_NS = 1_000_000_000
 """That requests were held back is told so often, not each time."""
 FILLS_KEPT = 50
-NEVER = 2**63
 KINDS: dict[type, str] = {PlaceOrder: "place", AmendOrder: "amend", CancelOrder: "cancel"}
 VENUE_TIME_NS = 1_000_000
 """Step of the venue's times."""
@@ -92,10 +90,12 @@ class RunFailedError(Exception):
 class Runner:
     """One strategy on one account: listens to the market and to the account, and speaks for the strategy.
 
-    sync: False leaves the journal to the system's own time; the orders then leave before it is on the disk.
+    sync: False leaves the journal to the system's own time; the orders then leave before it is on the disk. account:
+    its name, for who is told to freeze it. estate: what an earlier run left; the core was opened with its snapshot.
+    adopt_position: the reason for which a position without a journal is taken into the books; "" refuses it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  its parts, one after the other
         self,
         *,
         core: _core.Live,
@@ -111,6 +111,10 @@ class Runner:
         settle_s: float,
         told: Callable[[dict[str, object]], None],
         freezing: Freezing | None = None,
+        account: str = "",
+        estate: Estate | None = None,
+        adopt_position: str = "",
+        recon: ReconTerms | None = None,
     ) -> None:
         self.freezing = freezing
         self.core, self.journal, self.market, self.listed = core, journal, market, listed
@@ -129,32 +133,46 @@ class Runner:
         self.failure: BaseException | None = None
         self.ended = asyncio.Event()
         """Set when the run has to end: somebody asked, or it failed."""
+        self.resolver = Resolver(ResolveTerms(), account)
+        self._estate = estate
+        chain = Chain.of(ids) if estate is None else estate.chain.then(estate.next_number, ids)
+        self.chain = chain
+        """The runs whose orders this one knows, itself the last."""
         self.bridge = Bridge(
             core,
             listed,
-            ids,
-            answered=self._answered,
-            booked=self._show_fill,
-            stray=self._stray,
-            risen=self._risen,
+            chain,
+            self,
+            self.resolver.lag,
         )
         self.risk: RiskDesk | None = None
         """The controls above the core's own; none: the core's own alone."""
+        self._chaser = Chaser(self.bridge, self.resolver, clock.peek, self)
         self._decide, self._windows = strategy.decide, windows
-        self._sync, self._settle_s = sync, settle_s
-        self._told = told
+        self._sync, self.settle_s = sync, settle_s
+        self.told = told
         self._held_back = 0
+        self._priced = False
         self._feed: PublicFeed | None = None
         self._orders: OrderEntry | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._due: int | None = None
         self._framed = 0
-        self._began = NEVER
+        self.flat = asyncio.Event()
+        self.gone = asyncio.Event()
+        self._account, self._adopt_position = account, adopt_position
+        self._serious: tuple[Break, ...] = ()
+        self._frozen: tuple[Break, ...] = ()
+        self._held: list[Fact] | None = None
+        """Facts of the stream that wait until the books of an earlier run were compared; None while nothing waits."""
+        terms = recon or ReconTerms(interval_s=reconcile_s)
+        self.reconciler = Reconciler(self.bridge, core, listed, clock.peek, terms)
+        if estate is not None:
+            self.bridge.restore(estate.orders, clock.peek())
+            self._held = []
+            self.pauses["recovery"] = "comparing with the venue after a restart"
         self.reconciled: Reconciled | None = None
         """What the last comparison with the venue found."""
-        self._flat = asyncio.Event()
-        self._gone = asyncio.Event()
-        self._reconciler = Reconciler(self.bridge, core, listed, every_s=reconcile_s)
 
     # ---- what the market says (PublicSink)
 
@@ -200,11 +218,14 @@ class Runner:
 
     def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
         """Let the engine hear, and the strategy look."""
+        if self._held is not None:
+            self._held += facts
+            return
         try:
             self._ring(self.clock.peek())
             if not all(_is_our_own(fact) for fact in facts):
                 self.heard_at = self.clock.peek()
-            self._hear(facts)
+            self.hear(facts)
             self._watch()
             if self.freezing is not None and self.freezing.cancelling is not None:
                 self.freezing.cancelling.heard(facts)
@@ -212,7 +233,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
 
-    def _hear(self, facts: Sequence[Fact]) -> None:
+    def hear(self, facts: Sequence[Fact]) -> None:
+        """Let the engine hear, without the strategy."""
         facts = [fact for fact in facts if not self._is_history(fact)]
         self.bridge.hear(facts, self.clock)
         if self.risk is not None:
@@ -221,7 +243,7 @@ class Runner:
             if isinstance(fact, Refused):
                 self._show_refusal(fact)
         if not self.bridge.open():
-            self._flat.set()
+            self.flat.set()
 
     def _show_refusal(self, fact: Refused) -> None:
         """Keep the venue's own words, of which the engine hears the reason alone.
@@ -233,24 +255,24 @@ class Runner:
             now = self.clock.peek()
             if now - self._held_back >= HELD_BACK_NS:
                 self._held_back = now
-                self._told({"event": "held back", "why": fact.message, "times": self.counters["held back"]})
+                self.told({"event": "held back", "why": fact.message, "times": self.counters["held back"]})
             return
         self.counters[f"{fact.request} refused"] += 1
         words = {"request": fact.request, "reason": fact.reason, "code": fact.code, "message": fact.message}
-        self._note("refused", {"client_id": fact.client_id, **words})
-        self._told({"event": "refused", "correlation_id": fact.client_id, **words})
+        self.note("refused", {"client_id": fact.client_id, **words})
+        self.told({"event": "refused", "correlation_id": fact.client_id, **words})
 
     def _is_history(self, fact: Fact) -> bool:
-        """Tell executions from before the run: the position that it began with, which is none, holds them.
+        """Tell executions from before the books began: the position that they began with holds them.
 
         An execution of an order of this run is none of them, whatever the venue's clock says.
         """
-        if not isinstance(fact, ExecutionSeen) or fact.ts_venue >= self._began or self.bridge.knows(fact):
+        if not isinstance(fact, ExecutionSeen) or fact.ts_venue >= self.reconciler.began or self.bridge.knows(fact):
             return False
         self.counters["before the run"] += 1
         return True
 
-    def _show_fill(self, fact: ExecutionSeen) -> None:
+    def on_booked(self, fact: ExecutionSeen) -> None:
         """Show what was booked, once."""
         fill = FillShown(
             ts_venue=fact.ts_venue,
@@ -267,7 +289,7 @@ class Runner:
         if self.risk is not None:
             self.risk.filled(fact, self.clock.peek())
         words = {"correlation_id": fact.client_id, "execution_id": fact.execution_id, **_plain(fill)}
-        self._told({"event": "fill", **words})
+        self.told({"event": "fill", **words})
 
     def _capture(self, fact: ExecutionSeen) -> None:
         for index, each in enumerate(self.listed):
@@ -286,22 +308,23 @@ class Runner:
         """Quote only while every link is up."""
         name = f"{event.link} {event.conn}".strip()
         self.links[name] = event.state
-        if self.left or self._gone.is_set():
+        if self.left or self.gone.is_set():
             return  # closed by ourselves, after everything was said, or told already
-        self._told({"event": "link", "link": name, "state": event.state, "why": event.why})
-        self._note("link", {"link": name, "state": event.state, "why": event.why})
+        self.told({"event": "link", "link": name, "state": event.state, "why": event.why})
+        self.note("link", {"link": name, "state": event.state, "why": event.why})
         try:
             if event.state == "up":
                 self.resume(name)
                 if event.link != "public" and self._orders is not None:
-                    self._reconciler.hurry()
+                    self.reconciler.hurry()
             else:
                 self.counters["links lost"] += 1
                 self.pause(name, f"{name} {event.state}: {event.why}")
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
 
-    def _note(self, topic: str, words: dict[str, object]) -> None:
+    def note(self, topic: str, words: Mapping[str, object]) -> None:
+        """Write something down that is worth knowing afterwards."""
         if self.journal.dead is None:
             self.journal.note(self.clock(), topic, json.dumps(words))
 
@@ -314,22 +337,31 @@ class Runner:
         fresh = not self.pauses
         self.pauses[name] = why
         if fresh:
-            self._told({"event": "paused", "why": why})
+            self.told({"event": "paused", "why": why})
             for number in self.bridge.open():
-                self._send(self.core.cancel(self.clock(), number))
+                self.send(self.core.cancel(self.clock(), number))
 
     def resume(self, name: str) -> None:
-        """One reason less; quote again after the last."""
+        """One reason to pause is gone; with the last one the quotes come back."""
         if self.pauses.pop(name, None) is not None and not self.pauses:
-            self._told({"event": "quoting"})
+            self.told({"event": "quoting"})
             self._arm()
 
     def _watch(self) -> None:
         """Let the controls look. Where they forbid what is new, the quotes leave and stay out."""
-        if self.risk is not None and not self.stopping:
+        if self.risk is not None and not self.stopping and self._is_priced():
             level = self.risk.tick(self.clock)
             if level >= FreezeLevel.NO_NEW:
                 self.pause("risk", f"controls ask for {level.name}: {self.risk.why}")
+
+    def _is_priced(self) -> bool:
+        """Whether the engine has heard a price of everything. Before, a position that was taken over has no value, and
+        no quote is out that a control could stop.
+        """
+        if not self._priced:
+            books = [self.core.books(0, index) for index in range(len(self.listed))]
+            self._priced = all(None not in (one["bid"], one["ask"]) for one in books)
+        return self._priced
 
     # ---- deciding and sending
 
@@ -340,12 +372,12 @@ class Runner:
         commands = self.core.step(now, self._decide, self._windows)
         if commands:
             self.latencies.add("decide", time.perf_counter_ns() - before)
-            sent = self._send(commands)
+            sent = self.send(commands)
             if decoded is not None:
                 self.latencies.add("wire_to_wire", sent - self._framed)
         self._arm()
 
-    def _send(self, commands: Sequence[tuple[Any, ...]]) -> int:
+    def send(self, commands: Sequence[tuple[Any, ...]]) -> int:
         """Write down, then send; returns when the bytes were handed to the socket."""
         if not commands or self._orders is None:
             return time.perf_counter_ns()
@@ -366,7 +398,7 @@ class Runner:
         self.latencies.add("send", sent - written)
         self.counters["requests"] += len(requests)
         for request in requests:
-            self._told(_asked(request))
+            self.told(_asked(request))
         return sent
 
     def _ring(self, until: int) -> None:
@@ -414,7 +446,7 @@ class Runner:
         if self.freezing is not None:
             self.freezing.ask(asked)
         else:  # a run without a board has one way to obey
-            self.pause("freeze", f"{asked.level.name} by {asked.control}: {asked.reason}")
+            self.pause(f"freeze {asked.scope} {asked.control}", asked.reason)
 
     def frozen(self, request: OrderRequest) -> str:
         """Say why a request may not leave now, "" where it may: for the gate."""
@@ -423,7 +455,7 @@ class Runner:
     def pull(self, index: int) -> None:
         """Cancel what is open of one instrument."""
         for order in self.core.orders(index):
-            self._send(self.core.cancel(self.clock(), order[0]))
+            self.send(self.core.cancel(self.clock(), order[0]))
 
     def pull_all(self) -> None:
         """Cancel what is open."""
@@ -440,8 +472,8 @@ class Runner:
         return [asyncio.create_task(self._guarded(lambda: freezing.watch(obedience)))]
 
     def _cancelled_told(self, event: dict[str, object]) -> None:
-        self._told(event)
-        self._note("cancel-all", event)
+        self.told(event)
+        self.note("cancel-all", event)
 
     # ---- trouble
 
@@ -453,17 +485,19 @@ class Runner:
 
     def lose(self, error: VenueError) -> None:
         """End the run because the venue itself is gone: nothing is left there, and there is nobody to ask."""
-        self._gone.set()
+        self.gone.set()
         self.fail(error)
 
-    def _answered(self, request: Doubt, ns: int) -> None:
+    def on_answered(self, request: Doubt, ns: int) -> None:
+        """Measure an answer."""
         self.latencies.add("answer", ns)
 
-    def _stray(self, fact: Fact, why: str) -> None:
+    def on_stray(self, fact: Fact, why: str) -> None:
+        """Tell what the books cannot hold; an execution among it takes the quotes out."""
         self.counters["stray facts"] += 1
-        self._note("stray", {"why": why, "fact": repr(fact)})
+        self.note("stray", {"why": why, "fact": repr(fact)})
         name = "" if isinstance(fact, TermsChanged) else getattr(fact, "client_id", "")
-        self._told({"event": "stray", "why": why, "correlation_id": name, "fact": repr(fact)})
+        self.told({"event": "stray", "why": why, "correlation_id": name, "fact": repr(fact)})
         if isinstance(fact, ExecutionSeen):
             self.pause("stray execution", f"{fact.symbol}: {why}; reconcile by hand, then start again")
         if isinstance(fact, TermsChanged) and _grid(fact.before) != _grid(fact.after):
@@ -471,11 +505,52 @@ class Runner:
                 VenueError(f"{why}: tick and lot were {_grid(fact.before)}, are {_grid(fact.after)}; start again")
             )
 
-    def _risen(self, number: int, fact: Fact) -> None:
-        """An order that the venue refused, and that rests or trades there all the same: take it out, call a person."""
-        self._stray(fact, "the venue had refused this order, and has it")
-        self.pause("risen order", f"order {number} was refused and is there; reconcile by hand, then start again")
-        self._session().send([self.bridge.cancel(number)])
+    def on_adopted(self, number: int, seen: OrderSeen, owner: Owner) -> None:
+        """An order that nobody here sent counts from now on. One of ours is taken out, which is the first moment at
+        which its going cannot free what it never counted for; somebody else's is left to a person.
+        """
+        self.counters["adopted"] += 1
+        words = {"owner": owner, "client_id": seen.client_id, "venue_id": seen.venue_id, "symbol": seen.symbol}
+        self.told({"event": "adopted", "order": number, **words, "side": seen.side, "qty": seen.qty})
+        if owner == "orphan":
+            self.send(self.core.cancel(self.clock(), number))
+            return
+        scope = Scope("symbol", f"{seen.category} {seen.symbol}")
+        why = f"{seen.side} {seen.qty} at {seen.price} ({seen.venue_id}) is no order of ours; find out whose it is"
+        self.on_freeze(FreezeAsked(FreezeLevel.NO_NEW, scope, "foreign_order", why, self.clock.peek()))
+
+    def on_risen(self, number: int) -> None:
+        """An order is there that we had concluded not to exist: count it, take it out, call a person."""
+        category, symbol, name = self.bridge.place_of(number)
+        why = f"order {number} ({name}) is at the venue, although it was refused or proven away"
+        self.pause("risen order", f"{why}; reconcile by hand, then start again")
+        self.on_freeze(
+            FreezeAsked(
+                FreezeLevel.NO_NEW, Scope("symbol", f"{category} {symbol}"), "risen_order", why, self.clock.peek()
+            )
+        )
+        self.send(self.core.cancel(self.clock(), number))
+
+    def on_freeze(self, asked: FreezeAsked) -> None:
+        """Something found a reason to stop: the quotes leave, and whoever decides about freezes is told."""
+        words = {"level": asked.level.name, "scope": str(asked.scope), "control": asked.control, "reason": asked.reason}
+        self.counters["freezes asked"] += 1
+        self.note("freeze asked", words)
+        self.told({"event": "freeze asked", **words})
+        self.freeze(asked)
+        self.pull_all()
+
+    def let_in(self) -> None:
+        """Hear what the stream told meanwhile, and everything from now on."""
+        held, self._held = self._held, None
+        self.resume("recovery")
+        if held:
+            self.on_facts(held, self.clock.peek())
+
+    def disarm(self) -> None:
+        """The strategy's timer rings no more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     # ---- the whole of a run
 
@@ -486,14 +561,17 @@ class Runner:
         what made the run end by itself.
         """
         self._feed, self._orders = feed, orders
-        for remark in await clean_account(orders, self.listed):
-            self._told({"event": "cleaned", "what": remark})
-        self._began = self.clock.peek() // VENUE_TIME_NS * VENUE_TIME_NS
-        self._reconciler.begin(self._began)
+        leaving = Leaving(self, orders)
+        if self._estate is None:
+            await self._begin(orders)
+        else:
+            self.reconciler.begin(self._estate.began, self._estate.since, _custody(self._estate))
         alarm = asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
         tasks = [asyncio.create_task(self._guarded(each)) for each in (self._chase, self._compare)]
         tasks += self._obeying(orders)
         try:
+            if self._estate is not None:
+                await Recovering(self, self._estate).run()
             await feed.start()
             await self.ended.wait()
         finally:
@@ -502,11 +580,31 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             try:
-                await self._leave_if_there(orders)
+                await leaving.run()
             finally:
                 await feed.stop()
         if self.failure is not None:
             raise RunFailedError(f"{type(self.failure).__name__}: {self.failure}") from self.failure
+
+    async def _begin(self, orders: OrderEntry) -> None:
+        """Begin with nothing, or with a position that a person has vouched for. Raises VenueError for anything else."""
+        for remark in await clean_account(orders, self.listed, may_hold=bool(self._adopt_position)):
+            self.told({"event": "cleaned", "what": remark})
+        began = self.clock.peek() // VENUE_TIME_NS * VENUE_TIME_NS
+        self.reconciler.begin(began, began)
+        if not self._adopt_position:
+            return
+        for index, each in enumerate(self.listed):
+            held = await orders.position(each.category, each.symbol)
+            lots = signed_lots(each.instrument, held.qty)
+            if not lots or each.category == "spot":
+                continue
+            tick = round(float(held.entry_price) / each.instrument.tick_size)
+            side = "buy" if lots > 0 else "sell"
+            self.core.moved(self.clock(), index, f"adopted-{began}", "adopted", side, tick, abs(lots), 0, began)
+            words = {"symbol": each.symbol, "qty": held.qty, "entry_price": held.entry_price}
+            self.note("adopted position", {**words, "reason": self._adopt_position})
+            self.told({"event": "adopted position", **words, "reason": self._adopt_position})
 
     def _check_started(self) -> None:
         if "start" in self.pauses:
@@ -521,209 +619,119 @@ class Runner:
             self.fail(error)
 
     async def _chase(self) -> None:
-        """Ask the venue about orders in doubt, and cancel again what should be gone, until nothing is in doubt."""
-        asked: dict[int, tuple[int, int]] = {}
-        while True:
-            await asyncio.sleep(CHASE_S)
-            for number in self.bridge.unconfirmed(self.clock.peek() - CONFIRM_NS):
-                self.bridge.doubts.setdefault(number, "place")
-            now = self.clock.peek()
-            self.bridge.settle_doubts()
-            for number, doubt in list(self.bridge.doubts.items()):
-                times, due = asked.get(number, (0, now))
-                if due <= now:
-                    asked[number] = (times + 1, UNKNOWN_ORDERS.next_ns("read", times + 1, now) or now)
-                    await self._ask(number, doubt)
-            asked = {number: one for number, one in asked.items() if number in self.bridge.doubts}
-            self._expose_doubts()
-
-    async def _ask(self, number: int, doubt: Doubt) -> None:
-        orders = self._session()
-        try:
-            seen = (await orders.find(*self.bridge.place_of(number))).order
-        except VenueError as error:
-            self._told({"event": "unanswered", "order": number, "why": str(error)})
-            return
-        self.heard_at = self.clock.peek()  # that it does not find the order is an answer too
-        if seen is not None:
-            self.on_facts([seen], self.clock())
-            if doubt == "cancel" and seen.status in ("live", "partial"):
-                orders.send([self.bridge.cancel(number)])
-
-    def _expose_doubts(self) -> None:
-        """Say how many orders nobody knows about; new quotes go on beside them, inside the limits that count them."""
-        self.counters["in doubt"] = len(self.bridge.doubts)
+        """Ask the venue about orders in doubt until nothing is in doubt."""
+        await self._chaser.run(self.session())
 
     async def _compare(self) -> None:
-        """Compare with the venue, at its time and after each lost link."""
-        failures = 0
+        """Compare with the venue, at its times and after each lost link."""
         while True:
-            await self._reconciler.wait()
-            try:
-                pulled = await self._reconciler.pull(self._session())
-            except VenueError as error:
-                failures += 1
-                now = self.clock.peek()
-                again = READS.next_ns("read", failures, now)
-                if again is not None:
-                    asyncio.get_running_loop().call_later((again - now) / 1e9, self._reconciler.hurry)
-                self._told({"event": "reconcile", "error": str(error)})
-                continue
-            failures = 0
-            self.on_facts(pulled.facts, self.clock())
-            report = self._reconciler.compare(pulled, self.clock.peek())
-            self.counters["breaks"] += len(report.breaks)
-            self._note("reconcile", asdict(report))
-            self._told(
-                {"event": "reconcile", "compared": report.compared, "breaks": [one.said for one in report.breaks]}
-            )
-            self._judge(report)
+            depth = await self.reconciler.wait()
+            if await self.look(depth) is None:
+                await asyncio.sleep(LOOK_AGAIN_S)
+                self.reconciler.hurry()
+
+    async def look(self, depth: Depth | None, *, wide: bool = False) -> ReconReport | None:
+        """Look at the venue once and judge what was found; None where it could not be asked."""
+        try:
+            pulled = await self.reconciler.pull(self.session(), depth, wide=wide)
+        except VenueError as error:
+            self.told({"event": "reconcile", "error": str(error)})
+            return None
+        self.on_pulled(pulled.facts)
+        report = self.reconciler.compare(pulled, self.clock.peek())
+        self.counters["breaks"] += len(report.breaks)
+        said = [one.said for one in report.breaks]
+        if report.breaks or depth is None or depth is Depth.CASH:
+            self.note("reconcile", asdict(report))
+            self.told({"event": "reconcile", "compared": report.compared, "breaks": said})
+        if pulled.depth is Depth.CASH:
+            self._tell_coins(report)
+        if self.reconciler.drifts(report) and not wide:
+            return await self.look(None, wide=True)  # what was not booked may be older than what was asked for
+        self._judge(report)
+        return report
+
+    def _tell_coins(self, report: ReconReport) -> None:
+        for moved in self.reconciler.transfers:
+            self.told({"event": "transfer", "coin": moved.coin, "change_units": moved.change, "said": moved.said})
+        self.reconciler.transfers.clear()
+        if self.reconciler.custody is not None and report.clean:
+            self.note("custody", self.reconciler.custody.words())
 
     def _judge(self, report: ReconReport) -> None:
-        """Ask about orders that the venue sees otherwise, which stay exposure; any other break takes the quotes out."""
-        serious = []
+        """Ask about orders that the venue sees otherwise, which stay exposure. Any other break takes the quotes out,
+        and one that is still there at the next look stops trading until a person has looked.
+        """
+        serious = [one for one in report.breaks if one.kind.remedy is not Remedy.RESOLVE]
         for one in report.breaks:
             if one.kind.remedy is Remedy.RESOLVE:
                 self.bridge.doubt(one.name)
-                continue
-            serious.append(one.said)
-            if one.kind.remedy is Remedy.ADOPT_AND_CANCEL:
-                category, _, symbol = one.symbol.partition(" ")
-                self._session().send([CancelOrder(client_id=one.name, category=category, symbol=symbol)])
         found = "; ".join(one.said for one in report.breaks) or f"{report.compared} compared"
         self.reconciled = Reconciled(not report.breaks, self.clock.peek(), found)
         if serious:
-            self.pause("reconcile", "; ".join(serious))
-        else:
+            self.pause("reconcile", "; ".join(one.said for one in serious))
+        elif not report.deferred:
             self.resume("reconcile")
+        self._freeze_what_stays(serious)
 
     def compare_soon(self) -> None:
         """Compare with the venue now, not at the next time."""
-        self._reconciler.hurry()
+        self.reconciler.hurry()
 
-    def _session(self) -> OrderEntry:
+    def _freeze_what_stays(self, serious: Sequence[Break]) -> None:
+        for one in serious:
+            again = any(one.repeats(before) for before in self._serious)
+            if again and not any(one.repeats(before) for before in self._frozen):
+                self._frozen += (one,)
+                scope = Scope("symbol", one.symbol) if one.symbol else Scope("account", self._account)
+                self.on_freeze(FreezeAsked(FreezeLevel.NO_NEW, scope, "reconcile", one.said, self.clock.peek()))
+        self._serious = tuple(serious)
+        self._frozen = tuple(one for one in self._frozen if any(one.repeats(now) for now in serious))
+
+    # ---- what asking came to (ChaseListener)
+
+    def on_pulled(self, facts: Sequence[Fact]) -> None:
+        """Hear what was asked for, as any fact, also while the stream is kept waiting."""
+        try:
+            self.hear(facts)
+            self._step(self.clock())
+        except Exception as error:  # noqa: BLE001  as above
+            self.fail(error)
+
+    def on_looked(self) -> None:
+        """The venue answered: that it does not find an order is an answer too."""
+        self.heard_at = self.clock.peek()
+        self.counters["in doubt"] = len(self.bridge.doubts)
+
+    def on_never_placed(self, number: int) -> None:
+        """Free what an order counted for that is nowhere and can no longer arrive."""
+        self.core.never_placed(self.clock(), number)
+        self.counters["never placed"] += 1
+        self.told({"event": "never placed", "order": number, "correlation_id": self.bridge.name(number)})
+
+    def on_unanswered(self, number: int, why: str) -> None:
+        """Tell that the venue did not answer about an order."""
+        self.told({"event": "unanswered", "order": number, "why": why})
+
+    def on_aged(self, aged: Aged) -> None:
+        """Tell of a doubt that lasts, and stop trading where its age says so."""
+        self.told({"event": "in doubt", "order": aged.number, "age_s": aged.age_s, "why": aged.said})
+        if aged.freeze is not None:
+            self.on_freeze(aged.freeze)
+
+    def linked(self) -> bool:
+        """Whether every private link is up."""
+        return not any(name in self.pauses for name in self.links if not name.startswith("public"))
+
+    def session(self) -> OrderEntry:
+        """Return the order session. Raises VenueError before the run has one."""
         if self._orders is None:
             raise VenueError("the order session has not been started")
         return self._orders
 
-    async def _leave_if_there(self, orders: OrderEntry) -> None:
-        """Leave in order, unless the venue is gone or goes meanwhile."""
-        self.stopping = True
-        self.pauses.clear()
-        gone = asyncio.create_task(self._gone.wait())
-        leaving = None if self._gone.is_set() else asyncio.create_task(self._leave(orders))
-        try:
-            await asyncio.wait({gone} if leaving is None else {gone, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if self._gone.is_set():
-                self._told({"event": "stopping", "why": "the venue is gone, and every order with it"})
-            elif leaving is not None:
-                leaving.result()
-        finally:
-            await _cancelled(gone, leaving)
 
-    async def _leave(self, orders: OrderEntry) -> None:
-        """No new orders; cancel; ask until the venue knows none of ours; hear the last fills."""
-        self._told({"event": "stopping"})
-        if self._alarm is not None:
-            self._alarm.cancel()
-        try:
-            self._flat.clear()
-            self._send(self.core.halt(self.clock()))
-            if self.bridge.open():
-                await asyncio.wait_for(self._flat.wait(), self._settle_s / 2)
-        except TimeoutError:
-            self._told({"event": "stopping", "why": "some cancels are unanswered; cancelling all at the venue"})
-        except Exception as error:  # noqa: BLE001  the venue's own cancel-all needs neither engine nor journal
-            self.fail(error)
-        await self._cancel_everywhere(orders)
-        if await self._outlive_unanswered():
-            await self._cancel_everywhere(orders)
-        troubles = [trouble for each in self.listed if (trouble := await self._last_word(orders, each))]
-        if troubles:
-            raise VenueError("; ".join(troubles))
-        self.left = True
-
-    async def _cancel_everywhere(self, orders: OrderEntry) -> None:
-        """Cancel all of every instrument; trouble with one keeps none of the others from being cancelled."""
-        for each in self.listed:
-            try:
-                await self._in_time(self._cancel_all(orders, each))
-            except VenueError as error:  # what is left is asked for below, and ends the run with an error
-                self._told({"event": "stopping", "why": f"{each.symbol}: {error}"})
-
-    async def _outlive_unanswered(self) -> bool:
-        """Wait until no create without an answer can reach the venue any more; False if there is none.
-
-        A request is refused by the venue once it is older than its window, so zero open orders mean something only
-        after that.
-        """
-        last = self.bridge.last_unanswered_place()
-        if last is None:
-            return False
-        wait_s = max(0.0, (last + ARRIVES_NS - self.clock.peek()) / 1e9)
-        self._told({"event": "stopping", "why": f"a create had no answer; asking again in {wait_s:.1f} s"})
-        await asyncio.sleep(wait_s)
-        return True
-
-    async def _last_word(self, orders: OrderEntry, each: Listed) -> str:
-        """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""
-        try:
-            left, facts = await self._in_time(self._facts_at_the_end(orders, each))
-        except VenueError as error:
-            return f"{each.symbol}: the venue did not say whether orders of ours are left ({error}); look there"
-        try:
-            self._hear(facts)
-        except Exception as error:  # noqa: BLE001  a dead journal takes no fact; the question comes all the same
-            self.fail(error)
-        ours = [one.client_id for one in left if self.bridge.is_ours(one.client_id)]
-        self._told({"event": "left", "symbol": each.symbol, "open_orders": len(ours)})
-        if not ours:
-            return ""
-        return f"{each.symbol}: the venue still has {len(ours)} orders of ours: {ours[:5]}; cancel them there"
-
-    async def _in_time(self, step: Coroutine[None, None, Answer]) -> Answer:
-        """Await a step of the end no longer than `settle_s`. Raises VenueError where the venue was silent."""
-        try:
-            async with asyncio.timeout(self._settle_s):
-                return await step
-        except TimeoutError:
-            raise VenueError(f"no answer within {self._settle_s:g} s") from None
-
-    async def _facts_at_the_end(self, orders: OrderEntry, each: Listed) -> tuple[list[OrderSeen], list[Fact]]:
-        left = await orders.open_orders(each.category, each.symbol)
-        facts: list[Fact] = [*await orders.executions(each.category, each.symbol, self._reconciler.since)]
-        for number in self.bridge.open():
-            if self.bridge.place_of(number)[:2] == (each.category, each.symbol):
-                found = (await orders.find(*self.bridge.place_of(number))).order
-                facts += [found] if found is not None else []
-        facts.append(await orders.position(each.category, each.symbol))
-        return left, facts
-
-    async def _cancel_all(self, orders: OrderEntry, each: Listed) -> None:
-        """Cancel at the venue, again after 4, 8 and 16 s where it fails, as long as the end may take."""
-        failures, until = 0, self.clock.peek() + round(self._settle_s * 1e9)
-        while True:
-            try:
-                await orders.cancel_all(each.category, each.symbol)
-                return
-            except VenueError as error:
-                failures += 1
-                now = self.clock.peek()
-                again = ORDER_CALLS.next_ns("cancel_all", failures, now)
-                if again is None or again > until:
-                    raise
-                self._told(
-                    {"event": "stopping", "why": f"cancel-all failed, again in {(again - now) / 1e9:g} s: {error}"}
-                )
-                await asyncio.sleep((again - now) / 1e9)
-
-
-async def _cancelled(*tasks: asyncio.Task[Any] | None) -> None:
-    """End tasks whose results nobody needs any more."""
-    left = [task for task in tasks if task is not None]
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
+def _custody(estate: Estate) -> Custody | None:
+    return None if estate.custody is None else Custody.read(estate.custody)
 
 
 def _asked(request: OrderRequest) -> dict[str, object]:

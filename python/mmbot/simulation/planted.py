@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from mmbot.execution.client_ids import ClientIds
+from mmbot.execution.recovery import Chain
 from mmbot.venues.port import Acked, ExecutionSeen, OrderSeen, Refused, Unanswered
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _sends_before_writing(life: Life) -> None:
 
 
 def _same_names_after_restart(life: Life) -> None:
-    life.runner.bridge._ids = ClientIds(env="s", epoch_s=1_700_000_001, strategy="sim")
+    life.runner.bridge._chain = Chain.of(ClientIds(env="s", epoch_s=1_700_000_001, strategy="sim"))
 
 
 def _deaf_to_links(life: Life) -> None:

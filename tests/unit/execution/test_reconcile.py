@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbot.execution import Account, BreakKind, OpenOrder, ReconReport, ReconTerms, compare
+from mmbot.execution.reconcile import Depth, Schedule
 
 TERMS = ReconTerms()
 SECOND = 1_000_000_000
@@ -50,12 +51,16 @@ def test_an_injected_mismatch_is_reported_within_one_interval() -> None:
     ours, told = Account(positions={"BTC": 5}), Account(positions={"BTC": 7})
     first = compare(TERMS, ours, told, 60 * SECOND, touched_ns={"BTC": 60 * SECOND})
     assert (first.breaks, len(first.deferred)) == ((), 1)
-    again_ns = TERMS.next_ns(first, 60 * SECOND)
+    schedule = Schedule(TERMS)
+    schedule.looked(Depth.CASH, first)
+    again_ns = schedule.next_ns()
     assert again_ns == 62 * SECOND
+    assert schedule.depth(again_ns) is Depth.POSITIONS
     moved_on, told_on = Account(positions={"BTC": 8}), Account(positions={"BTC": 10})
     second = compare(TERMS, moved_on, told_on, again_ns, touched_ns={"BTC": again_ns}, before=first)
     assert [found.said for found in second.breaks] == ["position BTC: we hold 8, the venue says 10; freeze"]
-    assert TERMS.next_ns(second, again_ns) == 122 * SECOND
+    schedule.looked(Depth.POSITIONS, second)
+    assert schedule.next_ns() == 67 * SECOND
 
 
 def test_a_fill_on_its_way_is_no_mismatch() -> None:
@@ -75,5 +80,8 @@ def test_a_fill_on_its_way_is_no_mismatch() -> None:
 
 def test_the_first_look_is_due_at_once_and_a_clean_one_lasts_an_interval() -> None:
     """Start-up does not wait for a minute."""
-    assert TERMS.next_ns(None, 5) == 5
-    assert TERMS.next_ns(ReconReport(now_ns=5, compared=0), 9) == 5 + 60 * SECOND
+    schedule = Schedule(TERMS)
+    assert schedule.depth(5) is Depth.CASH
+    schedule.looked(Depth.CASH, ReconReport(now_ns=5, compared=0))
+    due = {seconds: schedule.depth(5 + seconds * SECOND) for seconds in (4, 5, 10, 60)}
+    assert due == {4: None, 5: Depth.ORDERS, 10: Depth.POSITIONS, 60: Depth.CASH}

@@ -10,6 +10,8 @@ from trading_desk import Desk, Quoter, settle
 
 from mmbot.execution.backoff import Backoff
 from mmbot.execution.reconcile import Break, BreakKind, ReconReport
+from mmbot.execution.resolve import Resolver
+from mmbot.runtime.leaving import Leaving
 from mmbot.runtime.runner import RunFailedError
 from mmbot.strategy import Strategy, Wake
 from mmbot.venues.port import ExecutionSeen, Unanswered, VenueError
@@ -197,7 +199,7 @@ def test_an_order_that_nobody_can_find_is_not_declared_dead(tmp_path: Path):
 
 
 def test_a_position_that_moved_by_something_else_stops_the_quoting(tmp_path: Path):
-    """An execution of an order that is not of this run is told, counted, never dropped, and takes the quotes out."""
+    """An execution of an order that is not of this run is booked, told, and takes the quotes out."""
     desk = opened(tmp_path)
     foreign = ExecutionSeen(
         client_id="somebody",
@@ -217,8 +219,10 @@ def test_a_position_that_moved_by_something_else_stops_the_quoting(tmp_path: Pat
     desk.runner.on_facts([foreign], desk.clock())
     settle(desk)
     assert desk.resting() == []
-    assert desk.runner.counters["stray facts"] == 1
-    assert "stray execution" in desk.runner.pauses
+    assert desk.position() == 1_000
+    assert [(asked["scope"], asked["control"]) for asked in desk.told("freeze asked")] == [
+        ("symbol linear BTCUSDT", "position_moved")
+    ]
 
 
 class Broken(Strategy):
@@ -295,7 +299,7 @@ def test_cancel_all_is_tried_again_while_the_end_may_take_time(
     failures: int, raises: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """As often as its delays say, and the last failure is told to the operator."""
-    monkeypatch.setattr("mmbot.runtime.runner.ORDER_CALLS", Backoff(delays_s=(0.001, 0.001)))
+    monkeypatch.setattr("mmbot.runtime.leaving.ORDER_CALLS", Backoff(delays_s=(0.001, 0.001)))
 
     async def story() -> None:
         desk = Desk(tmp_path)
@@ -309,7 +313,7 @@ def test_cancel_all_is_tried_again_while_the_end_may_take_time(
 
         monkeypatch.setattr(desk.venue, "cancel_all", cancel_all)
         with pytest.raises(VenueError, match="away") if raises else nullcontext():
-            await desk.runner._cancel_all(desk.venue, desk.listed)
+            await Leaving(desk.runner, desk.venue).cancel_all(desk.listed)
         assert left == []
         assert [event["why"] for event in desk.told("stopping")] == [
             "cancel-all failed, again in 0.001 s: the venue is away"
@@ -356,8 +360,8 @@ def test_orders_of_an_earlier_run_are_cancelled_and_foreign_ones_refuse_the_star
 
 def test_a_run_does_not_leave_before_an_unanswered_create_has_had_its_time(tmp_path: Path, monkeypatch):
     """The venue is asked again once nothing that was sent can arrive any more; then the run has left."""
-    monkeypatch.setattr("mmbot.runtime.runner.ARRIVES_NS", 300_000_000)
     desk = Desk(tmp_path)
+    monkeypatch.setattr(Resolver, "deadline", lambda _self, since, _now: since + 300_000_000)
     asked: list[str] = []
     cancel_all = desk.venue.cancel_all
 

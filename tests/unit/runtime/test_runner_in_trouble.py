@@ -1,6 +1,7 @@
 """A run whose disk, venue or clock does what it should not."""
 
 import asyncio
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import msgspec
 import pytest
 from trading_desk import Desk, settle
 
-from mmbot.execution.reconcile import Break, BreakKind, ReconReport
+from mmbot.execution.client_ids import ClientIds
+from mmbot.execution.reconcile import Depth
+from mmbot.runtime.leaving import Leaving
 from mmbot.venues.port import CancelOrder, ExecutionSeen, OrderSeen, PlaceOrder, Refused, VenueError
 from mmbot.venues.records import BookUpdate
 
@@ -86,21 +89,108 @@ def test_an_order_that_was_refused_and_rests_all_the_same_is_taken_out(tmp_path:
     order = seen(desk)
     desk.runner.on_facts([order], desk.clock())
     assert order.client_id in {request.client_id for request in sent if isinstance(request, CancelOrder)}
-    assert "was refused and is there" in desk.runner.pauses["risen order"]
+    assert "is at the venue, although it was refused" in desk.runner.pauses["risen order"]
+    assert ("buy", 1_000, 10) in counting(desk)  # until the venue says that it is gone
+    assert "risen_order" in [asked["control"] for asked in desk.told("freeze asked")]
+
+
+def lost_order(desk: Desk, client_id: str) -> PlaceOrder:
+    """An order that rests at the venue and that no journal knows."""
+    order = PlaceOrder(client_id=client_id, category="linear", symbol="BTCUSDT", side="buy", price="99.0", qty="0.007")
+    desk.venue.plant(order)
+    return order
+
+
+def counting(desk: Desk) -> list[tuple[str, int, int]]:
+    """Side, tick and lots of every order that counts, whoever sent it."""
+    return [(side, tick, lots) for _, side, tick, lots, *_ in desk.core.order_rows(0)]
+
+
+def looked(desk: Desk) -> None:
+    """One look at the venue, and what follows from it."""
+    asyncio.run(desk.runner.look(Depth.CASH))
     settle(desk)
-    assert desk.resting() == []
 
 
-def test_an_order_that_is_on_the_venue_and_not_in_our_book_is_cancelled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """What a reconciliation finds as an orphan does not stay there until the end of the run."""
+def test_an_orphan_is_adopted_into_exposure_and_then_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It bears a name of ours: it counts before its cancel leaves, the journal has it, and then it is gone."""
     desk = opened(tmp_path)
-    sent = listening(desk, monkeypatch)
-    orphan = Break(kind=BreakKind.ORDER_ORPHAN, name="mine", symbol="linear BTCUSDT", held=None, told=10)
-    desk.runner._judge(ReconReport(now_ns=1, compared=1, breaks=(orphan,)))
-    assert CancelOrder(client_id="mine", category="linear", symbol="BTCUSDT") in sent
-    assert "reconcile" in desk.runner.pauses
+    orphan = lost_order(desk, ClientIds(env="s", epoch_s=1_600_000_000, strategy="tst").name(7))
+    counted: list[bool] = []
+    send = desk.venue.send
+
+    def sending(requests: list[Any]) -> None:
+        counted.append(("buy", 990, 7) in counting(desk))
+        send(requests)
+
+    monkeypatch.setattr(desk.venue, "send", sending)
+    looked(desk)
+    assert counted == [True]
+    assert [event["owner"] for event in desk.told("adopted")] == ["orphan"]
+    assert "adopted" in [kind for kind, _ in desk.entries()]
+    found = asyncio.run(desk.venue.find("linear", "BTCUSDT", orphan.client_id))
+    assert found.order is not None
+    assert found.order.status == "canceled"
+    assert len(desk.resting()) == 2
+
+
+def test_a_foreign_order_counts_freezes_its_symbol_and_is_left_alone(tmp_path: Path):
+    """Somebody else's order is in exposure, fills into the books, and outlives the run."""
+    desk = opened(tmp_path)
+    foreign = lost_order(desk, "by-hand")
+    looked(desk)
+    assert ("buy", 990, 7) in counting(desk)
+    assert [(asked["scope"], asked["control"]) for asked in desk.told("freeze asked")] == [
+        ("symbol linear BTCUSDT", "foreign_order")
+    ]
+    desk.venue.trade("BTCUSDT", "sell", "99.0", "0.003")
+    settle(desk)
+    assert desk.position() == 3
+    asyncio.run(Leaving(desk.runner, desk.venue).leave())
+    assert [order.client_id for order in asyncio.run(desk.venue.open_orders("linear", "BTCUSDT"))] == [
+        foreign.client_id
+    ]
+
+
+def test_coins_that_a_person_moves_are_told_and_coins_that_vanish_stop_trading(tmp_path: Path):
+    """A transfer is explained by the venue's statement; 1.01 that nothing explains is a break, then a freeze."""
+    desk = opened(tmp_path)
+    looked(desk)
+    fill(desk)
+    settle(desk)
+    looked(desk)
+    desk.venue.transfer("USDT", "250")
+    looked(desk)
+    assert [(event["coin"], event["change_units"]) for event in desk.told("transfer")] == [("USDT", 250 * 10**12)]
+    assert desk.runner.pauses == {}
+    desk.venue._pay("USDT", Fraction("-1.01"))
+    looked(desk)
+    assert desk.told("reconcile")[-1]["breaks"] == []
+    looked(desk)
+    assert "cash USDT" in desk.runner.pauses["reconcile"]
+    looked(desk)
+    assert [(asked["scope"], asked["control"]) for asked in desk.told("freeze asked")] == [("account", "reconcile")]
+
+
+@pytest.mark.parametrize("kind", ["liquidation", "deleverage", "delivery", "transfer"])
+def test_an_execution_without_an_order_moves_the_position_once_and_freezes(kind: str, tmp_path: Path):
+    """The position follows the venue's, told twice or not, and a person has to look."""
+    desk = opened(tmp_path)
+    moved = msgspec.structs.replace(fill(desk), client_id="", venue_id="engine", execution_id="adl", kind=kind)
+    desk.venue.outbox.clear()
+    desk.runner.on_facts([moved, moved], desk.clock())
+    assert desk.position() == 2
+    assert [asked["control"] for asked in desk.told("freeze asked")] == ["position_moved"]
+
+
+def test_an_execution_of_a_kind_that_nobody_knows_is_not_guessed(tmp_path: Path):
+    """It is not booked; the symbol is quarantined and the position compared."""
+    desk = opened(tmp_path)
+    odd = msgspec.structs.replace(fill(desk), client_id="", venue_id="engine", execution_id="odd", kind="other")
+    desk.venue.outbox.clear()
+    desk.runner.on_facts([odd], desk.clock())
+    assert desk.position() == 0
+    assert [asked["control"] for asked in desk.told("freeze asked")] == ["unknown_execution"]
 
 
 def fill(desk: Desk) -> ExecutionSeen:
@@ -135,7 +225,7 @@ def test_a_fill_that_is_told_again_after_many_others_is_not_shown_again(tmp_path
 def test_an_execution_of_our_own_order_is_never_history(tmp_path: Path):
     """A venue whose clock is behind dates it before our start; it is booked all the same, a foreign one is not."""
     desk = opened(tmp_path)
-    desk.runner._began = desk.clock.peek()
+    desk.runner.reconciler.begin(desk.clock.peek(), 0)
     ours = msgspec.structs.replace(fill(desk), ts_venue=desk.clock.peek() - HOUR_NS)
     theirs = msgspec.structs.replace(ours, client_id="somebody", venue_id="else", execution_id="x")
     desk.runner.on_facts([ours, theirs], desk.clock())
@@ -191,21 +281,21 @@ def left_with(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(desk.venue, "send", sending)
     monkeypatch.setattr(desk.venue, "cancel_all", all_of)
-    asyncio.run(desk.runner._leave(desk.venue))
+    asyncio.run(Leaving(desk.runner, desk.venue).leave())
     return acts
 
 
 def test_the_end_cancels_each_order_and_then_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Each order's cancel goes first, because it is the fastest; cancel-all follows, because it needs no list."""
     desk = opened(tmp_path)
-    desk.runner._settle_s = 0.1
+    desk.runner.settle_s = 0.1
     assert left_with(desk, monkeypatch) == ["CancelOrder", "CancelOrder", "cancel_all"]
 
 
 def test_cancels_that_are_lost_at_the_end_leave_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The venue never gets the two cancels; it has no order of ours when the run says that it left."""
     desk = opened(tmp_path)
-    desk.runner._settle_s = 0.1
+    desk.runner.settle_s = 0.1
     desk.venue.lose("cancel", reached=False)
     desk.venue.lose("cancel", reached=False)
     assert left_with(desk, monkeypatch)[-1] == "cancel_all"
@@ -218,7 +308,7 @@ def test_a_venue_that_is_silent_at_the_end_is_not_waited_for_longer_than_said(
 ):
     """Nothing answers any more: each step has its time, and the error says that nobody knows."""
     desk = opened(tmp_path)
-    desk.runner._settle_s = 0.05
+    desk.runner.settle_s = 0.05
 
     async def silence(*_: Any) -> Any:
         await asyncio.Event().wait()
@@ -227,7 +317,7 @@ def test_a_venue_that_is_silent_at_the_end_is_not_waited_for_longer_than_said(
         monkeypatch.setattr(desk.venue, name, silence)
     monkeypatch.setattr(desk.venue, "send", lambda _: None)
     with pytest.raises(VenueError, match=r"no answer within 0\.05 s"):
-        asyncio.run(desk.runner._leave(desk.venue))
+        asyncio.run(Leaving(desk.runner, desk.venue).leave())
     assert not desk.runner.left
 
 

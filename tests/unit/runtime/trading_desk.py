@@ -152,7 +152,7 @@ class Desk:
     async def open(self) -> None:
         """Start the venue's links and give the runner the session, without the rest of a run."""
         await self.venue.start()
-        self.runner._orders, self.runner._began = self.venue, 0
+        self.runner._orders = self.venue
         self.links()
 
 

@@ -1,0 +1,136 @@
+"""Reads what an earlier run on the account left, from its journal."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmbot import _core
+from mmbot.config import ConfigError
+from mmbot.execution.client_ids import ClientIds
+from mmbot.execution.recovery import CRASH_LOOP, Chain, Estate, HeldOrder, crash_loop
+from mmbot.ops.account_state import AccountState, write_durably
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mmbot.runtime.bridge import Listed
+
+__all__ = ["Left", "left_on"]
+
+EXISTS = {"live", "partial", "filled", "canceled", "rejected", "expired"}
+"""Stages that only the venue's word leads to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What a run that takes over begins with."""
+
+    snapshot: bytes
+    names: list[tuple[int, str]]
+    estate: Estate
+
+
+def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: str) -> Left | None:
+    """Return what the newest run on the account left; None where it left nothing, or there was none.
+
+    Raises ConfigError for a run of other instruments that left something, and OSError, JournalFault or JournalDiffers
+    for a journal that cannot be believed.
+    """
+    folder = state.newest_run()
+    if folder is None or not (folder / "journal.mmj").exists():
+        return None
+    recovered = _core.recover(folder / "journal.mmj")
+    if recovered.ended and not recovered.orders and not any(recovered.positions):
+        return None
+    traded = [(each.instrument.venue, each.instrument.symbol) for each in listed]
+    if recovered.instruments != traded:
+        raise ConfigError(
+            f"{folder}: the run before traded {recovered.instruments} and left orders or a position; this one trades "
+            f"{traded}. Run its configuration again until it has left, then this one"
+        )
+    chain, began = _chain(recovered)
+    orders = tuple(_held(row, chain) for row in recovered.orders)
+    frozen = crash_loop(_recoveries(state, now), now, account)
+    estate = Estate(
+        journal=str(folder),
+        chain=chain,
+        next_number=recovered.orders_named + 1,
+        began=began,
+        since=_agreed(recovered) or began,
+        orders=orders,
+        custody=_newest(recovered, "custody"),
+        ended=recovered.ended,
+        lost=_lost(state, folder, recovered),
+        frozen=() if frozen is None else (frozen,),
+    )
+    return Left(snapshot=recovered.snapshot, names=[(one.number, one.client_id) for one in orders], estate=estate)
+
+
+def _held(row: tuple[Any, ...], chain: Chain) -> HeldOrder:
+    number, client_id, instrument, _, tick, lots, _, cum, life, _, _, owner, _, venue_id = row
+    named = client_id or (chain.name(number) if owner == "strategy" else "")
+    return HeldOrder(
+        number=number,
+        instrument=instrument,
+        client_id=named,
+        venue_id=venue_id,
+        tick=tick,
+        lots=lots,
+        exists=life in EXISTS or cum > 0 or owner != "strategy",
+    )
+
+
+def _chain(recovered: _core.Recovered) -> tuple[Chain, int]:
+    """The runs whose numbers the engine gave, and when the first of them began."""
+    words = _newest(recovered, "chain")
+    if words is not None:
+        return Chain.read(words["runs"]), int(words["began"])
+    start = json.loads(recovered.start)
+    ids = ClientIds(env=start["client_ids"]["env"], epoch_s=start["epoch_s"], strategy=start["client_ids"]["strategy"])
+    return Chain.of(ids), int(start["epoch_s"]) * 10**9
+
+
+def _newest(recovered: _core.Recovered, topic: str) -> dict[str, Any] | None:
+    return next((json.loads(text) for _, said, text in reversed(recovered.notes) if said == topic), None)
+
+
+def _agreed(recovered: _core.Recovered) -> int:
+    """When the books agreed with the venue's last; 0 where no look did."""
+    for ts, topic, text in reversed(recovered.notes):
+        if topic == "reconcile":
+            report = json.loads(text)
+            if not report["breaks"] and not report["deferred"]:
+                return ts
+    return 0
+
+
+def _recoveries(state: AccountState, now: int) -> list[int]:
+    """Write down that a recovery begins, before it can fail; return the latest ones."""
+    path = state.path / "recoveries"
+    known = [int(word) for word in path.read_text(encoding="ascii").split()] if path.exists() else []
+    times = [*known, now][-2 * CRASH_LOOP[0] :]
+    write_durably(path, "".join(f"{at}\n" for at in times).encode())
+    return times
+
+
+def _anchor(line: str) -> dict[str, Any]:
+    """Read one anchor; a last line that was cut off while it was written says nothing."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}
+
+
+def _lost(state: AccountState, folder: Path, recovered: _core.Recovered) -> str:
+    """Say what the journal has lost by an anchor that somebody else kept of it; "" where nothing is known to be."""
+    entries, _ = recovered.head
+    if not state.anchors.exists():
+        return ""
+    for line in reversed(state.anchors.read_text(encoding="utf-8").splitlines()):
+        anchor = _anchor(line)
+        if folder.name in str(anchor.get("journal", "")) and int(anchor.get("seq", 0)) > entries:
+            return f"{folder.name}: the journal has {entries} entries, and an anchor was kept of {anchor['seq']}"
+    return ""
