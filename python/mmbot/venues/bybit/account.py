@@ -5,11 +5,11 @@ refused, not moved to where the venue likes it.
 Source: Bybit v5 documents, "Trade", "Position", "Account", "User", GET /v5/market/instruments-info.
 """
 
-from datetime import UTC, datetime
 from typing import Literal, TypeVar
 
 import msgspec
 
+from mmbot.venues.bybit.fitness import expiry, faults_of, remarks_of
 from mmbot.venues.bybit.http import BybitHttp, Params
 from mmbot.venues.bybit.orders_wire import decode_executions, decode_orders, decode_positions, decode_wallet
 from mmbot.venues.bybit.statement_wire import decode_postings
@@ -43,6 +43,7 @@ class _Key(msgspec.Struct):
     permissions: dict[str, list[str]] = {}
     ips: list[str] = []
     expiredAt: str = ""  # noqa: N815
+    deadlineDay: int = 0  # noqa: N815
     uta: int = 0
     userID: int | str = ""  # noqa: N815
 
@@ -249,7 +250,9 @@ class BybitAccount:
         """What the key may do and how the account is set; the limit-price behaviour is set first. Raises VenueError."""
         key = _read("key", (await self._http.get("/v5/user/query-api", ())).result, _Key)
         account = _read("account", (await self._http.get("/v5/account/info", ())).result, _Account)
-        price_limit = await self._reject_beyond_the_band({category for category, _ in instruments})
+        price_limit = await self._reject_beyond_the_band(
+            {category for category, _ in instruments}, may_set=key.readOnly == 0
+        )
         mode = await self._position_mode(instruments)
         wallet = key.permissions.get("Wallet", [])
         seen = Attestation(
@@ -259,7 +262,7 @@ class BybitAccount:
             may_withdraw="Withdraw" in wallet,
             may_transfer=any("Transfer" in scope for scope in wallet),
             address_bound=bool(key.ips) and "*" not in key.ips,
-            expires=_expiry(key.expiredAt),
+            expires=expiry(key.expiredAt, key.deadlineDay, self._http.venue_ns()),
             position_mode=mode,
             price_limit=price_limit,
             disconnect_cancel_s=await self._disconnect_cancel(),
@@ -269,12 +272,15 @@ class BybitAccount:
             remarks=(),
         )
         unified = key.uta == 1 or account.unifiedMarginStatus in _UNIFIED
-        return msgspec.structs.replace(
-            seen, faults=tuple(_faults(seen, unified)), remarks=tuple(_remarks(seen, self._http.venue_ns()))
-        )
+        mainnet, now, categories = self._http.word == "mainnet", self._http.venue_ns(), {one for one, _ in instruments}
+        faults = faults_of(seen, unified=unified, mainnet=mainnet, categories=categories, now=now)
+        remarks = remarks_of(seen, mainnet=mainnet, now=now)
+        return msgspec.structs.replace(seen, faults=tuple(faults), remarks=tuple(remarks))
 
-    async def _reject_beyond_the_band(self, categories: set[str]) -> Literal["reject", "reprice", "unknown"]:
-        for category in sorted(categories):
+    async def _reject_beyond_the_band(
+        self, categories: set[str], *, may_set: bool
+    ) -> Literal["reject", "reprice", "unknown"]:
+        for category in sorted(categories) if may_set else ():
             body = msgspec.json.encode({"category": category, "modifyEnable": False})
             answer = await self._http.change("/v5/account/set-limit-px-action", body)
             if answer.code != 0:
@@ -319,44 +325,3 @@ def _orders(result: bytes, category: str) -> tuple[list[OrderSeen], str]:
         return decode_orders(result, category)
     except WireError as error:
         raise VenueError(str(error)) from error
-
-
-def _expiry(said: str) -> int | None:
-    try:
-        when = datetime.fromisoformat(said)
-    except ValueError:  # "" for a key that is bound to addresses: it does not expire
-        return None
-    return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp()) * 1_000_000_000
-
-
-def _faults(seen: Attestation, unified: bool) -> list[str]:
-    """Reasons not to trade with this key and account."""
-    found = []
-    if seen.read_only:
-        found.append("the key is read-only; make one that may trade")
-    if seen.may_withdraw:
-        found.append("the key may withdraw; make one that may only trade")
-    if seen.may_transfer:
-        found.append("the key may transfer; make one that may only trade")
-    if not unified:
-        found.append("the account is no unified trading account; upgrade it at the venue")
-    if seen.position_mode == "hedge":
-        found.append("a contract is in hedge mode; switch it to one-way at the venue while it is flat")
-    if seen.price_limit != "reject":
-        found.append(f"orders beyond the price band are not refused ({seen.price_limit}); set modifyEnable to false")
-    return found
-
-
-def _remarks(seen: Attestation, now: int) -> list[str]:
-    """What an operator wants to know."""
-    found = []
-    if not seen.address_bound:
-        found.append("the key is bound to no address; bind it to ours")
-    if seen.disconnect_cancel_s is None:
-        found.append(
-            "the venue cancels nothing when we vanish (DCP is off): orders of a killed run stay until you or the next "
-            "run cancel them"
-        )
-    if seen.expires is not None and seen.expires - now < 7 * 86_400 * 1_000_000_000:
-        found.append("the key expires within a week; renew it")
-    return found

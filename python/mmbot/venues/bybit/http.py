@@ -110,6 +110,11 @@ class BybitHttp:
             self._session = None
 
     @property
+    def word(self) -> str:
+        """Which Bybit this is, as the configuration calls it."""
+        return self._endpoint.word
+
+    @property
     def banned(self) -> bool:
         """Whether the venue wants silence now."""
         return self.silence_s > 0
