@@ -555,10 +555,22 @@ class Replay(Run):
 # --- journal: crates/py/src/journal.rs ---
 
 class JournalFault(ValueError):  # noqa: N818 (a fault of the world)
-    """A file that is no journal, or a damaged one. The message names the first bad entry; those before it are good."""
+    """A file that is no journal, or a damaged one. The message names the first bad entry; those before it are good.
+
+    `place` is (number of the first bad entry, segment, byte in it), the last two None where no place in a file is
+    meant; it is None for a file that is no journal.
+    """
+
+    place: tuple[int, int | None, int | None] | None
 
 class JournalDead(OSError):  # noqa: N818 (a state, not a mistake)
     """The disk refused once, and nothing more is written: send no more orders, cancel, start a new run elsewhere."""
+
+class JournalFull(OSError):  # noqa: N818 (a state, not a mistake)
+    """The disk is full: no strategy is woken any more, so that nothing new begins.
+
+    Cancels, halts, facts and notes are still written down, into the room that was set aside for them.
+    """
 
 class JournalDiffers(RuntimeError):  # noqa: N818 (a finding)
     """A replay did something else than the journal says. The message says where, what was recorded and what was done.
@@ -603,13 +615,32 @@ class Journal:
     """
 
     @staticmethod
-    def create(path: str | os.PathLike[str], now: int, start: str) -> Journal:
+    def create(
+        path: str | os.PathLike[str],
+        now: int,
+        start: str,
+        *,
+        segment_bytes: int | None = None,
+        segment_records: int | None = None,
+        reserve_bytes: int | None = None,
+    ) -> Journal:
         """A new file whose first entry, `start` (JSON that says what the run is), is durable on return.
+
+        A segment that has `segment_bytes` (64 MiB) or `segment_records` (a million) is followed by the next, beside it:
+        journal.mmj, journal.1.mmj, … `reserve_bytes` (4 MiB) are always set aside beyond what is written.
 
         Raises OSError if the file exists or cannot be made.
         """
     @staticmethod
-    def on(disk: SimDisk, now: int = 0, start: str | None = None) -> Journal:
+    def on(
+        disk: SimDisk,
+        now: int = 0,
+        start: str | None = None,
+        *,
+        segment_bytes: int | None = None,
+        segment_records: int | None = None,
+        reserve_bytes: int | None = None,
+    ) -> Journal:
         """A new journal on a disk in memory; with `start`, as `create`, else with nothing in it yet."""
     @staticmethod
     def check(journal: str | os.PathLike[str] | bytes) -> Journal:
@@ -637,10 +668,13 @@ class Journal:
     def entries(self) -> int:
         """Entries appended, or compared, so far."""
     def head(self) -> tuple[int, str]:
-        """An anchor: how many entries there are, and the hash of the whole chain so far, as hex.
+        """An anchor: how many entries the last flush or sync left on the disk, and the hash of their chain, as hex.
 
         Who keeps it elsewhere can tell whether the journal was touched, or cut short.
         """
+    @property
+    def full(self) -> str | None:
+        """Why no strategy is woken any more, once the disk was full."""
     @property
     def dead(self) -> str | None:
         """Why nothing more is written, once that is so."""
@@ -653,7 +687,10 @@ class JournalReader:
     adopted, outside.
     """
 
-    def __new__(cls, journal: str | os.PathLike[str] | bytes) -> JournalReader: ...
+    def __new__(
+        cls, journal: str | os.PathLike[str] | bytes, anchors: Sequence[tuple[int, str]] = ...
+    ) -> JournalReader:
+        """`anchors`: (number of entries, chain value after them) as kept elsewhere; what does not fit is a fault."""
     def __iter__(self) -> JournalReader: ...
     def __next__(self) -> tuple[int, int, str, dict[str, Any]]: ...
     @property
@@ -662,6 +699,22 @@ class JournalReader:
     @property
     def head(self) -> str:
         """The hash of the chain up to the last entry read."""
+    @property
+    def entries(self) -> int:
+        """Entries read so far."""
+    @property
+    def segment(self) -> int:
+        """Number of the segment that is being read."""
+    @property
+    def vouched(self) -> int:
+        """Entries read so far that an anchor vouches for."""
+
+def cut_torn_end(path: str | os.PathLike[str], anchors: Sequence[tuple[int, str]]) -> int | None:
+    """Cut off the torn end of a journal where the anchors prove that nothing acknowledged is lost; return the bytes.
+
+    None where the end is whole. Raises JournalFault, nothing changed, without an anchor, for one that does not fit, or
+    where entries that were anchored are gone.
+    """
 
 # --- live: crates/py/src/live.rs ---
 

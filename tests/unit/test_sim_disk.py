@@ -9,6 +9,7 @@ from mmbot import _core
 
 def on(disk: _core.SimDisk, *notes: str) -> _core.Journal:
     """A journal on the disk, with these notes in it."""
+    """Start a journal with some notes, not flushed yet."""
     journal = _core.Journal.on(disk, 1, "{}")
     for note in notes:
         journal.note(2, "said", note)

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use mmbot_engine::{Intent, Quote};
-use mmbot_journal::{Entry, Heard, Journal, Reader, Reasons};
+use mmbot_journal::{Entry, Heard, Journal, Reader, Reasons, Segments};
 use mmbot_types::{Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, Side, Ticks, Tif};
 
 fn place(id: u64) -> Entry<'static> {
@@ -47,7 +47,7 @@ fn quantiles(name: &str, mut took: Vec<Duration>) {
 fn main() {
     let folder = std::env::args().nth(1).filter(|arg| arg != "--bench").map_or_else(std::env::temp_dir, Into::into);
     let path = folder.join(format!("mmbot-bench-{}.journal", std::process::id()));
-    let journal = Journal::create(&path, Nanos(0), "{}").unwrap();
+    let journal = Journal::create(&path, Segments::default(), Nanos(0), "{}").unwrap();
 
     let (entry, rounds) = (place(1), 400_000u32);
     let start = Instant::now();

@@ -5,7 +5,6 @@ use std::fmt;
 use mmbot_types::Nanos;
 
 use crate::entry::{Entry, Kind};
-use crate::frame::Chain;
 use crate::reader::{Fault, Reader};
 use crate::writer::JournalError;
 
@@ -47,8 +46,8 @@ impl Checker {
         Self { reader, encoded: Vec::new(), counts: [0; Kind::ALL.len()], difference: None, ended: false }
     }
 
-    pub(crate) fn chain(&self) -> Chain {
-        self.reader.chain()
+    pub(crate) fn head(&self) -> (u64, String) {
+        (self.reader.seq(), self.reader.head())
     }
 
     pub(crate) fn counts(&self) -> Vec<(Kind, u64)> {

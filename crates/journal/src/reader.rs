@@ -1,16 +1,19 @@
-//! Reads a journal back: every record checked, the first bad one named, a torn end told from damage.
+//! Reads a journal back: every record checked, the first bad one named, a torn end told from damage, and what was
+//! anchored elsewhere held against what is here.
 
-use std::fs::File;
+use std::collections::VecDeque;
+use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mmbot_types::Nanos;
 use thiserror::Error;
 
 use crate::entry::Entry;
 use crate::frame::{
-    Chain, HEAD_BYTES, MAGIC, MAX_PAYLOAD, RECORD_HEAD, VERSION, chain_at, follows, is_intact, u16_at, u32_at, u64_at,
+    Chain, Head, Layout, MAGIC, MAX_PAYLOAD, NoHead, V1, V2, VERSION, head_length, is_intact, u16_at, u32_at, u64_at,
 };
+use crate::writer::{folder_of, segment_path};
 
 /// Why a journal cannot be read on. Everything before the named record is good.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -19,17 +22,67 @@ pub enum Fault {
     #[error("{0}")]
     Io(String),
     /// It does not begin as a journal does.
-    #[error("not a journal of this version: {0}")]
-    Head(&'static str),
-    /// A record is not what was written, and good ones follow: somebody or something changed the file.
-    #[error("the journal is damaged at entry {seq} (byte {offset}): {reason}; entries before it are good")]
+    #[error("not a journal: {0}")]
+    Head(String),
+    /// A newer mmbot wrote it.
+    #[error(
+        "written in version {found} of the journal's format; this mmbot reads 1 to {VERSION}: read it with the mmbot that \
+         wrote it, or a newer one"
+    )]
+    Newer {
+        /// Its version.
+        found: u32,
+    },
+    /// A record or a segment is not what was written, and good ones follow: somebody or something changed the file.
+    #[error(
+        "the journal is damaged at entry {seq} (segment {segment}, byte {offset}): {reason}; entries before it are good"
+    )]
     Damaged {
         /// The first bad record.
         seq: u64,
-        /// Where it begins.
+        /// Number of the segment.
+        segment: u64,
+        /// Where in the segment the record begins.
         offset: u64,
-        /// What is wrong.
-        reason: &'static str,
+        /// What is wrong, and what was expected.
+        reason: String,
+    },
+    /// Entries that were anchored are not the ones that are here.
+    #[error(
+        "the journal was rewritten: after entry {last} its chain value is {found}, but {anchored} was anchored; an entry \
+         from {first} to {last} was changed, and everything after it made to fit"
+    )]
+    Rewritten {
+        /// First entry after the last anchor that fits.
+        first: u64,
+        /// Last entry that the anchor covers.
+        last: u64,
+        /// The chain value here.
+        found: String,
+        /// The one that was kept.
+        anchored: String,
+    },
+    /// Entries that were anchored are missing.
+    #[error(
+        "the journal was cut short: {anchored} entries were anchored and {found} are here; entry {found} is the first that \
+         is missing: the disk lost what it had acknowledged, or somebody cut it off"
+    )]
+    Short {
+        /// Entries here.
+        found: u64,
+        /// Entries that were there.
+        anchored: u64,
+    },
+    /// A torn end that nobody can say was never acknowledged.
+    #[error(
+        "the end is torn at byte {offset} of segment {segment}, and no anchor vouches for what is before it; it is cut only \
+         where that is proven to lose nothing: give the anchors, or leave it, since every reader passes over it"
+    )]
+    Unproven {
+        /// Number of the segment.
+        segment: u64,
+        /// Where the torn record begins.
+        offset: u64,
     },
     /// An intact record that this version cannot read.
     #[error("entry {seq} is intact, but its kind or layout is unknown to this version of mmbot")]
@@ -47,7 +100,7 @@ pub enum Tail {
     /// In the middle of one: the writer was stopped while it wrote. What it was about to write was never acted on,
     /// because a command leaves only after its record is whole.
     Torn {
-        /// Where the torn record begins.
+        /// Where in its segment the torn record begins.
         offset: u64,
         /// How many bytes of it there are.
         bytes: u64,
@@ -80,10 +133,22 @@ impl<'a> Record<'a> {
 /// A reader at some record of a journal.
 pub struct Reader {
     source: Box<dyn Read + Send>,
+    /// Files of the segments after the one that is being read.
+    later: VecDeque<PathBuf>,
+    layout: Layout,
+    /// Number of the segment.
+    segment: u64,
     record: Vec<u8>,
+    /// In the segment.
     offset: u64,
     seq: u64,
     chain: Chain,
+    /// What the next record follows: the chain, or the head of the segment.
+    before: Chain,
+    /// What others kept, not yet come to: number of entries, chain value.
+    anchors: VecDeque<(u64, String)>,
+    /// Entries that an anchor vouches for.
+    vouched: u64,
     tail: Option<Tail>,
     fault: Option<Fault>,
 }
@@ -92,59 +157,115 @@ fn io_fault(error: io::Error) -> Fault {
     Fault::Io(error.to_string())
 }
 
-/// Fills `bytes` as far as the source goes.
-fn read_some(source: &mut dyn Read, bytes: &mut [u8]) -> Result<usize, Fault> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match source.read(&mut bytes[filled..]) {
+fn at_path(path: &Path, error: io::Error) -> Fault {
+    Fault::Io(format!("{}: {error}", path.display()))
+}
+
+fn open_file(path: &Path) -> Result<Box<dyn Read + Send>, Fault> {
+    let file = File::open(path).map_err(|error| at_path(path, error))?;
+    Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+}
+
+/// Reads until there are `length` bytes, as far as the source goes.
+fn fill(source: &mut dyn Read, bytes: &mut Vec<u8>, length: usize) -> Result<(), Fault> {
+    let mut filled = bytes.len();
+    bytes.resize(length.max(filled), 0);
+    while filled < length {
+        match source.read(&mut bytes[filled..length]) {
             Ok(0) => break,
             Ok(some) => filled += some,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(io_fault(error)),
         }
     }
-    Ok(filled)
+    bytes.truncate(filled);
+    Ok(())
+}
+
+/// Reads a segment's head, as long as it says that it is.
+fn fill_head(source: &mut dyn Read, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+    fill(source, bytes, V1.head)?;
+    if bytes.len() < V1.head { Ok(()) } else { fill(source, bytes, head_length(bytes)) }
+}
+
+/// Segments that lie beside the first, by number, whatever numbers are missing.
+fn segments_beside(base: &Path) -> Result<Vec<u64>, Fault> {
+    let folder = folder_of(base);
+    let [stem, ending] = [base.file_stem(), base.extension()].map(|part| part.unwrap_or_default().to_string_lossy());
+    let mut found = Vec::new();
+    for file in fs::read_dir(folder).map_err(|error| at_path(folder, error))? {
+        let name = file.map_err(|error| at_path(folder, error))?.file_name();
+        let name = name.to_string_lossy();
+        let number = name.strip_prefix(&*stem).and_then(|rest| rest.strip_suffix(&*ending));
+        let number = number.and_then(|rest| rest.strip_prefix('.')?.strip_suffix('.')?.parse::<u64>().ok());
+        found.extend(number.filter(|number| *number > 0));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 impl Reader {
-    /// Opens a journal.
+    /// Opens a journal by its first file; later segments lie beside it.
     ///
     /// # Errors
-    /// [`Fault::Io`] when it cannot be opened, [`Fault::Head`] when it is none.
+    /// [`Fault::Io`] when it cannot be opened, [`Fault::Head`] or [`Fault::Newer`] when it is none, [`Fault::Damaged`]
+    /// when a segment is missing.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Fault> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(|error| Fault::Io(format!("{}: {error}", path.display())))?;
-        Self::new(Box::new(BufReader::with_capacity(1 << 20, file)))
+        let mut reader = Self::new(open_file(path)?)?;
+        reader.later = segments_beside(path)?.into_iter().map(|number| segment_path(path, number)).collect();
+        Ok(reader)
     }
 
-    /// Reads a journal from anywhere.
+    /// Reads a journal from anywhere; its segments follow each other.
     ///
     /// # Errors
     /// As [`Reader::open`].
     pub fn new(mut source: Box<dyn Read + Send>) -> Result<Self, Fault> {
-        let mut head = [0; HEAD_BYTES];
-        let filled = read_some(&mut *source, &mut head)?;
-        if head[..8] != MAGIC {
-            return Err(Fault::Head("it does not begin with MMBOTJNL"));
+        let mut head = Vec::new();
+        fill_head(&mut *source, &mut head)?;
+        let (layout, said) = Layout::decode(&head).map_err(|why| match why {
+            NoHead::Magic => Fault::Head("it does not begin with MMBOTJNL".into()),
+            NoHead::Short => Fault::Head("it is cut off in its head".into()),
+            NoHead::Damaged => Fault::Head("its head is damaged".into()),
+            NoHead::Version(found) => Fault::Newer { found },
+        })?;
+        if said != (Head { segment: 0, first: 0, before: [0; 32] }) {
+            let Head { segment, first, .. } = said;
+            let why = format!("it is segment {segment}, which begins with entry {first}; begin with the first file");
+            return Err(Fault::Head(why));
         }
-        if filled < HEAD_BYTES {
-            return Err(Fault::Head("it is cut off in its head"));
-        }
-        if u32_at(&head, 60) != crc32c::crc32c(&head[..60]) {
-            return Err(Fault::Head("its head is damaged"));
-        }
-        if u32_at(&head, 8) != u32::from(VERSION) || u32_at(&head, 12) as usize != HEAD_BYTES {
-            return Err(Fault::Head("another version wrote it"));
-        }
-        let (seq, chain) = (u64_at(&head, 24), chain_at(&head));
-        let offset = HEAD_BYTES as u64;
-        Ok(Self { source, record: Vec::new(), offset, seq, chain, tail: None, fault: None })
+        let before = layout.opening(&head, said.before);
+        Ok(Self {
+            source,
+            later: VecDeque::new(),
+            layout,
+            segment: 0,
+            record: Vec::new(),
+            offset: layout.head as u64,
+            seq: 0,
+            chain: said.before,
+            before,
+            anchors: VecDeque::new(),
+            vouched: 0,
+            tail: None,
+            fault: None,
+        })
+    }
+
+    /// Holds the journal against what was kept elsewhere: (number of entries, chain value after them, as hex). To be
+    /// said before the first record is read.
+    #[must_use]
+    pub fn anchored(mut self, mut anchors: Vec<(u64, String)>) -> Self {
+        anchors.sort_unstable();
+        self.anchors = anchors.into_iter().filter(|(entries, _)| *entries > 0).collect();
+        self
     }
 
     /// The next record, checked; none at the end.
     ///
     /// # Errors
-    /// [`Fault::Damaged`] naming the first bad record.
+    /// [`Fault`], naming the first bad record.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, Fault> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone());
@@ -152,61 +273,136 @@ impl Reader {
         if self.tail.is_some() {
             return Ok(None);
         }
-        self.record.resize(RECORD_HEAD, 0);
-        let filled = read_some(&mut *self.source, &mut self.record)?;
-        self.record.truncate(filled);
-        if filled == 0 {
-            self.tail = Some(Tail::Whole);
-            return Ok(None);
+        match self.take() {
+            Ok(true) => {
+                let (seq, time) = (self.seq - 1, Nanos(u64_at(&self.record, 16) as i64));
+                let (kind, payload) = (u16_at(&self.record, 24), &self.record[self.layout.record()..]);
+                Ok(Some(Record { seq, time, kind, payload }))
+            }
+            Ok(false) => Ok(None),
+            Err(fault) => Err(self.fault.insert(fault).clone()),
         }
-        if filled < RECORD_HEAD {
+    }
+
+    /// Reads one record into `self.record` and checks it; false at the end.
+    fn take(&mut self) -> Result<bool, Fault> {
+        self.record.clear();
+        let head = self.layout.record();
+        fill(&mut *self.source, &mut self.record, MAGIC.len())?;
+        while self.record.is_empty() || self.record == MAGIC {
+            if self.record.is_empty() {
+                let Some(next) = self.later.pop_front() else { return self.end(Tail::Whole) };
+                self.source = open_file(&next)?;
+            }
+            fill_head(&mut *self.source, &mut self.record)?;
+            self.begin_segment()?;
+            if self.tail.is_some() {
+                return Ok(false);
+            }
+            fill(&mut *self.source, &mut self.record, MAGIC.len())?;
+        }
+        fill(&mut *self.source, &mut self.record, head)?;
+        if self.record.len() < head {
             return self.broken("it is cut off");
         }
         let payload = u32_at(&self.record, 0) as usize;
         if payload > MAX_PAYLOAD {
             return self.broken("its length is impossible");
         }
-        self.record.resize(RECORD_HEAD + payload, 0);
-        let filled = read_some(&mut *self.source, &mut self.record[RECORD_HEAD..])?;
-        if filled < payload {
-            self.record.truncate(RECORD_HEAD + filled);
+        fill(&mut *self.source, &mut self.record, head + payload)?;
+        if self.record.len() < head + payload {
             return self.broken("it is cut off");
         }
         if !is_intact(&self.record) {
-            return self.broken("its checksum does not fit");
+            return self.broken("its checksum does not fit its bytes");
         }
-        let (seq, time) = (u64_at(&self.record, 8), Nanos(u64_at(&self.record, 16) as i64));
-        if u16_at(&self.record, 26) != VERSION {
-            return Err(self.fault.insert(Fault::Meaningless { seq: self.seq }).clone());
+        let (seq, version) = (u64_at(&self.record, 8), u16_at(&self.record, 26));
+        if version != self.layout.version || u32_at(&self.record, 28) != 0 {
+            return Err(self.damaged(format!("a record of version {version} in a segment of {}", self.layout.version)));
         }
         if seq != self.seq {
-            return self.damaged("its number is not the next one: records were taken out, put in or swapped");
+            let why = format!("it says that it is entry {seq}: records were taken out, put in or swapped");
+            return Err(self.damaged(why));
         }
-        if !follows(&mut self.record, self.chain) {
-            return self.damaged("it does not follow the record before it: one of them was changed");
+        if !self.layout.follows(&mut self.record, self.before) {
+            return Err(self.damaged("it does not follow the record before it: one of them was changed".into()));
         }
-        self.chain = chain_at(&self.record);
+        self.chain = self.layout.chain_at(&self.record);
+        self.before = self.chain;
         self.offset += self.record.len() as u64;
         self.seq += 1;
-        let kind = u16_at(&self.record, 24);
-        Ok(Some(Record { seq, time, kind, payload: &self.record[RECORD_HEAD..] }))
+        self.hold_against_anchors()?;
+        Ok(true)
+    }
+
+    /// Begins the segment whose head lies in `self.record`.
+    fn begin_segment(&mut self) -> Result<(), Fault> {
+        (self.segment, self.offset) = (self.segment + 1, 0);
+        let (layout, head) = match Layout::decode(&self.record) {
+            Ok(decoded) => decoded,
+            Err(NoHead::Version(found)) => return Err(Fault::Newer { found }),
+            Err(NoHead::Damaged | NoHead::Magic) => return self.broken("its segment's head is damaged").map(drop),
+            Err(NoHead::Short) => return self.broken("its segment's head is cut off").map(drop),
+        };
+        let expected = Head { segment: self.segment, first: self.seq, before: self.chain };
+        if head != expected {
+            let Head { segment, first, .. } = head;
+            let why = if (segment, first) == (expected.segment, expected.first) {
+                "its segment follows another chain: a segment was changed or comes from another journal".into()
+            } else {
+                format!(
+                    "segment {segment}, which begins with entry {first}, is here; expected segment {} with entry {}: \
+                     segments are missing or swapped",
+                    expected.segment, expected.first
+                )
+            };
+            return Err(self.damaged(why));
+        }
+        self.before = layout.opening(&self.record, self.chain);
+        self.record.clear();
+        (self.layout, self.offset) = (layout, layout.head as u64);
+        Ok(())
+    }
+
+    fn hold_against_anchors(&mut self) -> Result<(), Fault> {
+        while let Some((_, anchored)) = self.anchors.front().filter(|(entries, _)| *entries == self.seq) {
+            let found = self.head();
+            if *anchored != found {
+                let (first, last) = (self.vouched, self.seq - 1);
+                return Err(Fault::Rewritten { first, last, found, anchored: anchored.clone() });
+            }
+            self.vouched = self.seq;
+            self.anchors.pop_front();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, tail: Tail) -> Result<bool, Fault> {
+        if let Some((anchored, _)) = self.anchors.back() {
+            return Err(Fault::Short { found: self.seq, anchored: *anchored });
+        }
+        self.tail = Some(tail);
+        Ok(false)
     }
 
     #[cold]
-    fn damaged(&mut self, reason: &'static str) -> Result<Option<Record<'_>>, Fault> {
-        Err(self.fault.insert(Fault::Damaged { seq: self.seq, offset: self.offset, reason }).clone())
+    fn damaged(&self, reason: String) -> Fault {
+        Fault::Damaged { seq: self.seq, segment: self.segment, offset: self.offset, reason }
     }
 
-    /// A record that is not whole: the torn end of the file if no good record follows, damage otherwise.
+    /// A record or a head that is not whole: the torn end of the journal if no good record follows, damage otherwise.
     #[cold]
-    fn broken(&mut self, reason: &'static str) -> Result<Option<Record<'_>>, Fault> {
+    fn broken(&mut self, reason: &str) -> Result<bool, Fault> {
         let mut rest = std::mem::take(&mut self.record);
         self.source.read_to_end(&mut rest).map_err(io_fault)?;
-        if has_later_record(&rest, self.seq) {
-            return self.damaged(reason);
+        let bytes = rest.len() as u64;
+        for path in std::mem::take(&mut self.later) {
+            open_file(&path)?.read_to_end(&mut rest).map_err(io_fault)?;
         }
-        self.tail = Some(Tail::Torn { offset: self.offset, bytes: rest.len() as u64 });
-        Ok(None)
+        if has_later_record(&rest, self.seq) {
+            return Err(self.damaged(reason.into()));
+        }
+        self.end(Tail::Torn { offset: self.offset, bytes })
     }
 
     /// Number of the next record.
@@ -215,34 +411,76 @@ impl Reader {
         self.seq
     }
 
+    /// Number of the segment that is being read.
+    #[must_use]
+    pub fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// Entries that the anchors given vouch for, so far.
+    #[must_use]
+    pub fn vouched(&self) -> u64 {
+        self.vouched
+    }
+
     /// How the journal ends; none before its end was read.
     #[must_use]
     pub fn tail(&self) -> Option<Tail> {
         self.tail
     }
 
-    pub(crate) fn chain(&self) -> Chain {
-        self.chain
-    }
-
     /// The chain value after the last record read, as hex.
     #[must_use]
     pub fn head(&self) -> String {
-        format!("{:032x}", u128::from_le_bytes(self.chain))
+        self.layout.hex(self.chain)
     }
+}
+
+/// Cuts off the torn end of a journal, where that is proven to lose nothing that was acknowledged: the anchors fit, and
+/// none of them covers what is torn. Returns how many bytes went, none where the end is whole.
+///
+/// # Errors
+/// [`Fault::Unproven`] without an anchor; as reading otherwise, and then nothing was changed.
+pub fn cut_torn_end(path: impl AsRef<Path>, anchors: Vec<(u64, String)>) -> Result<Option<u64>, Fault> {
+    let path = path.as_ref();
+    let mut reader = Reader::open(path)?.anchored(anchors);
+    while reader.next_record()?.is_some() {}
+    let Some(Tail::Torn { offset, bytes }) = reader.tail else { return Ok(None) };
+    let (segment, vouched) = (reader.segment, reader.vouched);
+    if vouched == 0 {
+        return Err(Fault::Unproven { segment, offset });
+    }
+    let torn = segment_path(path, segment);
+    let cut = || {
+        if offset == 0 {
+            fs::remove_file(&torn)?; // not even its head is there
+        } else {
+            let file = File::options().write(true).open(&torn)?;
+            file.set_len(offset)?;
+            file.sync_all()?;
+        }
+        File::open(folder_of(path))?.sync_all()
+    };
+    cut().map_err(|error| at_path(&torn, error))?;
+    Ok(Some(bytes))
 }
 
 /// Whether anywhere in `rest`, which begins with the broken record number `seq`, a later record is intact.
 fn has_later_record(rest: &[u8], seq: u64) -> bool {
-    let possible = rest.len() as u64 / RECORD_HEAD as u64;
-    (1..rest.len().saturating_sub(RECORD_HEAD - 1)).any(|at| {
+    [V1, V2].into_iter().any(|layout| has_later_record_of(layout, rest, seq))
+}
+
+fn has_later_record_of(layout: Layout, rest: &[u8], seq: u64) -> bool {
+    let head = layout.record();
+    let possible = rest.len() as u64 / head as u64;
+    (1..rest.len().saturating_sub(head - 1)).any(|at| {
         let bytes = &rest[at..];
         let (payload, found) = (u32_at(bytes, 0) as usize, u64_at(bytes, 8));
         found > seq
             && found - seq <= possible
-            && payload <= bytes.len() - RECORD_HEAD
-            && u16_at(bytes, 26) == VERSION
+            && payload <= bytes.len() - head
+            && u16_at(bytes, 26) == layout.version
             && u32_at(bytes, 28) == 0
-            && is_intact(&bytes[..RECORD_HEAD + payload])
+            && is_intact(&bytes[..head + payload])
     })
 }

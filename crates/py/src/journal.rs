@@ -5,7 +5,10 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mmbot_journal::{Disk, DiskCall, DiskError, Entry, Fault, Journal, JournalError, Reader, SimDisk, Tail};
+use mmbot_journal::{
+    Disk, DiskCall, DiskError, Entry, Fault, Journal, JournalError, Reader, Segments, SimDisk, Tail,
+    cut_torn_end as cut,
+};
 use mmbot_types::Nanos;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -16,18 +19,31 @@ use crate::live::fields;
 
 create_exception!(mmbot._core, JournalFault, PyValueError, "A journal that is none, or is damaged.");
 create_exception!(mmbot._core, JournalDead, PyOSError, "The disk refused once; nothing more is written.");
+create_exception!(mmbot._core, JournalFull, PyOSError, "The disk is full: nothing new begins, the way out is written.");
 create_exception!(mmbot._core, JournalDiffers, PyRuntimeError, "A replay left the recorded path.");
 
 pub fn fault(fault: Fault) -> PyErr {
     match fault {
         Fault::Io(text) => PyOSError::new_err(text),
-        other => JournalFault::new_err(other.to_string()),
+        other => {
+            let told = JournalFault::new_err(other.to_string());
+            let place = match other {
+                Fault::Damaged { seq, segment, offset, .. } => Some((seq, Some(segment), Some(offset))),
+                Fault::Unproven { segment, offset } => Some((0, Some(segment), Some(offset))),
+                Fault::Rewritten { first, .. } => Some((first, None, None)),
+                Fault::Short { found, .. } => Some((found, None, None)),
+                Fault::Meaningless { seq } => Some((seq, None, None)),
+                _ => None,
+            };
+            Python::attach(|py| told.value(py).setattr("place", place).map_or_else(|error| error, |()| told))
+        }
     }
 }
 
 pub fn journal_error(error: JournalError) -> PyErr {
     match error {
         JournalError::Dead(_) => JournalDead::new_err(error.to_string()),
+        JournalError::Full(_) => JournalFull::new_err(error.to_string()),
         JournalError::Create { .. } => PyOSError::new_err(error.to_string()),
         JournalError::TooLarge { .. } => PyValueError::new_err(error.to_string()),
         JournalError::Fault(inner) => fault(inner),
@@ -99,6 +115,15 @@ impl PySimDisk {
     }
 }
 
+fn segments(bytes: Option<u64>, records: Option<u64>, reserve: Option<u64>) -> Segments {
+    let usual = Segments::default();
+    Segments {
+        bytes: bytes.unwrap_or(usual.bytes),
+        records: records.unwrap_or(usual.records),
+        reserve: reserve.unwrap_or(usual.reserve),
+    }
+}
+
 /// See the stub.
 #[pyclass(name = "Journal", module = "mmbot._core", frozen)]
 pub struct PyJournal {
@@ -108,14 +133,33 @@ pub struct PyJournal {
 #[pymethods]
 impl PyJournal {
     #[staticmethod]
-    fn create(path: PathBuf, now: i64, start: &str) -> PyResult<Self> {
-        Ok(Self { inner: Journal::create(path, Nanos(now), start).map_err(journal_error)? })
+    #[pyo3(signature = (path, now, start, *, segment_bytes = None, segment_records = None, reserve_bytes = None))]
+    fn create(
+        path: PathBuf,
+        now: i64,
+        start: &str,
+        segment_bytes: Option<u64>,
+        segment_records: Option<u64>,
+        reserve_bytes: Option<u64>,
+    ) -> PyResult<Self> {
+        let segments = segments(segment_bytes, segment_records, reserve_bytes);
+        Ok(Self { inner: Journal::create(path, segments, Nanos(now), start).map_err(journal_error)? })
     }
 
     #[staticmethod]
-    #[pyo3(signature = (disk, now = 0, start = None))]
-    fn on(disk: &PySimDisk, now: i64, start: Option<&str>) -> PyResult<Self> {
-        let inner = Journal::on(Arc::clone(&disk.inner) as Arc<dyn Disk>);
+    #[pyo3(signature = (
+        disk, now = 0, start = None, *, segment_bytes = None, segment_records = None, reserve_bytes = None
+    ))]
+    fn on(
+        disk: &PySimDisk,
+        now: i64,
+        start: Option<&str>,
+        segment_bytes: Option<u64>,
+        segment_records: Option<u64>,
+        reserve_bytes: Option<u64>,
+    ) -> PyResult<Self> {
+        let segments = segments(segment_bytes, segment_records, reserve_bytes);
+        let inner = Journal::in_segments(Arc::clone(&disk.inner) as Arc<dyn Disk>, segments);
         if let Some(start) = start {
             inner.append(Nanos(now), &Entry::RunStart(start)).and_then(|()| inner.sync()).map_err(journal_error)?;
         }
@@ -133,7 +177,8 @@ impl PyJournal {
 
     fn end(&self, py: Python<'_>, now: i64, text: &str) -> PyResult<()> {
         self.inner.append(Nanos(now), &Entry::RunEnd(text)).map_err(journal_error)?;
-        self.sync(py)
+        self.sync(py)?;
+        self.inner.release().map_err(journal_error)
     }
 
     fn flush(&self) -> PyResult<()> {
@@ -155,7 +200,12 @@ impl PyJournal {
     }
 
     fn head(&self) -> (u64, String) {
-        (self.inner.entries(), self.inner.head())
+        self.inner.head()
+    }
+
+    #[getter]
+    fn full(&self) -> Option<String> {
+        self.inner.full()
     }
 
     #[getter]
@@ -173,8 +223,9 @@ pub struct PyJournalReader {
 #[pymethods]
 impl PyJournalReader {
     #[new]
-    fn new(journal: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(Self { inner: RefCell::new(opened(journal)?) })
+    #[pyo3(signature = (journal, anchors = Vec::new()))]
+    fn new(journal: &Bound<'_, PyAny>, anchors: Vec<(u64, String)>) -> PyResult<Self> {
+        Ok(Self { inner: RefCell::new(opened(journal)?.anchored(anchors)) })
     }
 
     fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -200,6 +251,26 @@ impl PyJournalReader {
     fn head(&self) -> String {
         self.inner.borrow().head()
     }
+
+    #[getter]
+    fn entries(&self) -> u64 {
+        self.inner.borrow().seq()
+    }
+
+    #[getter]
+    fn segment(&self) -> u64 {
+        self.inner.borrow().segment()
+    }
+
+    #[getter]
+    fn vouched(&self) -> u64 {
+        self.inner.borrow().vouched()
+    }
+}
+
+#[pyfunction]
+fn cut_torn_end(path: PathBuf, anchors: Vec<(u64, String)>) -> PyResult<Option<u64>> {
+    cut(path, anchors).map_err(fault)
 }
 
 /// Adds this room's names to the module.
@@ -207,8 +278,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add("JournalFault", py.get_type::<JournalFault>())?;
     module.add("JournalDead", py.get_type::<JournalDead>())?;
+    module.add("JournalFull", py.get_type::<JournalFull>())?;
     module.add("JournalDiffers", py.get_type::<JournalDiffers>())?;
     module.add_class::<PySimDisk>()?;
     module.add_class::<PyJournal>()?;
-    module.add_class::<PyJournalReader>()
+    module.add_class::<PyJournalReader>()?;
+    module.add_function(wrap_pyfunction!(cut_torn_end, module)?)
 }

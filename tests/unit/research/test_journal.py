@@ -98,7 +98,9 @@ def test_a_changed_byte_is_named_with_its_entry(copied: Path, at: float):
     raw = bytearray(copied.read_bytes())
     raw[int(len(raw) * at)] ^= 1
     copied.write_bytes(raw)
-    with pytest.raises(_core.JournalFault, match=r"damaged at entry \d+ \(byte \d+\): its checksum does not fit"):
+    with pytest.raises(
+        _core.JournalFault, match=r"at entry \d+ \(segment 0, byte \d+\): its checksum does not fit"
+    ):
         RecordedRun.open(copied).verify()
 
 
@@ -116,9 +118,9 @@ def test_a_killed_writer_leaves_a_torn_end_and_nothing_else(copied: Path):
 def test_an_entry_taken_out_is_noticed(copied: Path):
     """A journal out of which one whole entry was cut is damaged there, though every record is sound."""
     raw = copied.read_bytes()
-    first = 64
-    second = first + 48 + int.from_bytes(raw[first : first + 4], "little")
-    third = second + 48 + int.from_bytes(raw[second : second + 4], "little")
+    first = 72
+    second = first + 64 + int.from_bytes(raw[first : first + 4], "little")
+    third = second + 64 + int.from_bytes(raw[second : second + 4], "little")
     copied.write_bytes(raw[:second] + raw[third:])
     with pytest.raises(_core.JournalFault, match=r"damaged at entry 1 .*taken out, put in or swapped"):
         RecordedRun.open(copied).verify()
@@ -151,7 +153,7 @@ def test_a_journal_that_says_nothing_of_its_run_is_refused(copied: Path):
     with pytest.raises(ValueError, match=r"start of the run cannot be read .*code_hash: Field required"):
         RecordedRun.open(copied)
     other = copied.with_name("other")
-    other.write_bytes(b"something else, and long enough to be looked at: 64 bytes and more" * 2)
+    other.write_bytes(b"something else, and long enough to be looked at: 72 bytes and more" * 2)
     with pytest.raises(_core.JournalFault, match="not a journal"):
         RecordedRun.open(other)
 
