@@ -98,9 +98,7 @@ def test_a_changed_byte_is_named_with_its_entry(copied: Path, at: float):
     raw = bytearray(copied.read_bytes())
     raw[int(len(raw) * at)] ^= 1
     copied.write_bytes(raw)
-    with pytest.raises(
-        _core.JournalFault, match=r"at entry \d+ \(segment 0, byte \d+\): its checksum does not fit"
-    ):
+    with pytest.raises(_core.JournalFault, match=r"at entry \d+ \(segment 0, byte \d+\): its checksum does not fit"):
         RecordedRun.open(copied).verify()
 
 
