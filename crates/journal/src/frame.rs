@@ -15,7 +15,8 @@ pub(crate) type Chain = [u8; 32];
 /// How a version lies in its file.
 ///
 /// ```text
-/// head    0 magic · 8 version u32 · 12 head bytes u32 · 16 segment u64 · 24 first seq u64 · 32 chain before · zero · crc32c
+/// head    0 magic · 8 version u32 · 12 head bytes u32 · 16 segment u64 · 24 first seq u64 · 32 chain before
+///         zero · crc32c of all before, u32
 /// record  0 payload bytes u32 · 4 crc32c of all that follows · 8 seq u64 · 16 time i64 · 24 kind u16 · 26 version u16
 ///         28 zero u32 · 32 chain · payload
 /// ```

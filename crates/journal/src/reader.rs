@@ -26,8 +26,8 @@ pub enum Fault {
     Head(String),
     /// A newer mmbot wrote it.
     #[error(
-        "written in version {found} of the journal's format; this mmbot reads 1 to {VERSION}: read it with the mmbot that \
-         wrote it, or a newer one"
+        "written in version {found} of the journal's format; this mmbot reads 1 to {VERSION}: read it with the mmbot \
+         that wrote it, or a newer one"
     )]
     Newer {
         /// Its version.
@@ -49,8 +49,8 @@ pub enum Fault {
     },
     /// Entries that were anchored are not the ones that are here.
     #[error(
-        "the journal was rewritten: after entry {last} its chain value is {found}, but {anchored} was anchored; an entry \
-         from {first} to {last} was changed, and everything after it made to fit"
+        "the journal was rewritten: after entry {last} its chain value is {found}, but {anchored} was anchored; an \
+         entry from {first} to {last} was changed, and everything after it made to fit"
     )]
     Rewritten {
         /// First entry after the last anchor that fits.
@@ -64,8 +64,8 @@ pub enum Fault {
     },
     /// Entries that were anchored are missing.
     #[error(
-        "the journal was cut short: {anchored} entries were anchored and {found} are here; entry {found} is the first that \
-         is missing: the disk lost what it had acknowledged, or somebody cut it off"
+        "the journal was cut short: {anchored} entries were anchored and {found} are here; entry {found} is the first \
+         that is missing: the disk lost what it had acknowledged, or somebody cut it off"
     )]
     Short {
         /// Entries here.
@@ -75,8 +75,8 @@ pub enum Fault {
     },
     /// A torn end that nobody can say was never acknowledged.
     #[error(
-        "the end is torn at byte {offset} of segment {segment}, and no anchor vouches for what is before it; it is cut only \
-         where that is proven to lose nothing: give the anchors, or leave it, since every reader passes over it"
+        "the end is torn at byte {offset} of segment {segment}, and no anchor vouches for what is before it; it is cut \
+         only where that is proven to lose nothing: give the anchors, or leave it, since every reader passes over it"
     )]
     Unproven {
         /// Number of the segment.

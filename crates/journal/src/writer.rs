@@ -363,7 +363,7 @@ impl Journal {
     /// Later segments lie beside the first: `journal.mmj`, `journal.1.mmj`, …
     ///
     /// # Errors
-    /// [`JournalError::Create`] when the file exists already, cannot be made durable, or leaves no room for the reserve.
+    /// [`JournalError::Create`] when the file exists already, cannot be made durable, or finds no room for the reserve.
     pub fn create(path: impl AsRef<Path>, segments: Segments, time: Nanos, start: &str) -> Result<Self, JournalError> {
         let path = path.as_ref();
         let failed =

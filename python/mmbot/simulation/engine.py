@@ -65,7 +65,7 @@ class Life:
             self.listed.append(Listed(category="linear", symbol=symbol, instrument=instrument, terms=role.terms))
             tapes["linear", symbol] = _core.LiveTape(scene.folder / f"{number}-{symbol}.live", instrument)
         self.disk = _core.SimDisk()
-        self.journal = _core.Journal.on(self.disk, self.clock(), "{}")
+        self.journal = _core.Journal.on(self.disk, self.clock(), "{}", reserve_bytes=32 << 10)
         self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake
         controls = _core.Controls(maker=True, self_match=True, book_age_ns=scene.silence_max)
