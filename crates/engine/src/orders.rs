@@ -316,9 +316,14 @@ impl Order {
         } else {
             self.latest.0
         });
-        if self.life.is_terminal() {
-            self.op = Op::Idle;
+        if self.is_closed() {
+            self.op = Op::Idle; // what we conclude answers no request: the order may rise with it still in flight
         }
+    }
+
+    /// The venue said that no more of it can trade.
+    fn is_closed(&self) -> bool {
+        self.seen.is_some_and(Life::is_terminal)
     }
 
     /// Of several reasons the venue's word on the order holds, then that on the request; of one kind the last.
@@ -401,7 +406,7 @@ impl Order {
         self.request.qty > Lots::ZERO
             && self.life == self.seen.unwrap_or(self.stage)
             && self.booked <= self.venue_cum
-            && !(self.life.is_terminal() && self.op != Op::Idle)
+            && !(self.is_closed() && self.op != Op::Idle)
     }
 
     /// Panics where a promise of this type is broken: our mistake, so the engine stops.
@@ -409,7 +414,7 @@ impl Order {
         assert!(self.request.qty > Lots::ZERO, "order {:?} without quantity", self.id);
         assert_eq!(self.life, self.seen.unwrap_or(self.stage), "order {:?}: the venue's word holds", self.id);
         assert!(self.booked <= self.venue_cum, "order {:?} booked more than the venue executed", self.id);
-        assert!(!(self.life.is_terminal() && self.op != Op::Idle), "order {:?} is done but busy", self.id);
+        assert!(!(self.is_closed() && self.op != Op::Idle), "order {:?} is done but busy", self.id);
     }
 }
 
@@ -626,7 +631,50 @@ mod tests {
             Event::OrderCanceled { id: ID, cum: Lots(5), ts_venue: Nanos(7) },
             Event::OrderRejected { id: ID, reason: RejectReason::NoMarket, ts_venue: Nanos(1) },
             Event::OrderAccepted { id: ID, ts_venue: Nanos(5) },
+            Event::OrderTurnedAway { id: ID, reason: RejectReason::HeldBack, ts_venue: Nanos(8) },
+            Event::OrderTurnedAway { id: ID, reason: RejectReason::Other, ts_venue: Nanos(1) },
+            Event::OrderNeverPlaced { id: ID },
+            Event::OrderExpiredUnproven { id: ID },
         ]
+    }
+
+    /// What we concluded ends an order until the venue speaks of it; then it counts as the venue says, and has risen.
+    #[test]
+    fn a_word_of_the_venue_overrides_what_we_concluded() {
+        let turned_away = Event::OrderTurnedAway { id: ID, reason: RejectReason::HeldBack, ts_venue: Nanos(2) };
+        let (absent, given_up) = (Event::OrderNeverPlaced { id: ID }, Event::OrderExpiredUnproven { id: ID });
+        let accepted = Event::OrderAccepted { id: ID, ts_venue: Nanos(3) };
+        let executed = Event::OrderExecuted { id: ID, cum: Lots(4), ts_venue: Nanos(3) };
+        let canceled = Event::OrderCanceled { id: ID, cum: Lots(0), ts_venue: Nanos(3) };
+        let acked = Event::OrderAcked { id: ID, ts_venue: Nanos(3) };
+        let refused = Event::OrderRejected { id: ID, reason: RejectReason::NoMarket, ts_venue: Nanos(3) };
+        #[rustfmt::skip]
+        let table: &[(&str, &[Event], Life, i64, bool)] = &[
+            ("turned away",                         &[turned_away],              Life::Rejected,         0, false),
+            ("proven absent",                       &[absent],                   Life::NeverPlaced,      0, false),
+            ("given up",                            &[given_up],                 Life::ExpiredUnproven,  0, false),
+            ("given up, then proven absent",        &[given_up, absent],         Life::NeverPlaced,      0, false),
+            ("a late answer proves no order",       &[absent, acked],            Life::NeverPlaced,      0, false),
+            ("turned away, and it rests",           &[turned_away, accepted],    Life::Live,            10, true),
+            ("proven absent, and it trades",        &[absent, executed],         Life::Partial,         10, true),
+            ("proven absent, and a fill comes",     &[absent, filled(4, 5)],     Life::Partial,          6, true),
+            ("given up, and it was canceled",       &[given_up, canceled],       Life::Canceled,         0, true),
+            ("turned away, and so says the order",  &[turned_away, refused],     Life::Rejected,         0, false),
+            ("it rests, and a proof comes late",    &[accepted, absent],         Life::Live,            10, true),
+        ];
+        for (what, events, life, exposure, risen) in table {
+            let mut order = order(10);
+            for event in *events {
+                order.observe(event);
+                order.check_invariants();
+            }
+            assert_eq!((order.life, order.exposure(), order.has_risen()), (*life, Lots(*exposure), *risen), "{what}");
+        }
+    }
+
+    fn adopted_order(qty: i64) -> Order {
+        let adoption = Adoption { request: order(qty).request, cum: Lots(3), booked: Lots(1), owner: Owner::Foreign };
+        Order::adopted(ID, &adoption, Nanos(0))
     }
 
     /// Once asked, so that the venue may have done it.
@@ -642,9 +690,10 @@ mod tests {
         /// once: the ledger drops repeats before they get here.
         #[test]
         fn any_permutation_and_duplication_ends_in_one_state(
-            picked in prop::collection::vec(0..10usize, 1..8),
+            picked in prop::collection::vec(0..14usize, 1..9),
+            adopted in any::<bool>(),
             executions in prop::collection::vec((1i64..4, 1i64..9), 0..4),
-            repeats in prop::collection::vec(0..20usize, 0..6),
+            repeats in prop::collection::vec(0..24usize, 0..6),
             seed in any::<u64>(),
         ) {
             let all = facts();
@@ -658,7 +707,7 @@ mod tests {
                 again.swap(last, (dice >> 33) as usize % (last + 1));
             }
             let told = |facts: &[Event]| {
-                let mut order = amended_twice(10);
+                let mut order = if adopted { adopted_order(10) } else { amended_twice(10) };
                 for fact in facts {
                     order.observe(fact);
                     order.check_invariants();
@@ -666,6 +715,63 @@ mod tests {
                 order
             };
             prop_assert_eq!(told(&once), told(&again));
+        }
+
+        /// A venue does with an order what it likes and tells of it when it likes, in any order and more than once:
+        /// what we have booked and what we count never fall short of what was executed and what still stands.
+        #[test]
+        fn exposure_is_never_below_what_the_venue_has(
+            script in prop::collection::vec((0..7u8, 1i64..6), 1..25),
+            seed in any::<u64>(),
+        ) {
+            let (mut order, mut facts, mut fills) = (order(10), Vec::<Event>::new(), Vec::<Event>::new());
+            let (mut taken, mut done, mut qty, mut executed, mut at, mut dice) = (false, false, 10, 0, 0, seed);
+            let mut below = |most: usize| {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (dice >> 33) as usize % most
+            };
+            for (what, lots) in script {
+                at += 1;
+                let ts_venue = Nanos(at);
+                match what {
+                    0 if !done => {
+                        taken = true;
+                        facts.push(Event::OrderAccepted { id: ID, ts_venue });
+                    }
+                    1 | 2 if taken && !done => {
+                        let lots = lots.min(qty - executed);
+                        executed += lots;
+                        fills.push(filled(lots, at));
+                        facts.push(Event::OrderExecuted { id: ID, cum: Lots(executed), ts_venue });
+                        done = executed == qty;
+                    }
+                    3 if taken && !done => {
+                        done = true;
+                        facts.push(Event::OrderCanceled { id: ID, cum: Lots(executed), ts_venue });
+                    }
+                    // Asked, and taken or not: nothing is told of a request that was lost.
+                    4 if !order.life.is_terminal() => {
+                        let (price, wish) = (Ticks(101), Lots(order.done().0.max(executed) + lots));
+                        order.ask(Op::Amend { price, qty: wish });
+                        if taken && !done && below(2) == 0 {
+                            qty = wish.0;
+                            facts.push(Event::OrderAmended { id: ID, price, qty: wish, ts_venue });
+                        }
+                    }
+                    5 => facts.push(Event::OrderUnknown { id: ID }),
+                    _ => facts.push(Event::OrderAcked { id: ID, ts_venue }),
+                }
+                for _ in 0..below(4) {
+                    if !fills.is_empty() && below(2) == 0 {
+                        order.observe(&fills.remove(below(fills.len())));
+                    } else if !facts.is_empty() {
+                        order.observe(&facts[below(facts.len())]);
+                    }
+                    order.check_invariants();
+                    let standing = if done || !taken { 0 } else { qty - executed };
+                    prop_assert!(order.booked.0 + order.exposure().0 >= executed + standing, "{order:?}");
+                }
+            }
         }
     }
 }

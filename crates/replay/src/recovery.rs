@@ -176,12 +176,10 @@ impl Recovered {
                 let execution = words.split_once(' ').map_or(words, |(_, execution)| execution);
                 (OrderId(0), listed.then_some(instrument), execution)
             }
-            _ => {
-                let _refused_then_too = self.engine.step(now, Input::Event(event)).is_err();
-                return;
-            }
+            _ => (OrderId(0), None, ""),
         };
-        if self.executions.number(execution, order, instrument).is_some() {
+        let has_name = order != OrderId(0) || instrument.is_some();
+        if has_name && self.executions.number(execution, order, instrument).is_some() {
             return;
         }
         if self.engine.step(now, Input::Event(event)).is_ok()

@@ -9,13 +9,19 @@ use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex};
 
 use market::{Dice, MIDDLE, News, Said, instrument, news, tape_of};
-use mmbot_engine::{Bounds, Controls, Desk, DifferRules, Intent, Limits, Quote};
+use mmbot_engine::{Adoption, Bounds, Controls, Desk, DifferRules, Intent, Life, Limits, Owner, Quote};
 use mmbot_journal::{Disk, Entry, Journal, Reader};
-use mmbot_replay::{Execution, FillRecord, Live, LiveError, LiveListing, Sample, Seat, WakeRule};
+use mmbot_replay::{
+    Execution, FillRecord, Live, LiveError, LiveListing, Moved, OpeningError, RecoverError, Sample, Seat, WakeRule,
+    recover,
+};
 use mmbot_signals::SignalSpec;
 use mmbot_sim::QueueModel;
 use mmbot_tape::{MessageKind, Tape};
-use mmbot_types::{Cash, Command, ContractKind, Event, InstrumentId, Lots, Nanos, OrderId, RejectReason, Side, Ticks};
+use mmbot_types::{
+    Cash, Command, ContractKind, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks,
+    Tif,
+};
 use proptest::prelude::*;
 
 const ONLY: InstrumentId = InstrumentId(0);
@@ -113,7 +119,10 @@ fn fact(dice: &mut Dice, named: u64) -> Event {
     let id = OrderId(1 + dice.below(named as i64 + 2) as u64);
     let told = if dice.chance(20) { dice.below(9) } else { 0 }; // executed, they say, and it counts until it is booked
     let (cum, ts_venue) = (Lots(told), Nanos(dice.below(5_000)));
-    match dice.below(9) {
+    match dice.below(12) {
+        8 => Event::OrderTurnedAway { id, reason: RejectReason::HeldBack, ts_venue },
+        9 => Event::OrderNeverPlaced { id },
+        10 => Event::OrderExpiredUnproven { id },
         0 => Event::OrderAcked { id, ts_venue },
         1 => Event::OrderUnknown { id },
         2 => Event::OrderExecuted { id, cum, ts_venue },
@@ -124,6 +133,54 @@ fn fact(dice: &mut Dice, named: u64) -> Event {
         7 => Event::FundingPaid { instrument: ONLY, amount: Cash(dice.below(99).into()), ts_venue },
         _ => Event::OrderAccepted { id, ts_venue },
     }
+}
+
+/// An order on the account that nobody sent; some are impossible.
+fn adoption(dice: &mut Dice) -> Adoption {
+    let request = OrderRequest {
+        instrument: ONLY,
+        side: dice.pick(&[Side::Buy, Side::Sell]),
+        price: Ticks(MIDDLE),
+        qty: Lots(dice.below(4)),
+        tif: Tif::Gtc,
+        post_only: false,
+        reduce_only: dice.chance(20),
+    };
+    let owner = dice.pick(&[Owner::Orphan, Owner::Foreign]);
+    Adoption { request, cum: Lots(dice.below(2)), booked: Lots::ZERO, owner }
+}
+
+fn moved(dice: &mut Dice, now: i64) -> Moved {
+    Moved {
+        instrument: InstrumentId(u16::from(dice.chance(10))),
+        side: dice.pick(&[Side::Buy, Side::Sell]),
+        price: Ticks(MIDDLE),
+        qty: Lots(dice.below(3)),
+        fee: Cash(2),
+        ts_venue: Nanos(now - 1),
+    }
+}
+
+/// What an earlier run left: an orphan with a fill, a foreign order, and a position.
+fn left_before(scene: &Scene) -> String {
+    let mut live = live(scene, Journal::on(Arc::new(Memory::default())));
+    let mut dice = Dice(scene.seed ^ 3);
+    for turn in 0..2 {
+        let told = Adoption { cum: Lots::ZERO, ..adoption(&mut dice) };
+        let name = format!("before {turn}");
+        taken(live.adopt(Nanos(-100 + 10 * turn), &name, "", told));
+        taken(live.moved(Nanos(-95 + 10 * turn), &name, "AdlTrade", moved(&mut dice, -99)));
+    }
+    let fill = Execution {
+        id: OrderId(1),
+        price: Ticks(MIDDLE),
+        qty: Lots(1),
+        maker: true,
+        fee: Cash(1),
+        ts_venue: Nanos(-50),
+    };
+    taken(live.filled(Nanos(-50), "execution 1", fill));
+    live.snapshot()
 }
 
 fn taken<T>(done: Result<T, LiveError>) {
@@ -159,17 +216,40 @@ fn left(live: &Live) -> Left {
     }
 }
 
-/// A run: steps, facts, fills (some told twice), cancels asked for, and at last a halt.
+/// The state after so many entries of the journal.
+type Mark = (u64, String);
+
 fn run(scene: &Scene) -> (Left, Vec<u8>, u64) {
+    let (left, bytes, placed, _) = marked(scene, false);
+    (left, bytes, placed)
+}
+
+/// A run, half of them taking over from an earlier one: steps, facts, verdicts, fills (some told twice), orders of
+/// others, moves of the position, cancels asked for, and at last a halt.
+fn marked(scene: &Scene, mark: bool) -> (Left, Vec<u8>, u64, Vec<Mark>) {
     let disk = Arc::new(Memory::default());
     let journal = Journal::on(disk.clone());
     let mut live = live(scene, journal.clone());
     let (mut dice, mut mind) = (Dice(scene.seed ^ 1), Dice(scene.seed ^ 2));
-    let (mut now, mut told, mut placed) = (0, Vec::new(), 0);
+    let (mut now, mut told, mut placed, mut marks) = (0, Vec::new(), 0, Vec::new());
+    if scene.seed.is_multiple_of(2) {
+        live.open(Nanos(0), &left_before(scene), [(OrderId(1), "an earlier name".to_owned())]).unwrap();
+    }
     while now < 4_800 {
         now += 1 + dice.below(40);
         let named = live.engine().orders_named();
-        match dice.below(10) {
+        if mark {
+            marks.push((journal.entries(), live.snapshot()));
+        }
+        match dice.below(12) {
+            10 if dice.chance(15) => {
+                let (client, venue) = (format!("their {}", dice.below(6)), format!("venue's {}", dice.below(6)));
+                taken(live.adopt(Nanos(now), &client, &venue, adoption(&mut dice)));
+            }
+            11 if dice.chance(30) => {
+                let name = format!("execution {}", dice.below(60));
+                taken(live.moved(Nanos(now), &name, "BustTrade", moved(&mut dice, now)));
+            }
             0..=1 => taken(live.observe(Nanos(now), fact(&mut dice, named), "said so")),
             2 if named > 0 => {
                 let id = OrderId(1 + dice.below(named as i64) as u64);
@@ -194,14 +274,16 @@ fn run(scene: &Scene) -> (Left, Vec<u8>, u64) {
         }
         live.check_invariants();
     }
-    let open = live.engine().orders().iter().filter(|order| !order.life.is_terminal()).count();
-    assert_eq!(live.halt(Nanos(now + 1)).unwrap().len(), open, "every open order is asked to leave");
+    let ours = |order: &&mmbot_engine::Order| !order.life.is_terminal() && order.owner != Owner::Foreign;
+    let open = live.engine().orders().iter().filter(ours).count();
+    assert_eq!(live.halt(Nanos(now + 1)).unwrap().len(), open, "every open order but foreign ones is asked to leave");
     assert!(!live.wake(Nanos(now + 2)).unwrap(), "nobody is asked after a halt");
     live.finish(Nanos(now + 3)).unwrap();
     journal.append(Nanos(now + 4), &Entry::RunEnd("{}")).unwrap();
     journal.flush().unwrap();
+    marks.push((journal.entries(), live.snapshot()));
     let bytes = disk.0.lock().unwrap().clone();
-    (left(&live), bytes, placed)
+    (left(&live), bytes, placed, marks)
 }
 
 fn reader(bytes: &[u8]) -> Reader {
@@ -235,10 +317,90 @@ proptest! {
     }
 }
 
+/// A journal of the first `entries` of another.
+fn cut(bytes: &[u8], entries: u64) -> Vec<u8> {
+    let (disk, mut whole) = (Arc::new(Memory::default()), reader(bytes));
+    let journal = Journal::on(disk.clone());
+    while let Some(record) = whole.next_record().unwrap().filter(|record| record.seq < entries) {
+        journal.append(record.time, &record.entry().unwrap()).unwrap();
+    }
+    journal.flush().unwrap();
+    let cut = disk.0.lock().unwrap().clone();
+    cut
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Killed after any entry, a run leaves a journal from which its state is made again without market and strategy:
+    /// the live engine's own, to the last byte, wherever it had done with an input.
+    #[test]
+    fn a_journal_cut_anywhere_recovers_the_state_of_then(seed in any::<u64>()) {
+        let scene = scene(seed);
+        let instruments = || Some(vec![scene.tape.instrument().clone()]);
+        let (_, bytes, _, marks) = marked(&scene, true);
+        let all = marks.last().unwrap().0;
+        for entries in 0..=all {
+            let left = recover(reader(&cut(&bytes, entries)), instruments()).unwrap();
+            prop_assert_eq!(left.entries, entries);
+            prop_assert_eq!(left.ended, entries == all);
+            left.engine().check_invariants();
+            for (_, state) in marks.iter().filter(|(at, _)| *at == entries) {
+                prop_assert_eq!(&left.snapshot(), state);
+            }
+        }
+    }
+
+    /// Whoever takes over goes on numbering, holds the same position and counts at least the same exposure.
+    #[test]
+    fn a_run_that_takes_over_counts_what_was_left(seed in any::<u64>(), at in 0..1_000usize) {
+        let scene = scene(seed);
+        let (_, bytes, _, marks) = marked(&scene, true);
+        let (entries, _) = &marks[at % marks.len()];
+        let left = recover(reader(&cut(&bytes, *entries)), Some(vec![scene.tape.instrument().clone()])).unwrap();
+        let mut next = live(&scene, Journal::on(Arc::new(Memory::default())));
+        next.open(Nanos(5_000), &left.snapshot(), []).unwrap();
+        next.check_invariants();
+        let (was, is) = (left.engine(), next.engine());
+        prop_assert_eq!((was.position(ONLY), was.orders_named()), (is.position(ONLY), is.orders_named()));
+        prop_assert_eq!(was.ledger().state_hash(), is.ledger().state_hash());
+        prop_assert!(was.orders().iter().map(|order| (order.id, order.exposure())).eq(
+            is.orders().iter().map(|order| (order.id, order.exposure()))
+        ));
+        prop_assert!(is.orders().iter().all(|order| !matches!(order.life, Life::Intent | Life::Sent | Life::Acked)));
+        let again = Execution { id: OrderId(1), price: Ticks(MIDDLE), qty: Lots(1), maker: true, fee: Cash(1), ts_venue: Nanos(1) };
+        if scene.seed.is_multiple_of(2) && was.terms_of(OrderId(1)).is_some() {
+            let booked_before = "execution 1";
+            let known = next.filled(Nanos(5_001), booked_before, again);
+            prop_assert!(matches!(known, Ok(false)), "{known:?}");
+        }
+    }
+}
+
+/// A journal that says a state that does not follow, or not what was traded, and snapshots of other accounts: refused.
+#[test]
+fn what_cannot_be_taken_over_is_refused_by_name() {
+    let scene = scene(4);
+    let (_, bytes, _) = run(&scene);
+    let unknown = recover(reader(&bytes), None).err().unwrap();
+    assert!(matches!(unknown, RecoverError::Start(_)), "{unknown}");
+    let other = mmbot_types::Instrument { symbol: "OTHER".into(), ..scene.tape.instrument().clone() };
+    let error = recover(reader(&bytes), Some(vec![other])).err().unwrap().to_string();
+    assert!(error.contains("trades the same instruments"), "{error}");
+    let mut live = live(&scene, Journal::on(Arc::new(Memory::default())));
+    for (text, expected) in [("{", "cannot be read"), ("{\"version\":99}", "version 99")] {
+        let error = live.open(Nanos(1), text, []).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    live.wake(Nanos(2)).unwrap();
+    let late = live.open(Nanos(3), &left_before(&scene), []).unwrap_err();
+    assert!(matches!(late, LiveError::Opening(OpeningError::Late)));
+}
+
 /// The random runs do what runs do: they trade, are denied, and hear facts that they cannot take.
 #[test]
 fn the_random_runs_are_worth_their_name() {
-    let runs: Vec<_> = (0..20).map(|seed| run(&scene(seed))).collect();
+    let runs: Vec<_> = (0..60).map(|seed| run(&scene(seed))).collect();
     assert!(runs.iter().map(|(_, _, placed)| placed).sum::<u64>() > 200);
     assert!(runs.iter().map(|(left, ..)| left.fills.len()).sum::<usize>() > 100);
     assert!(runs.iter().map(|(left, ..)| left.quarantined).sum::<u64>() > 20);

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, np.ndarray[Any, Any]]
 
-BOOKS_TOLERANCE, CASH_UNIT = 1e-8, 1e-12
+BOOKS_TOLERANCE, CASH_UNIT, CASH_UNITS = 1e-8, 1e-12, 10**12
 
 
 def outcome(
@@ -89,8 +89,7 @@ class _Part:
     def __init__(self, replay: _core.Run, seat: int, index: int, traded: Traded) -> None:
         self.traded = traded
         self.books = replay.books(seat, index)
-        self.opening = replay.opening(seat, index) or {"position_lots": 0, "cash_units": 0, "funding_units": 0}
-        """What the run took over from an earlier one; its own P&L is what it made of it."""
+        self.opening = replay.opening(seat, index) or dict.fromkeys(self.books, 0)
         self.fills = self._fills(_of(replay.fills(seat), index))
         self.orders = self._orders(_of(replay.order_log(seat), index))
         self.equity = self._equity(_of(replay.samples(seat), index))
@@ -143,7 +142,9 @@ class _Part:
         if np.isnan(mid).any():
             where = traded.config.tape or traded.symbol
             raise NoMarketError(f"{where}: no sample has both a bid and an ask, so nothing can be valued")
-        value = -position / mid if traded.instrument.kind == "inverse" else position * mid
+        # A run that took a position over earns from the first mark on: what it was worth then is where equity begins.
+        value = self._worth(position, mid) - self._worth(self.held, mid[:1])
+        cash = raw["cash"] - self.opening["cash_units"] / CASH_UNITS
         sides = ("quote_bid", "quote_ask")
         quotes = {side: np.where(raw[side] > 0, traded.prices(raw[side]), np.nan) for side in sides}
         frame = pl.DataFrame(
@@ -154,38 +155,44 @@ class _Part:
                 "ask": ask,
                 "mid": mid,
                 "position": position,
-                "cash": raw["cash"],
-                "equity": raw["cash"] + value,
-                "fees": raw["fees"],
+                "cash": cash,
+                "equity": cash + value,
+                "fees": raw["fees"] - self.opening["fee_units"] / CASH_UNITS,
                 **quotes,
             }
         )
         return frame.with_columns(pl.col("bid", "ask", "quote_bid", "quote_ask").fill_nan(None))
 
+    @property
+    def held(self) -> np.ndarray[Any, Any]:
+        """The position that the run took over from an earlier one, in units."""
+        return self.traded.quantities(np.array([self.opening["position_lots"]]))
+
+    def _worth(self, position: np.ndarray[Any, Any], mid: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return -position / mid if self.traded.instrument.kind == "inverse" else position * mid
+
     def attribution(self, horizon: str) -> Attribution:
         """Where the money came from, by the fills alone; the total must be what the ledger says."""
-        first, last = self.equity["mid"].item(0), self.equity["mid"].item(-1)
-        inverse = self.traded.instrument.kind == "inverse"
-        held = float(self.traded.quantities(np.array([self.opening["position_lots"]]))[0])
-        began = self.opening["cash_units"] / 10**12 + (-held / first if inverse else held * first)
         split = attribution(
             self.fills.with_columns(mid_after=pl.col(horizon)),
-            mid_start=first,
-            mid_end=last,
-            initial_position=held,
-            funding=[(self.books["funding_units"] - self.opening["funding_units"]) / 10**12],
-            contract="inverse" if inverse else "linear",
+            mid_start=self.equity["mid"].item(0),
+            mid_end=self.equity["mid"].item(-1),
+            initial_position=float(self.held[0]),
+            funding=[(self.books["funding_units"] - self.opening["funding_units"]) / CASH_UNITS],
+            contract="inverse" if self.traded.instrument.kind == "inverse" else "linear",
         )
-        check_agreement(self.traded.symbol, split, self.equity["equity"].item(-1) - began)
+        carried = float(self._worth(self.held, self.equity["mid"].head(1).to_numpy())[0])
+        check_agreement(self.traded.symbol, split, self.equity["equity"].item(-1), carried)
         return split
 
 
-def check_agreement(symbol: str, split: Attribution, equity: float) -> None:
-    """Hold the realised P&L of the fills against the equity that the ledger gained since the run's start.
+def check_agreement(symbol: str, split: Attribution, equity: float, carried: float = 0.0) -> None:
+    """Hold the realised P&L of the fills against the ledger's equity since the run's first mark.
 
-    Raises BooksError when they differ by more than 1e-8 of turnover (and the smallest unit of cash).
+    carried: what a position taken over was worth at that mark. Raises BooksError when the two differ by more than 1e-8
+    of turnover and of what was carried in (and the smallest unit of cash).
     """
-    allowed = BOOKS_TOLERANCE * split.turnover + CASH_UNIT
+    allowed = BOOKS_TOLERANCE * (split.turnover + abs(carried)) + CASH_UNIT
     if not abs(split.realised_pnl - equity) <= allowed:
         raise BooksError(
             f"{symbol}: the fills say a P&L of {split.realised_pnl!r}, the ledger an equity of {equity!r}; they may "

@@ -150,11 +150,16 @@ class Recorded:
 
 
 def record(
-    folder: Path, *, seconds: float = 60.0, claims: dict[str, Any] = CONFIG, more: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    seconds: float = 60.0,
+    claims: dict[str, Any] = CONFIG,
+    more: Mapping[str, str] | None = None,
+    opening: bytes | None = None,
 ) -> Recorded:
     """Trade a shipped tape for a while, journal and tape in `folder`.
 
-    claims: what the journal says it was told. more: what else its start says.
+    claims: what the journal says it was told. more: what else its start says. opening: what it takes over.
     """
     read = BacktestConfig.model_validate(CONFIG)
     tape = samples.sample("btcusdt")
@@ -177,6 +182,8 @@ def record(
     path = folder / "journal.mmj"
     journal = _core.Journal.create(path, span[0] - 1, json.dumps(start))
     live, windows = live_engine(read, strategy, [instrument], [tape], journal=journal)
+    if opening is not None:
+        live.open(span[0] - 1, opening)
     venue = ScriptedVenue(tape, live)
     for ts, tick, lots, aggressor in trades(tape):
         if ts < span[0] + seconds * 1e9:
