@@ -325,8 +325,7 @@ fn cut(bytes: &[u8], entries: u64) -> Vec<u8> {
         journal.append(record.time, &record.entry().unwrap()).unwrap();
     }
     journal.flush().unwrap();
-    let cut = disk.0.lock().unwrap().clone();
-    cut
+    disk.0.lock().unwrap().clone()
 }
 
 proptest! {
