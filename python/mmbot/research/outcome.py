@@ -169,7 +169,8 @@ class _Part:
         return self.traded.quantities(np.array([self.opening["position_lots"]]))
 
     def _worth(self, position: np.ndarray[Any, Any], mid: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return -position / mid if self.traded.instrument.kind == "inverse" else position * mid
+        worth: np.ndarray[Any, Any] = position * mid
+        return -position / mid if self.traded.instrument.kind == "inverse" else worth
 
     def attribution(self, horizon: str) -> Attribution:
         """Where the money came from, by the fills alone; the total must be what the ledger says."""
