@@ -367,7 +367,8 @@ proptest! {
             is.orders().iter().map(|order| (order.id, order.exposure()))
         ));
         prop_assert!(is.orders().iter().all(|order| !matches!(order.life, Life::Intent | Life::Sent | Life::Acked)));
-        let again = Execution { id: OrderId(1), price: Ticks(MIDDLE), qty: Lots(1), maker: true, fee: Cash(1), ts_venue: Nanos(1) };
+        let (price, ts_venue) = (Ticks(MIDDLE), Nanos(1));
+        let again = Execution { id: OrderId(1), price, qty: Lots(1), maker: true, fee: Cash(1), ts_venue };
         if scene.seed.is_multiple_of(2) && was.terms_of(OrderId(1)).is_some() {
             let booked_before = "execution 1";
             let known = next.filled(Nanos(5_001), booked_before, again);
