@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmbot.runtime.bridge import Listed
+    from mmbot.runtime.clock import RunClock
 
 __all__ = ["Left", "left_on"]
 
@@ -31,6 +32,13 @@ class Left:
     snapshot: bytes
     names: list[tuple[int, str]]
     estate: Estate
+    last: int
+    """Time of the last entry of the earlier journal, ns since epoch."""
+
+    def open(self, core: _core.Live, clock: RunClock) -> None:
+        """Begin with it. A wall clock that was set back since is not followed: time goes on from the earlier run."""
+        clock.at_least(self.last)
+        core.open(clock(), self.snapshot, self.names)
 
 
 def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: str) -> Left | None:
@@ -66,7 +74,12 @@ def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: st
         lost=_lost(state, folder, recovered),
         frozen=() if frozen is None else (frozen,),
     )
-    return Left(snapshot=recovered.snapshot, names=[(one.number, one.client_id) for one in orders], estate=estate)
+    return Left(
+        snapshot=recovered.snapshot,
+        names=[(one.number, one.client_id) for one in orders],
+        estate=estate,
+        last=recovered.last_time,
+    )
 
 
 def _held(row: tuple[Any, ...], chain: Chain) -> HeldOrder:

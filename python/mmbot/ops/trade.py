@@ -283,7 +283,7 @@ class _Run:
         self.core = core
         left = left_on(state, listed, clock.peek(), account)
         if left is not None:
-            core.open(clock(), left.snapshot, left.names)
+            left.open(core, clock)
         self.runner = Runner(
             core=core,
             journal=self.journal,

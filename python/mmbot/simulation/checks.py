@@ -94,10 +94,10 @@ class Checks:
             if not engine.said_why:
                 self.fail("P3", f"the engine is down and says nothing of it: {engine.end}")
             return
-        for symbol, market in scene.venue.markets.items():
-            held = engine.position(symbol)
-            if held != market.position and not engine.said_why:
-                self.fail("P3", f"{symbol}: the engine holds {held} lots, the venue {market.position}")
+        for symbol in scene.venue.markets:
+            held, (position, _) = engine.position(symbol), self._truth(symbol)
+            if held != position and not engine.said_why:
+                self.fail("P3", f"{symbol}: the engine holds {held} lots, the venue {position}")
         ours = [order.client_id for order in scene.venue.open_now() if scene.is_ours(order)]
         if ours:
             self.fail("P4", f"{len(ours)} orders of ours are open after the end: {ours[:3]}")
@@ -107,22 +107,24 @@ class Checks:
     def _booked(self) -> None:
         scene, engine = self._scene, self._scene.engine
         for symbol in scene.venue.markets:
-            booked, expected = engine.cash(symbol), self._cash(symbol)
+            booked, (_, expected) = engine.cash(symbol), self._truth(symbol)
             if booked != expected:
                 self.fail("P2", f"{symbol}: the books have cash {booked}, by the venue's executions it is {expected}")
 
-    def _cash(self, symbol: str) -> int:
-        """Cash flow of every execution: what was paid and got, fees and funding."""
-        total, market = 0, self._scene.venue.markets[symbol]
+    def _truth(self, symbol: str) -> tuple[int, int]:
+        """Position in lots and cash flow (paid and got, fees, funding) of every execution until the engine ended."""
+        position, cash, market = 0, 0, self._scene.venue.markets[symbol]
+        until = self._scene.engine.ended_at or self._scene.world.now
         for _, seen in self._scene.venue.executions:
-            if seen.symbol != symbol:
+            if seen.symbol != symbol or seen.ts_venue > until:
                 continue
-            total -= _units(seen.fee)
+            cash -= _units(seen.fee)
             if seen.kind != "funding":
-                instrument = market.instrument
-                value = instrument.ticks(seen.price) * instrument.lots(seen.qty) * market.role.units
-                total += value if seen.side == "sell" else -value
-        return total
+                instrument, sign = market.instrument, 1 if seen.side == "buy" else -1
+                lots = instrument.lots(seen.qty) * sign
+                position += lots
+                cash -= instrument.ticks(seen.price) * lots * market.role.units
+        return position, cash
 
 
 def _units(amount: str) -> int:

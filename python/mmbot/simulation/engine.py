@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from mmbot import _core
 from mmbot.execution.client_ids import ClientIds
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.estate import left_on
 from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
 from mmbot.runtime.market import RunMarket
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["EngineNode", "Life"]
 
 
+ACCOUNT = "model"
+EPOCH_S = 1_700_000_000
 LIVES_MAX = 30
 """A process that failed so often is not started again."""
 
@@ -64,8 +69,12 @@ class Life:
             symbol, instrument = role.symbol, role.instrument
             self.listed.append(Listed(category="linear", symbol=symbol, instrument=instrument, terms=role.terms))
             tapes["linear", symbol] = _core.LiveTape(scene.folder / f"{number}-{symbol}.live", instrument)
+        self.ids = ClientIds(env="s", epoch_s=EPOCH_S + number, strategy="sim")
+        self.run = scene.folder / "runs" / f"{number}"
+        self.run.mkdir(parents=True)
         self.disk = _core.SimDisk()
-        self.journal = _core.Journal.on(self.disk, self.clock(), "{}", reserve_bytes=32 << 10)
+        left = left_on(node.state, self.listed, self.clock(), ACCOUNT)
+        self.journal = _core.Journal.on(self.disk, self.clock(), self._start(), reserve_bytes=RESERVE_BYTES)
         self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake
         controls = _core.Controls(maker=True, self_match=True, book_age_ns=scene.silence_max)
@@ -95,6 +104,8 @@ class Life:
             journal=self.journal,
             sample_ns=60 * NS_PER_S,
         )
+        if left is not None:
+            left.open(self.core, self.clock)
         windows: list[View] = []
         windows.extend(View(self.core, index, each.instrument, windows) for index, each in enumerate(self.listed))
         self.runner = Runner(
@@ -102,7 +113,7 @@ class Life:
             journal=cast("_core.Journal", self.watched),
             market=RunMarket(tapes),
             listed=self.listed,
-            ids=ClientIds(env="s", epoch_s=1_700_000_000 + number, strategy="sim"),
+            ids=self.ids,
             clock=self.clock,
             strategy=self.strategy,
             windows=windows,
@@ -110,7 +121,15 @@ class Life:
             reconcile_s=10.0,
             settle_s=10.0,
             told=self.told,
+            account=ACCOUNT,
+            estate=None if left is None else left.estate,
         )
+        began = self.clock.peek() if left is None else left.estate.began
+        self.journal.note(self.clock(), "chain", json.dumps({"runs": self.runner.chain.words(), "began": began}))
+        if left is not None and left.estate.custody is not None:
+            self.journal.note(self.clock(), "custody", json.dumps(left.estate.custody))
+        self.watched.sync()
+        node.state.run_begins(self.run)
         self.orders = SimOrders(
             world,
             scene.venue,
@@ -123,11 +142,33 @@ class Life:
         )
         self.feed = SimFeed(world, scene.paths, self.loop, self.runner, clock=self.clock, snapshots=scene.snapshots)
         self._node = node
+        self.lies = False
+        """Its disk forgets what it said was safe."""
         self.planted = 0
         """Counts for a planted bug that needs to."""
         for bug in scene.bugs:
             BUGS[bug].plant(self)
         self.task = self.loop.create_task(self._main())
+
+    def _start(self) -> str:
+        """What a journal has to say for the next life to take over."""
+        terms = ("venue", "symbol", "kind", "tick", "lot", "contract", "maker", "taker")
+        return json.dumps(
+            {
+                "epoch_s": self.ids.epoch_s,
+                "client_ids": {"env": self.ids.env, "strategy": self.ids.strategy},
+                "instruments": [
+                    {name: getattr(each.instrument, name) for name in terms} | {"tape": ""} for each in self.listed
+                ],
+            }
+        )
+
+    def die(self, lost: int) -> None:
+        """Leave on the disk what a death leaves there: all that was written, but for the last `lost` bytes that a
+        lying disk had not kept.
+        """
+        self.disk.crash(lost)
+        (self.run / "journal.mmj").write_bytes(self.disk.durable())
 
     def signing_clock(self) -> int:
         """The wall clock of this machine, which somebody may set."""
@@ -137,6 +178,8 @@ class Life:
         """Count and note what the runner says."""
         name = event["event"]
         self.scene.marks[f"said: {name}"] += 1
+        if name == "freeze asked":
+            self._node.said_why = True
         if name == "refused" and event["request"] == "place" and event["reason"] != "duplicate":
             self.scene.checks.declared_dead(event["correlation_id"], "refused")
         elif name == "never placed":
@@ -178,9 +221,12 @@ class EngineNode:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._life: Life | None = None
+        self.state = AccountState.at(scene.folder / "account")
         self.lives = 0
         self.wall_offset = 0
         self.end = "never started"
+        self.ended_at = 0
+        """When it ended by itself; 0 while it runs."""
         self.said_why = False
         """It has said, frozen or ended, what does not agree."""
 
@@ -191,7 +237,7 @@ class EngineNode:
         if self._life is None:
             self.lives += 1
             self._life = Life(self._scene, self.lives, self)
-            self.end, self.said_why = "running", False
+            self.end, self.ended_at, self.said_why = "running", 0, False
 
     def kill(self, rng: random.Random) -> None:
         """SIGKILL, if it lives."""
@@ -200,11 +246,12 @@ class EngineNode:
             life.orders.cut()
             life.feed.cut()
             life.loop.kill()
+            life.die(rng.randrange(1, 200_000) if life.lies else 0)
             self.end = "killed"
 
     def ended(self, how: str) -> None:
         """The process ended by itself."""
-        self.end = how
+        self.end, self.ended_at = how, self._scene.world.now
         self.said_why = how != "in order"
         self._scene.note(f"engine ended: {how}")
         if self.said_why and self.lives < LIVES_MAX:
@@ -314,4 +361,5 @@ class EngineNode:
     def disk_lies(self) -> None:
         """Its disk says that all is safe, and will have forgotten it when the power goes."""
         if self._life is not None:
+            self._life.lies = True
             self._life.disk.lie(True)
