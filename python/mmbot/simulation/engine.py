@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mmbot import _core
 from mmbot.execution.client_ids import ClientIds
+from mmbot.execution.throttle import Throttle
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.estate import left_on
 from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
+from mmbot.runtime.gate import OrderGate
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.runner import RunFailedError, Runner
 from mmbot.simulation.planted import BUGS
@@ -33,6 +35,8 @@ __all__ = ["EngineNode", "Life"]
 
 
 ACCOUNT = "model"
+CALLS_PER_SECOND = 20
+DECISION_AGE_NS = 250_000_000
 EPOCH_S = 1_700_000_000
 LIVES_MAX = 30
 """A process that failed so often is not started again."""
@@ -130,12 +134,14 @@ class Life:
             self.journal.note(self.clock(), "custody", json.dumps(left.estate.custody))
         self.watched.sync()
         node.state.run_begins(self.run)
+        self.gate = OrderGate(self.runner, self.clock.peek, throttle=Throttle.of(CALLS_PER_SECOND), told=self.told)
+        self.gate.decided, self.gate.decision_age_ns = (lambda: self.core.now), DECISION_AGE_NS
         self.orders = SimOrders(
             world,
             scene.venue,
             scene.paths,
             self.loop,
-            self.runner,
+            self.gate,
             clock=self.signing_clock,
             sent=self.sent,
             met=self.met,
@@ -204,15 +210,16 @@ class Life:
 
     async def _main(self) -> None:
         try:
-            await self.orders.start()
-            attestation = await self.orders.attest()
+            self.gate.attach(self.orders)
+            await self.gate.start()
+            attestation = await self.gate.attest()
             self.clock.correct(attestation.clock_offset)
-            await self.runner.run(self.feed, self.orders)
+            await self.runner.run(self.feed, self.gate)
             self._node.ended("in order")
         except (VenueError, RunFailedError) as error:
             self._node.ended(f"{type(error).__name__}: {error}")
         finally:
-            await self.orders.stop()
+            await self.gate.stop()
 
 
 class EngineNode:
@@ -280,6 +287,7 @@ class EngineNode:
 
     def heal(self) -> None:
         """No more faults: it runs, and goes on."""
+        self._scene.traps.clear()
         self.resume()
         if self._life is not None and self.end != "running":
             self.kill(self._scene.dice.of("heal"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.venues.port import Attestation, CancelOrder, FeeRates, LinkEvent, Looked, Unanswered, VenueError, kind_of
+from mmbot.venues.records import BookLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -391,6 +392,9 @@ class SimFeed:
 
     def _notice(self) -> None:
         self._say("down", "connection lost")
+        if self._alive:
+            lost = [BookLost(symbol=record.symbol, why="connection lost") for record in self._snapshots()]
+            self._loop.call_soon(self._sink.on_records, "linear", lost, self._clock())
         self._reconnect()
 
     def _reconnect(self) -> None:
