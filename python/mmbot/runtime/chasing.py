@@ -64,10 +64,10 @@ class Chaser:
             bridge.doubts.setdefault(number, "place")
         bridge.settle_doubts()
         resolver.keep(frozenset(bridge.doubts))
-        for number, doubt in bridge.doubts.items():
+        for number in bridge.doubts:
             category, symbol, _ = bridge.place_of(number)
-            create = doubt == "place" and not bridge.exists(number)
-            resolver.doubt(number, f"{category} {symbol}", self._clock(), create=create)
+            # A cancel that had no answer either does not make it sure that there is anything to cancel.
+            resolver.doubt(number, f"{category} {symbol}", self._clock(), create=not bridge.exists(number))
         for number in resolver.due(self._clock()):
             await self._ask(orders, number)
         for aged in resolver.aged(self._clock()):

@@ -38,6 +38,7 @@ ACCOUNT = "model"
 CALLS_PER_SECOND = 20
 DECISION_AGE_NS = 250_000_000
 EPOCH_S = 1_700_000_000
+LAST_LIFE_NS = 20 * NS_PER_S
 LIVES_MAX = 30
 """A process that failed so often is not started again."""
 
@@ -232,6 +233,7 @@ class EngineNode:
         self.lives = 0
         self.wall_offset = 0
         self.end = "never started"
+        self._stopping = False
         self.ended_at = 0
         """When it ended by itself; 0 while it runs."""
         self.said_why = False
@@ -245,6 +247,8 @@ class EngineNode:
             self.lives += 1
             self._life = Life(self._scene, self.lives, self)
             self.end, self.ended_at, self.said_why = "running", 0, False
+            if self._stopping:
+                self._scene.world.after(LAST_LIFE_NS, self.stop)
 
     def kill(self, rng: random.Random) -> None:
         """SIGKILL, if it lives."""
@@ -294,7 +298,8 @@ class EngineNode:
         self.boot()
 
     def stop(self) -> None:
-        """Trading stops in order."""
+        """Trading stops in order; who comes back after that compares, and stops too."""
+        self._stopping = True
         if self._life is not None:
             self._life.loop.call_soon(self._life.runner.ended.set)
 
