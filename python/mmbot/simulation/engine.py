@@ -35,6 +35,8 @@ __all__ = ["EngineNode", "Life"]
 
 
 ACCOUNT = "model"
+RESERVE_BYTES = 32 << 10
+"""Small, so that a full disk reaches its end."""
 CALLS_PER_SECOND = 20
 DECISION_AGE_NS = 250_000_000
 EPOCH_S = 1_700_000_000
@@ -78,7 +80,8 @@ class Life:
         self.run = scene.folder / "runs" / f"{number}"
         self.run.mkdir(parents=True)
         self.disk = _core.SimDisk()
-        left = left_on(node.state, self.listed, self.clock(), ACCOUNT)
+        self.born = world.now
+        self.left = left = left_on(node.state, self.listed, self.clock(), ACCOUNT)
         self.journal = _core.Journal.on(self.disk, self.clock(), self._start(), reserve_bytes=RESERVE_BYTES)
         self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake

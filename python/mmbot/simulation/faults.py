@@ -233,9 +233,11 @@ KINDS: Mapping[str, FaultKind] = {
         longest_s=30,
     ),
     "fills late": FaultKind(
-        (20, 21, 24), "fills arrive after the orders' ends", _weather("execution_in", extra=5_000 * MS)
+        (20, 21, 24), "fills arrive after the orders' ends", _weather("execution_in", extra=5_000 * MS), longest_s=60
     ),
-    "private late": FaultKind((35, 48), "the private stream lags", _weather("private_in", extra=5_000 * MS)),
+    "private late": FaultKind(
+        (35, 48), "the private stream lags", _weather("private_in", extra=5_000 * MS), longest_s=60
+    ),
     "rate limited": FaultKind((16, 17), "creates are refused: too many", _rate_limited),
     "overloaded": FaultKind((18,), "the venue answers nothing of use, and may have acted", _overloaded),
     "maintenance": FaultKind((33, 38), "cancels only, and no reads", _maintenance, longest_s=15),
@@ -273,6 +275,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "disk": ("lying disk", "disk error", "disk full", "kill", "requests parked", "answers lost"),
     "clock": ("clock step", "pause", "requests late", "requests parked"),
     "people": ("foreign order", "deleveraged", "kill"),
+    "stream": ("fills late", "private late", "private link down", "deaf", "venue lag", "requests late", "told again"),
     "quiet": (),
 }
 """Which faults may strike together; a seed draws its profile, then a part of it."""

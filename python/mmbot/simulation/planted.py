@@ -6,20 +6,23 @@ engine by replacing one thing it does; the number of seeds until it is caught is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import structs
 
-from mmbot.execution.client_ids import ClientIds
-from mmbot.execution.recovery import Chain
+from mmbot.execution.resolve import Finding
 from mmbot.venues.port import Acked, ExecutionSeen, OrderSeen, Refused, Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from mmbot import _core
+    from mmbot.execution.resolve import Resolver
     from mmbot.simulation.engine import Life
-    from mmbot.venues.port import Fact, LinkEvent, Reason, RequestKind
+    from mmbot.venues.port import Fact, OrderRequest, Reason, RequestKind
 
 __all__ = ["BUGS", "Bug"]
 
@@ -37,7 +40,21 @@ class Bug:
 
 
 def _changed(change: Callable[[Life, Fact], Sequence[Fact]]) -> Callable[[Life], None]:
-    """Let the run hear something else than what was said."""
+    """Let the engine hear something else than what was said."""
+
+    def plant(life: Life) -> None:
+        hear = life.runner.bridge.hear
+
+        def changed(facts: Iterable[Fact], clock: Callable[[], int]) -> None:
+            hear([heard for fact in facts for heard in change(life, fact)], clock)
+
+        life.runner.bridge.hear = changed  # type: ignore[method-assign]
+
+    return plant
+
+
+def _misheard(change: Callable[[Life, Fact], Sequence[Fact]]) -> Callable[[Life], None]:
+    """Let the run hear something else on its streams; what it asks for is as it is."""
 
     def plant(life: Life) -> None:
         hear = life.runner.on_facts
@@ -48,6 +65,26 @@ def _changed(change: Callable[[Life, Fact], Sequence[Fact]]) -> Callable[[Life],
         life.runner.on_facts = on_facts  # type: ignore[method-assign]
 
     return plant
+
+
+def _told_otherwise(**methods: Callable[..., object]) -> Callable[[Life], None]:
+    """Let the bridge tell the core something else: each method gets the core, then what the core would have got."""
+
+    def plant(life: Life) -> None:
+        life.runner.bridge._core = cast("_core.Live", _Otherwise(life.core, methods))
+
+    return plant
+
+
+class _Otherwise:
+    """A thing, but for some of its methods."""
+
+    def __init__(self, thing: object, methods: Mapping[str, Callable[..., object]]) -> None:
+        self._thing, self._methods = thing, methods
+
+    def __getattr__(self, name: str) -> object:
+        method = self._methods.get(name)
+        return getattr(self._thing, name) if method is None else partial(method, self._thing)
 
 
 def _silence_is_no(_life: Life, fact: Fact) -> list[Fact]:
@@ -122,46 +159,107 @@ def _late_executions_dropped(life: Life, fact: Fact) -> list[Fact]:
     return [fact]
 
 
-def _only_trades(_life: Life, fact: Fact) -> list[Fact]:
-    return [] if isinstance(fact, ExecutionSeen) and fact.kind not in ("trade", "funding") else [fact]
-
-
 def _fees_forgotten(_life: Life, fact: Fact) -> list[Fact]:
     return [structs.replace(fact, fee="0")] if isinstance(fact, ExecutionSeen) else [fact]
+
+
+def _funding_forgotten(_life: Life, fact: Fact) -> list[Fact]:
+    return [] if isinstance(fact, ExecutionSeen) and fact.kind == "funding" else [fact]
+
+
+def _restart_books_again(life: Life, fact: Fact) -> list[Fact]:
+    if isinstance(fact, ExecutionSeen) and fact.ts_venue < life.born:
+        return [structs.replace(fact, execution_id=f"{fact.execution_id}-{life.number}")]
+    return [fact]
+
+
+def _strangers_ignored(life: Life, fact: Fact) -> list[Fact]:
+    known = life.runner.bridge.is_ours
+    return [] if isinstance(fact, OrderSeen) and not known(fact.client_id) else [fact]
 
 
 def _sends_before_writing(life: Life) -> None:
     life.watched.sync = life.journal.flush  # type: ignore[method-assign]
 
 
-def _same_names_after_restart(life: Life) -> None:
-    life.runner.bridge._chain = Chain.of(ClientIds(env="s", epoch_s=1_700_000_001, strategy="sim"))
+def _thrice_is_dead(life: Life) -> None:
+    asked: Counter[int] = Counter()
+
+    def hasty(resolver: Resolver, number: int, now: int, ts_venue: int, **found: bool) -> Finding:
+        finding = resolver.looked(number, now, ts_venue, **found)
+        asked[number] += 1
+        if finding is Finding.ASK and asked[number] >= 3:
+            resolver.forget(number)
+            return Finding.NEVER_PLACED
+        return finding
+
+    life.runner._chaser._resolver = cast("Resolver", _Otherwise(life.runner.resolver, {"looked": hasty}))
 
 
-def _deaf_to_links(life: Life) -> None:
-    def on_link(event: LinkEvent) -> None:
-        life.scene.mark(f"not noticed: {event.state}")
+def _unknown_is_free(core: _core.Live, now: int, order_id: int) -> None:
+    core.unknown(now, order_id)
+    core.never_placed(now + 1, order_id)
 
-    life.runner.on_link = on_link  # type: ignore[method-assign]
+
+def _unanswered_forgotten(life: Life) -> None:
+    """What had no answer before the restart counts for nothing after it."""
+    for held in () if life.left is None else life.left.estate.orders:
+        if not held.exists:
+            life.core.never_placed(life.clock(), held.number)
+
+
+def _amend_counts_at_once(life: Life) -> None:
+    requests = life.runner.bridge.requests
+
+    def hasty(commands: Iterable[tuple[Any, ...]], now: int) -> list[OrderRequest]:
+        commands = list(commands)
+        for command in commands:
+            if command[0] == "amend":
+                life.core.amended(life.clock(), command[1], command[3], command[4], life.scene.world.now)
+        return requests(commands, now)
+
+    life.runner.bridge.requests = hasty  # type: ignore[method-assign]
+
+
+def _leaves_without_asking(life: Life) -> None:
+    async def nothing(category: str, symbol: str) -> int:
+        return 0
+
+    life.orders.cancel_all = nothing  # type: ignore[method-assign]
+    life.runner.core = cast("_core.Live", _Otherwise(life.core, {"halt": lambda core, now: core.halt(now) and []}))
+
+
+def _any_age(life: Life) -> None:
+    life.gate.decision_age_ns = 10**15
+
+
+def _no_quarantine(life: Life) -> None:
+    if life.left is not None:
+        life.runner._estate = replace(life.left.estate, lost="")
 
 
 BUGS: Mapping[str, Bug] = {
-    "silence is a no": Bug("an order without an answer is taken for refused", _changed(_silence_is_no)),
-    "overload is a no": Bug("a 5xx is taken for a refusal", _changed(_overload_is_no), "venue"),
+    "silence is a no": Bug("an order without an answer is taken for refused", _misheard(_silence_is_no)),
+    "overload is a no": Bug("a 5xx is taken for a refusal", _misheard(_overload_is_no), "venue"),
     "no dedupe": Bug("an execution is booked each time it is told", _changed(_no_dedupe)),
     "funding is a fill": Bug("funding moves the position", _changed(_funding_is_fill)),
-    "ends forget executions": Bug(
-        "an order's end frees what was executed and not booked yet", _changed(_ends_forget_executions)
-    ),
-    "cancel ack is the end": Bug("a cancel that was taken in counts as done", _changed(_cancel_ack_is_the_end)),
-    "unknown cancel is the end": Bug("110001 counts as the order's end", _changed(_unknown_cancel_is_the_end)),
-    "late executions dropped": Bug(
-        "executions of orders that are done are dropped", _changed(_late_executions_dropped)
-    ),
-    "only trades": Bug("auto-deleveraging is not booked", _changed(_only_trades), "people"),
+    "funding forgotten": Bug("funding is not booked", _changed(_funding_forgotten), "venue"),
     "fees forgotten": Bug("fees are not booked", _changed(_fees_forgotten)),
+    "ends forget executions": Bug(
+        "an order's end frees what was executed and not booked yet", _changed(_ends_forget_executions), "stream"
+    ),
+    "cancel ack is the end": Bug("a cancel that was taken in counts as done", _misheard(_cancel_ack_is_the_end)),
+    "unknown cancel is the end": Bug("110001 is the order's end", _changed(_unknown_cancel_is_the_end), "stream"),
+    "late executions dropped": Bug("executions of ended orders are dropped", _changed(_late_executions_dropped)),
     "sends before writing": Bug("orders leave before they are on the disk", _sends_before_writing),
-    "same names after restart": Bug("names of orders are used again", _same_names_after_restart, "process"),
-    "deaf to links": Bug("a lost link is not noticed", _deaf_to_links, "network"),
+    "not found thrice is dead": Bug("three empty answers prove an order dead", _thrice_is_dead, "network"),
+    "unknown is free": Bug("an order without an answer counts for nothing", _told_otherwise(unknown=_unknown_is_free)),
+    "unanswered forgotten": Bug("a restart forgets what had no answer", _unanswered_forgotten, "process"),
+    "restart books again": Bug("a restart forgets what was booked", _changed(_restart_books_again), "process"),
+    "strangers ignored": Bug("orders that nobody here knows are ignored", _changed(_strangers_ignored), "disk", 1_000),
+    "no quarantine": Bug("a journal that lost its end is trusted", _no_quarantine, "disk", 2_000),
+    "amend counts at once": Bug("an amend counts before the venue took it", _amend_counts_at_once, "network"),
+    "leaves without asking": Bug("a run ends without cancelling", _leaves_without_asking),
+    "any age": Bug("decisions of any age leave", _any_age, "process"),
 }
 """Every planted bug, by name."""
