@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CashReport", "Custody", "Moved"]
 
-OVERLAP_NS = 10_000_000_000
-"""Postings are asked for from this long before the last one that was counted."""
+OVERLAP_NS = 60_000_000_000
+"""Postings are asked for from this long before the newest that was counted: the venue may list them late, and its clock
+may be set back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,6 @@ class Custody:
     proven: dict[str, int]
     since: int
     """Venue time of the newest posting that was counted, or when custody began. ns since epoch."""
-    began_at: int
-    """Venue time at which custody began: older postings are in the balances that it began with."""
     began: dict[str, int]
     """Balances when custody began."""
     transferred: dict[str, int] = field(default_factory=dict)
@@ -81,9 +80,19 @@ class Custody:
     _before: tuple[Break, ...] = ()
 
     @classmethod
-    def begin(cls, balances: Mapping[str, int], now: int) -> Custody:
-        """Take care of coins from now on."""
-        return cls(dict(balances), now, now, dict(balances))
+    def begin(cls, balances: Mapping[str, int], postings: Sequence[Moved], now: int) -> Custody:
+        """Take care of coins from now on.
+
+        postings: the latest ones, read after the balances. Those up to the one that left the balance are in it; which
+        they are is told by that balance, not by a time, for two clocks are two clocks.
+        """
+        counted: dict[str, int] = {}
+        for coin in sorted({one.coin for one in postings}):
+            older = [one for one in postings if one.coin == coin]
+            while older and older[-1].balance != balances.get(coin, 0):
+                older.pop()
+            counted |= {one.posting_id: one.ts_venue for one in older}
+        return cls(dict(balances), now, dict(balances), {}, counted)
 
     @classmethod
     def read(cls, words: Mapping[str, Any]) -> Custody:
@@ -91,14 +100,13 @@ class Custody:
         amounts = [{str(k): int(v) for k, v in words[name].items()} for name in ("proven", "transferred", "began")]
         counted = {str(k): int(v) for k, v in words["counted"].items()}
         proven, transferred, began = amounts
-        return cls(proven, int(words["since"]), int(words["began_at"]), began, transferred, counted)
+        return cls(proven, int(words["since"]), began, transferred, counted)
 
     def words(self) -> dict[str, Any]:
         """What is known, for a journal."""
         return {
             "proven": self.proven,
             "since": self.since,
-            "began_at": self.began_at,
             "transferred": self.transferred,
             "began": self.began,
             "counted": self._counted,
@@ -115,7 +123,7 @@ class Custody:
         balances: read before the postings. postings: from `asks_since` on, oldest first. known: tells the executions
         that we heard.
         """
-        fresh = [one for one in postings if one.posting_id not in self._counted and one.ts_venue > self.began_at]
+        fresh = [one for one in postings if one.posting_id not in self._counted]
         found = [one for one in map(self._unexplained(known), fresh) if one is not None]
         found += self._differences(balances, fresh)
         compared = len({*self.proven, *balances})

@@ -122,9 +122,8 @@ class Reconciler:
         return {_name(each): signed_lots(each.instrument, position.qty)}
 
     async def _postings(self, orders: OrderEntry) -> list[Moved]:
-        if self.custody is None:
-            return []
-        return [_moved(one) for one in await orders.postings(self.custody.asks_since)]
+        since = self._clock() - OVERLAP_NS if self.custody is None else self.custody.asks_since
+        return [_moved(one) for one in await orders.postings(since)]
 
     async def _agreeing(self, orders: OrderEntry, each: Listed) -> list[OrderSeen]:
         """Open orders, asked for until two lists agree. Raises VenueError."""
@@ -162,7 +161,7 @@ class Reconciler:
 
     def _with_cash(self, report: ReconReport, pulled: Pulled, now: int) -> ReconReport:
         if self.custody is None:
-            self.custody = Custody.begin(pulled.venue.cash, now)
+            self.custody = Custody.begin(pulled.venue.cash, pulled.postings, now)
             return report
         cash = self.custody.look(pulled.venue.cash, pulled.postings, self._bridge.is_booked)
         self.transfers = list(cash.transfers)

@@ -12,14 +12,13 @@ SECOND = 1_000_000_000
 def moved(number: int, change: int, balance: int, **words: Any) -> Moved:
     """One posting, a second after the other."""
     plain = {"coin": "USDT", "kind": "trade", "said": "TRADE", "execution_id": f"e{number}"}
-    return Moved(
-        posting_id=str(number), change=change, balance=balance, ts_venue=(100 + number) * SECOND, **{**plain, **words}
-    )
+    plain = {**plain, "ts_venue": (100 + number) * SECOND}
+    return Moved(posting_id=str(number), change=change, balance=balance, **{**plain, **words})
 
 
 def keeping() -> Custody:
     """1,000 in care since second 100."""
-    return Custody.begin({"USDT": 1_000}, 100 * SECOND)
+    return Custody.begin({"USDT": 1_000}, [], 100 * SECOND)
 
 
 def test_executions_that_were_heard_explain_a_balance_that_may_be_older_than_they() -> None:
@@ -29,6 +28,15 @@ def test_executions_that_were_heard_explain_a_balance_that_may_be_older_than_the
     assert custody.look({"USDT": 1_005}, told, lambda _: True).clean
     assert custody.look({"USDT": 998}, told, lambda _: True).clean
     assert custody.proven == {"USDT": 998}
+
+
+def test_custody_begins_with_the_posting_that_left_the_balance() -> None:
+    """What the statement lists up to there is in it, what came after is not, whatever the venue's clock says."""
+    told = [moved(1, 5, 1_005), moved(2, -7, 998)]
+    custody = Custody.begin({"USDT": 1_005}, told, 500 * SECOND)
+    late = moved(3, 2, 1_000, ts_venue=90 * SECOND)
+    assert custody.look({"USDT": 1_000}, [*told, late], lambda _: True).clean
+    assert custody.proven == {"USDT": 1_000}
 
 
 @pytest.mark.parametrize(
