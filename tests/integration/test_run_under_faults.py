@@ -31,7 +31,7 @@ FAULTS: dict[str, list[Fault]] = {
     "creates meet the rate limit": [Fault(where="trade:order.create", what="answer", code=10006, count=4)],
     "cancels meet the rate limit": [Fault(where="trade:order.cancel", what="answer", code=10006, count=3)],
     "a create is executed and answered with 10016": [
-        Fault(where="trade:order.create", what="answer", code=10016, executed=True, count=3)
+        Fault(where="trade:order.create", what="answer", code=10016, executed=True, count=2)
     ],
     "a create is answered with silence": [
         Fault(where="trade:order.create", what="silence", executed=True),
