@@ -32,7 +32,7 @@ from exchange_server import Account, Exchange
 
 from mmbot import _core
 
-UNTIL_S = 30.0
+UNTIL_S = 60.0
 CONFIG = """
 sample_ms = 200
 [[instruments]]
@@ -50,6 +50,7 @@ reconcile_s = 2.0
 positions_s = 1.0
 orders_s = 1.0
 settle_s = 4.0
+guardian = false
 """
 
 

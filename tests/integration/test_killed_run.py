@@ -6,10 +6,9 @@ import pytest
 from exchange_server import running
 from killed_run import Rig
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 
-@pytest.mark.xdist_group("killed")
 def test_a_killed_run_is_taken_over_and_quotes_on(tmp_path: Path) -> None:
     """Position, open orders and coins are the venue's after the restart; it trades on, and leaves nothing behind."""
     with running(tmp_path / "exchange.log", "--tape", "sample:btcusdt", "--speed", "5") as exchange:

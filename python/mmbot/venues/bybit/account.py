@@ -33,6 +33,8 @@ __all__ = ["BybitAccount"]
 _PAGES_MAX = 200
 _WEEK_MS = 7 * 86_400_000 - 1
 _KEPT_MS = 730 * 86_400_000
+_AHEAD_MS = 60_000
+"""Asked for beyond the present: a venue whose clock is set back has rows of its own future."""
 _UNIFIED = {5, 6}
 _SOURCES: tuple[Literal["realtime"], Literal["history"]] = ("realtime", "history")
 Read = TypeVar("Read")
@@ -132,7 +134,7 @@ class BybitAccount:
         The venue keeps two years of them.
         """
         found: dict[str, ExecutionSeen] = {}
-        until = self._http.venue_ms() + 1_000
+        until = self._http.venue_ms() + _AHEAD_MS
         start = max(since_ns // NS_PER_MS, until - _KEPT_MS)
         while start <= until:
             end = min(start + _WEEK_MS, until)
@@ -193,7 +195,7 @@ class BybitAccount:
     async def postings(self, since_ns: int) -> list[Posting]:
         """Changes of the account's coins from then on, oldest first, in windows of a week. Raises VenueError."""
         found: dict[str, Posting] = {}
-        until = self._http.venue_ms() + 1_000
+        until = self._http.venue_ms() + _AHEAD_MS
         start = max(since_ns // NS_PER_MS, until - _KEPT_MS)
         while start <= until:
             end = min(start + _WEEK_MS, until)
