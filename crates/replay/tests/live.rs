@@ -329,7 +329,7 @@ fn cut(bytes: &[u8], entries: u64) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     /// Killed after any entry, a run leaves a journal from which its state is made again without market and strategy:
     /// the live engine's own, to the last byte, wherever it had done with an input.
@@ -369,9 +369,8 @@ proptest! {
         prop_assert!(is.orders().iter().all(|order| !matches!(order.life, Life::Intent | Life::Sent | Life::Acked)));
         let (price, ts_venue) = (Ticks(MIDDLE), Nanos(1));
         let again = Execution { id: OrderId(1), price, qty: Lots(1), maker: true, fee: Cash(1), ts_venue };
-        if scene.seed.is_multiple_of(2) && was.terms_of(OrderId(1)).is_some() {
-            let booked_before = "execution 1";
-            let known = next.filled(Nanos(5_001), booked_before, again);
+        if left.snapshot().contains("\"execution 1\"") && was.terms_of(OrderId(1)).is_some() {
+            let known = next.filled(Nanos(5_001), "execution 1", again);
             prop_assert!(matches!(known, Ok(false)), "{known:?}");
         }
     }
