@@ -1,6 +1,6 @@
 """How far trading is stopped, and for whom: the words that controls, freeze, guardian and gateway share.
 
-Raising a level is automatic and immediate, lowering one never is. Source: the freeze levels of docs/reliability.md.
+Raising a level is automatic and immediate, lowering one never is. Source: the freeze levels of docs/freeze.md.
 """
 
 from __future__ import annotations
