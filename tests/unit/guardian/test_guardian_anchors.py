@@ -1,0 +1,47 @@
+"""The file of anchors: only grows, survives a torn line, and shows what was touched."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mmbot.guardian.anchors import AnchorFault, AnchorKeeper, read_anchors
+from mmbot.guardian.words import Head
+
+
+def kept(folder: Path, count: int) -> Path:
+    """A file with some anchors."""
+    keeper = AnchorKeeper(folder / "anchors.jsonl")
+    for seq in range(count):
+        keeper.keep(Head(journal="j", seq=seq, chain=f"{seq:064x}"), seq * 10)
+    keeper.close()
+    return folder / "anchors.jsonl"
+
+
+def test_anchors_are_read_back_as_they_were_kept(tmp_path: Path):
+    """Signed, in order, and the next guardian knows the last of each journal; the key is for its user alone."""
+    path = kept(tmp_path, 3)
+    assert [anchor.seq for anchor in read_anchors(path)] == [0, 1, 2]
+    assert [anchor.head.seq for anchor in AnchorKeeper(path).kept] == [2]
+    assert (tmp_path / "guardian.key").stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("field", ["seq", "chain", "time", "journal", "sig"])
+def test_a_changed_anchor_is_found(field: str, tmp_path: Path):
+    """Any field of a line, by one character: the line is named."""
+    path = kept(tmp_path, 2)
+    text = path.read_text()
+    path.write_text(re.sub(rf'("{field}":"?)(.)', lambda found: found[1] + ("7" if found[2] != "7" else "6"), text))
+    with pytest.raises(AnchorFault, match=r"anchors\.jsonl:1"):
+        list(read_anchors(path))
+
+
+def test_a_torn_line_is_passed_over_and_cut_off(tmp_path: Path):
+    """A guardian killed while it wrote: the rest is read, and the next one writes on after it."""
+    path = kept(tmp_path, 2)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert [anchor.seq for anchor in read_anchors(path)] == [0]
+    keeper = AnchorKeeper(path)
+    keeper.keep(Head(journal="j", seq=9, chain="a"), 1)
+    assert [anchor.seq for anchor in read_anchors(path)] == [0, 9]

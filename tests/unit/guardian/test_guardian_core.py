@@ -1,0 +1,137 @@
+"""The guardian's decisions, whatever comes in whatever order."""
+
+from guarded_world import FOREIGN, NS, OURS, STEP, World, watching
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmbot.guardian.core import Blind, CancelEverything, Cut, GuardianCore, Heard, KeepAnchor, Tick
+from mmbot.guardian.words import PROTOCOL, GuardianBeat, Head, Hello, TurnedAway, Welcome
+
+DISTURBANCES = st.lists(
+    st.tuples(
+        st.sampled_from(["run", "quiet", "jump", "back", "cut", "blind", "again"]),
+        st.floats(0.05, 2.5),
+    ),
+    max_size=25,
+)
+
+
+def disturb(world: World, what: str, seconds: float) -> None:
+    """One disturbance that a healthy engine survives."""
+    match what:
+        case "jump":
+            world.now += round(seconds * 1_000) * NS
+        case "back":
+            world.now -= round(seconds) * NS
+        case "cut":
+            world.tell(Cut(1, False, "cut"))
+            world.hello(7)
+        case "blind":
+            world.tell(Blind("no answer"))
+        case "again":
+            world.tell(Heard(1, world.beat()))
+        case _:
+            world.go(seconds)
+
+
+@settings(max_examples=150, deadline=None)
+@given(DISTURBANCES)
+def test_a_healthy_engine_is_never_cancelled(disturbances: list[tuple[str, float]]):
+    """Beats that come on, through clock jumps, lost connections and a venue that does not answer: no alarm."""
+    world = watching()
+    world.go(1)
+    for what, seconds in disturbances:
+        if what == "quiet":
+            continue
+        disturb(world, what, seconds)
+        world.now -= world.now % STEP
+        world.go(0.5)
+    assert world.alarms == []
+    assert world.all(CancelEverything) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(DISTURBANCES)
+def test_three_silent_seconds_always_cancel(disturbances: list[tuple[str, float]]):
+    """Whatever happened before, an engine that says nothing for three seconds has its orders cancelled."""
+    world = watching()
+    for what, seconds in disturbances:
+        world.beating = what != "quiet"
+        disturb(world, what, seconds)
+        world.now -= world.now % STEP
+    world.beating = False
+    world.resting = (OURS,)
+    world.go(3.2)
+    assert world.core.state == "acting"
+    assert world.all(CancelEverything)
+    assert world.resting == ()
+
+
+def test_what_appears_later_is_cancelled_and_others_are_left_alone():
+    """After zero, orders of ours that arrive late leave; what a person places then stays."""
+    world = watching()
+    world.beating = False
+    world.resting = (OURS, FOREIGN)
+    world.go(12)
+    assert world.core.zero
+    world.resting = (OURS, FOREIGN)
+    world.go(2)
+    assert world.resting == (FOREIGN,)
+    world.go(3)
+    assert world.core.zero
+
+
+def test_an_alarm_grows_louder_until_nothing_is_open():
+    """Orders that will not leave: cancelled again and again, and a person is called every five seconds."""
+    world = watching()
+    world.beating, world.stubborn, world.resting = False, True, (OURS,)
+    world.go(24)
+    assert [alarm.times for alarm in world.alarms] == [1, 2, 3, 4, 5]
+    assert len(world.all(CancelEverything)) > 20
+    assert not world.core.zero
+
+
+def test_who_does_not_fit_is_turned_away():
+    """Another account, an older protocol, an epoch that was there before: said why, and not watched."""
+    core = GuardianCore("simulator", "1", pid=9)
+    fits = {"protocol": PROTOCOL, "environment": "simulator", "account": "1", "epoch": 3, "journal": "j"}
+    for change in ({"account": "2"}, {"environment": "demo"}, {"protocol": 0}):
+        [said] = [one.message for one in core.step(Heard(1, Hello(**{**fits, **change})), NS)[:1]]
+        assert isinstance(said, TurnedAway)
+    assert core.state == "waiting"
+    assert isinstance(core.step(Heard(1, Hello(**fits)), NS)[0].message, Welcome)
+    assert isinstance(core.step(Heard(2, Hello(**fits)), NS)[0].message, TurnedAway)
+
+
+def test_heads_are_kept_each_second_and_told_to_the_next_run():
+    """One anchor a second while the journal moves, none while it stands, and a welcome has the last."""
+    world = watching()
+    world.go(5)
+    assert 4 <= len(world.all(KeepAnchor)) <= 6
+    world.moves = False
+    world.go(1.2)
+    before = len(world.all(KeepAnchor))
+    world.go(5)
+    assert len(world.all(KeepAnchor)) == before
+    world.hello(8)
+    assert world.said[-1].message.anchor == world.all(KeepAnchor)[-1].head or isinstance(
+        world.said[-1].message, GuardianBeat
+    )
+
+
+def test_a_journal_that_is_shorter_than_its_anchor_is_not_believed():
+    """An anchor from before a restart: the same journal comes back shorter, and everything is cancelled."""
+    world = World(core=GuardianCore("simulator", "1", pid=1, kept=[Head(journal="j7", seq=99, chain="z")]))
+    world.hello(7)
+    world.go(0.6)
+    assert world.core.state == "acting"
+    assert "went back" in world.alarms[0].words
+
+
+def test_nobody_comes_and_it_ends():
+    """A guardian that no engine ever met ends after a minute."""
+    core, now = GuardianCore("simulator", "1", pid=1), 0
+    for _ in range(1_300):
+        now += STEP
+        core.step(Tick(), now)
+    assert core.state == "over"

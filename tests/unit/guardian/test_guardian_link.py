@@ -1,0 +1,102 @@
+"""The engine's side: it freezes without a guardian, and once."""
+
+from mmbot.guardian.link import Answered, Closed, GuardianLink, Opened, Pulse, Reading, Send
+from mmbot.guardian.words import PROTOCOL, Beat, GuardianBeat, Head, Hello, TurnedAway, Welcome
+from mmbot.risk.levels import FreezeAsked, FreezeLevel
+
+NS = 1_000_000_000
+HELLO = Hello(protocol=PROTOCOL, environment="simulator", account="1", epoch=1, journal="j")
+READING = Reading(
+    head=Head(journal="j", seq=1, chain="c"),
+    positions={},
+    open_orders=0,
+    ready=True,
+    linked=True,
+    level=FreezeLevel.NORMAL,
+    lag_ns=0,
+    unanswered_ns=0,
+    unheard_ns=0,
+)
+
+
+def beat(heard: int, *, acting: bool = False, blind: int = 0) -> Answered:
+    """What the guardian says."""
+    return Answered(GuardianBeat(heard=heard, acting=acting, why="because", zero=False, blind_ns=blind * NS))
+
+
+class Side:
+    """One link on a clock of the test, with a guardian that answers while it is well."""
+
+    def __init__(self) -> None:
+        self.link, self.now, self.asked = GuardianLink(HELLO), 50 * NS, []
+        self.well = True
+        self.tell(Opened())
+        self.tell(Answered(Welcome(protocol=PROTOCOL, pid=1, anchor=None)))
+
+    def tell(self, event: object) -> None:
+        """One step."""
+        for command in self.link.step(event, self.now):
+            if isinstance(command, FreezeAsked):
+                self.asked.append(command)
+            elif isinstance(command, Send) and isinstance(command.message, Beat) and self.well:
+                self.tell(beat(command.message.seq))
+
+    def go(self, seconds: float) -> None:
+        """Pulses every 250 ms."""
+        for _ in range(round(seconds * 4)):
+            self.now += NS // 4
+            self.tell(Pulse(READING))
+
+
+def test_five_seconds_without_a_sign_freeze_once():
+    """Answers stop: nothing at 4.75 s, one CANCEL_ALL of the account from 5 s on."""
+    side = Side()
+    side.go(3)
+    side.well = False
+    side.go(4.75)
+    assert side.asked == []
+    side.go(10)
+    [asked] = side.asked
+    assert (asked.level, asked.control, str(asked.scope)) == (FreezeLevel.CANCEL_ALL, "guardian_lost", "account 1")
+
+
+def test_a_deaf_guardian_is_none():
+    """It speaks and hears nothing: as good as gone."""
+    side = Side()
+    side.go(1)
+    side.well = False
+    for _ in range(24):
+        side.go(0.25)
+        side.tell(beat(2))
+    assert [asked.control for asked in side.asked] == ["guardian_lost"]
+
+
+def test_a_clock_that_jumps_freezes_nobody():
+    """An hour forwards, an hour back: the guardian still answers."""
+    side = Side()
+    for jump in (3_600, -3_600, 86_400):
+        side.now += jump * NS
+        side.go(2)
+    assert side.asked == []
+
+
+def test_a_guardian_that_acts_or_is_blind_freezes():
+    """What it says of itself and of the venue counts, each once."""
+    side = Side()
+    side.tell(beat(1, blind=29))
+    side.tell(beat(1, blind=31))
+    side.tell(beat(1, acting=True, blind=32))
+    assert [(asked.control, asked.level) for asked in side.asked] == [
+        ("guardian_blind", FreezeLevel.NO_NEW),
+        ("guardian_acting", FreezeLevel.CANCEL_ALL),
+    ]
+
+
+def test_a_link_that_was_cut_says_hello_again():
+    """Closed and opened: the same Hello, and beats only while it stands."""
+    side = Side()
+    side.tell(Closed("cut"))
+    assert side.link.step(Pulse(READING), side.now) == []
+    assert side.link.step(Opened(), side.now) == [Send(HELLO)]
+    side.tell(Answered(TurnedAway(why="no")))
+    assert side.link.refused == "no"
