@@ -1,7 +1,7 @@
 """`python -m benches.guardian_to_zero [ROUNDS]`: from a killed and from a stopped engine to no order at the exchange.
 
-Real processes on a real exchange of this machine; the exchange's own account of open orders is asked every 20 ms. Prints
-p50 and the largest, and what the guardian takes of memory and processor while it watches.
+Real processes on an exchange of this machine, whose own account of open orders is asked every 20 ms. Prints p50 and the
+largest, and what the guardian takes of memory and processor while it watches.
 """
 
 import os

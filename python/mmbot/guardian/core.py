@@ -67,6 +67,8 @@ class GuardianTerms:
     """Between two beats, either way."""
     silent_ns: int = 3 * SECOND
     """An engine that says nothing for so long is dead, hung or cut off."""
+    begins_ns: int = 60 * SECOND
+    """From an engine's hello to its first beat: it reads its journal meanwhile, and has sent nothing."""
     look_ns: int = 1_500_000_000
     """Between two questions to the venue."""
     anchor_ns: int = SECOND
@@ -236,6 +238,8 @@ class _Acting:
 
     causes: dict[Cause, str]
     since: int
+    epoch: int
+    """Of the engine that gave cause: a higher one takes over with its first beat."""
     zero_at: int | None = None
     """Since when zero is verified."""
     cleared: bool = False
@@ -326,18 +330,14 @@ class GuardianCore:
         why = self._objection(conn, hello)
         if why:
             return [Say(conn, TurnedAway(why=why)), Said("turned away", why)]
-        commands: list[Command] = []
         before = self._watched
         if before is not None and before.hello.epoch == hello.epoch:  # its connection was lost, and is back
             before.conn, before.is_open = conn, True
         else:
             self._watched = _Watched(conn, hello, Claims(self._terms.claims, self._kept), at)
-            if self._acting is not None and self._acting.causes.pop("engine", None) is not None:
-                commands.append(Said("taken over", f"by epoch {hello.epoch}"))
-                commands += self._released()
         self._epoch, self._last_word = hello.epoch, at
         welcome = Welcome(protocol=PROTOCOL, pid=self._pid, anchor=self._kept[-1] if self._kept else None)
-        return [*commands, Say(conn, welcome), Said("watching", f"epoch {hello.epoch}, journal {hello.journal}")]
+        return [Say(conn, welcome), Said("watching", f"epoch {hello.epoch}, journal {hello.journal}")]
 
     def _objection(self, conn: int, hello: Hello) -> str:
         if hello.protocol != PROTOCOL:
@@ -361,6 +361,9 @@ class GuardianCore:
         acting = self._acting
         if acting is None or "engine" not in acting.causes:
             return []
+        if beat.epoch > acting.epoch:
+            del acting.causes["engine"]
+            return [Said("taken over", f"by epoch {beat.epoch}"), *self._released()]
         if beat.level >= FreezeLevel.CANCEL_ALL:
             acting.confirmed = True
             return []
@@ -432,8 +435,9 @@ class GuardianCore:
         watched = self._watched
         if watched is not None and not self._is_engine_a_cause():
             silent = at - watched.heard_at
+            allowed = self._terms.begins_ns if watched.beat is None else self._terms.silent_ns
             lie = watched.claims.lie(at)
-            if silent >= self._terms.silent_ns:
+            if silent >= allowed:
                 commands += self._act("engine", f"the engine said nothing for {silent / SECOND:.1f} s", at)
             elif lie:
                 commands += self._act("engine", f"the engine cannot be believed: {lie}", at)
@@ -459,7 +463,9 @@ class GuardianCore:
 
     def _act(self, cause: Cause, why: str, at: int) -> list[Command]:
         before = self._acting
-        acting = self._acting = before or _Acting({}, at, alarm_at=at)
+        acting = self._acting = before or _Acting({}, at, self._epoch, alarm_at=at)
+        if cause == "engine":
+            acting.epoch = self._epoch
         acting.causes[cause] = why
         commands: list[Command] = [Alarm(cause, why, 1) if before is None or cause == "engine" else Said(cause, why)]
         if not acting.cancelling:

@@ -112,7 +112,8 @@ class World:
 
 
 def watching() -> World:
-    """A world in which the engine was welcomed."""
+    """A world in which the engine was welcomed, and has begun to beat."""
     world = World()
     world.hello(7)
+    world.tell(Heard(1, world.beat()))
     return world

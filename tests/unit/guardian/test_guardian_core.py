@@ -128,6 +128,30 @@ def test_a_journal_that_is_shorter_than_its_anchor_is_not_believed():
     assert "went back" in world.alarms[0].words
 
 
+def test_a_hello_alone_takes_nothing_over():
+    """A new run that never beats: what the old one left is still cancelled; its first beat takes over."""
+    world = watching()
+    world.beating = False
+    world.go(4)
+    world.hello(8)
+    world.go(10)
+    assert world.core.state == "acting"
+    world.epoch, world.beating = 8, True
+    world.go(0.5)
+    assert world.core.state == "watching"
+
+
+def test_a_run_that_reads_its_journal_has_a_minute():
+    """From hello to the first beat nothing was sent; after a minute it is no run."""
+    world = World()
+    world.hello(7)
+    world.beating = False
+    world.go(58)
+    assert world.core.state == "watching"
+    world.go(3)
+    assert world.core.state == "acting"
+
+
 def test_nobody_comes_and_it_ends():
     """A guardian that no engine ever met ends after a minute."""
     core, now = GuardianCore("simulator", "1", pid=1), 0
