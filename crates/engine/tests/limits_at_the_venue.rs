@@ -420,6 +420,7 @@ fn play(steps: u64, bug: Bug) -> (Option<String>, BTreeMap<&'static str, u64>) {
     (None, met)
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is nothing that the core reads")]
 fn steps() -> u64 {
     let given = std::env::var("MMBOT_STEPS").ok().and_then(|text| text.parse().ok());
     given.unwrap_or(if cfg!(debug_assertions) { 100_000 } else { 1_000_000 })
