@@ -1,10 +1,13 @@
 //! What writing down costs: `cargo bench -p mmbot-journal`. One command is appended, or a batch of eight entries (a
 //! wake, two intents, four commands, an event) is appended, written, and made durable, in a file of the given folder
-//! (default: the system's temporary one, which may be memory).
+//! (default: the system's temporary one, which may be memory); beside it, the same number of bytes by a bare write and
+//! fdatasync.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros)] // a benchmark reads the clock and prints
 #![allow(clippy::unwrap_used)] // and may stop at once
 
 use std::borrow::Cow;
+use std::fs::File;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use mmbot_engine::{Intent, Quote};
@@ -57,6 +60,18 @@ fn main() {
     println!("{:<34} {:.0} ns each, writing included", "append", start.elapsed().as_nanos() as f64 / f64::from(rounds));
 
     let batch = batch();
+    batch.iter().for_each(|entry| journal.append(Nanos(1 << 40), entry).unwrap());
+    let (before, plain) = (std::fs::metadata(&path).unwrap().len(), folder.join("mmbot-bench.plain"));
+    journal.flush().unwrap();
+    let bytes = vec![7; (std::fs::metadata(&path).unwrap().len() - before) as usize];
+    let mut file = File::create(&plain).unwrap();
+    let took = (0..400).map(|_| {
+        let start = Instant::now();
+        file.write_all(&bytes).and_then(|()| file.sync_data()).unwrap();
+        start.elapsed()
+    });
+    quantiles("as many bytes, write and fdatasync", took.collect());
+    std::fs::remove_file(&plain).unwrap();
     for (name, rounds, durable) in [("8 entries and flush", 20_000, false), ("8 entries and sync", 400, true)] {
         let took = (0..rounds).map(|_| {
             let start = Instant::now();

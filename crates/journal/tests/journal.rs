@@ -7,7 +7,10 @@ use std::io::{self, Cursor, ErrorKind};
 use std::sync::{Arc, Mutex};
 
 use mmbot_engine::{Circle, Denial, Elsewhere, FreezeLevel, Intent, Outside, Quote, Scope};
-use mmbot_journal::{Disk, Entry, Fault, Heard, Journal, JournalError, Kind, Reader, Reasons, Segments, Tail};
+use mmbot_journal::{
+    Disk, DiskCall, DiskError, Entry, Fault, Heard, Journal, JournalError, Kind, Reader, Reasons, Segments, SimDisk,
+    Tail,
+};
 use mmbot_types::{
     Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
 };
@@ -247,6 +250,20 @@ proptest! {
         prop_assert_ne!(end, Ok(Tail::Whole));
     }
 
+    /// Whatever bytes are read, the reader says what they are, and never more than it can vouch for.
+    #[test]
+    fn fuzz_reader(entries in entries(), at: prop::sample::Index, strange in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read(&strange);
+        let mut harmed = written(&entries);
+        let at = at.index(harmed.len());
+        let until = (at + strange.len()).min(harmed.len());
+        harmed.splice(at..until, strange);
+        let (found, _) = read(&harmed);
+        let all = told(&entries);
+        prop_assert!(found.len() <= all.len());
+        prop_assert_eq!(&found[..], &all[..found.len()]);
+    }
+
     /// Records taken out, put in twice or swapped are noticed at the first that is out of place, though each is sound.
     #[test]
     fn sound_records_in_the_wrong_place_are_noticed(entries in entries(), first: prop::sample::Index, how in 0..3) {
@@ -331,6 +348,52 @@ fn a_full_disk_is_the_end_and_leaves_whole_records() {
     assert!(journal.dead().is_some());
     let (found, end) = read(&disk.bytes.lock().unwrap());
     assert_eq!((found.len(), end), (2, Ok(Tail::Whole)));
+}
+
+/// On a full disk a wake is refused before anything follows from it; what follows from one that was taken is not, nor is
+/// the way out; and room that appears later changes nothing.
+#[test]
+fn a_full_disk_refuses_wakes_alone() {
+    let disk = Arc::new(SimDisk::default());
+    let journal = Journal::in_segments(disk.clone(), Segments { reserve: 4_096, ..Segments::default() });
+    let wake = Entry::Wake { reasons: Reasons(1), heard: [Heard::default()].into_iter().collect() };
+    journal.append(Nanos(1), &wake).unwrap();
+    disk.fail(DiskCall::Write, DiskError::Full, 0);
+    let asked = std::iter::repeat_with(|| journal.append(Nanos(2), &wake)).take(1_000).find_map(Result::err).unwrap();
+    assert!(matches!(&asked, JournalError::Full(why) if why.contains("No space")), "{asked}");
+    let intent = Entry::Intent { instrument: InstrumentId(0), intent: Cow::Owned(Intent::default()) };
+    for entry in
+        [intent, Entry::Halt, Entry::Command(Command::Cancel { id: OrderId(1) }), Entry::CancelAsked(OrderId(1))]
+    {
+        journal.append(Nanos(3), &entry).unwrap();
+        journal.sync().unwrap();
+    }
+    disk.fail(DiskCall::Write, DiskError::Full, 1_000_000);
+    assert!(matches!(journal.append(Nanos(4), &wake), Err(JournalError::Full(_))));
+    assert!(journal.full().is_some() && journal.dead().is_none());
+    let (found, end) = read(&disk.durable());
+    assert_eq!((found.len() as u64, end), (journal.head().0, Ok(Tail::Whole)));
+}
+
+/// A snapshot begins a segment, before the one before is full, and a reader passes the border.
+#[test]
+fn a_segment_begins_with_what_it_is_told() {
+    let disk = Arc::new(SimDisk::default());
+    let journal = Journal::in_segments(disk.clone(), Segments { records: 3, ..Segments::default() });
+    note(&journal, "1").unwrap();
+    journal.begin_segment(Nanos(2), &Entry::Halt).unwrap();
+    assert!(!journal.segment_is_full());
+    note(&journal, "2").unwrap();
+    note(&journal, "3").unwrap();
+    assert!(journal.segment_is_full());
+    note(&journal, "4").unwrap();
+    journal.sync().unwrap();
+    let mut reader = reader(&disk.durable()).unwrap().anchored(vec![journal.head()]);
+    let mut segments = Vec::new();
+    while reader.next_record().unwrap().is_some() {
+        segments.push(reader.segment());
+    }
+    assert_eq!(segments, [0, 1, 1, 1, 2]);
 }
 
 /// A sync that failed once is never asked again: the next one might lie.

@@ -19,6 +19,7 @@ from mmbot.cli import (
     exchange,
     freeze,
     guardian,
+    journal,
     leader,
     record,
     replay,
@@ -42,6 +43,7 @@ app.add_typer(shadow.app, name="shadow")
 app.add_typer(debug.app, name="debug")
 app.add_typer(chaos.app, name="chaos")
 app.add_typer(leader.app, name="leader")
+app.add_typer(journal.app, name="journal")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
 app.command("run")(run.run)

@@ -1,0 +1,96 @@
+"""`mmbot journal`: check a journal, look into it, take it elsewhere."""
+# ruff: noqa: PLC0415  a command loads what it works with only when it runs
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmbot.cli.clear_line import one_clear_line
+
+app = typer.Typer(no_args_is_help=True, help="Check a run's journal, look into it, export it.")
+
+Place = Annotated[Path, typer.Argument(help="Folder of a run, or the first file of its journal.")]
+Anchors = Annotated[Path | None, typer.Option("--anchors", help="Anchors that a guardian kept: anchors.jsonl.")]
+Key = Annotated[
+    Path | None, typer.Option("--key", help="The guardian's public key; default guardian.pub beside the anchors.")
+]
+
+
+@app.command("verify")
+def verify(
+    place: Place,
+    *,
+    anchors: Anchors = None,
+    key: Key = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check every record, segment and anchor. Exit 0: good; 1: not, and the first bad entry is named."""
+    import msgspec
+
+    from mmbot.ops.journal_check import check_journal
+
+    with one_clear_line():
+        checked = check_journal(place, anchors, key)
+    typer.echo(msgspec.json.encode(checked).decode() if json else str(checked))
+    raise typer.Exit(1 if checked.fault else 0)
+
+
+@app.command("show")
+def show(
+    place: Place,
+    *,
+    order: Annotated[int | None, typer.Option("--order", help="Our number of an order.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", "--client", help="Part of a text: a client order id, an execution id.")
+    ] = None,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="Kind of entry; may be said again.")] = None,
+    since: Annotated[str | None, typer.Option("--since", help="2026-11-28T01:30:00 (UTC), or ns since epoch.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="As --since.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on a line.")] = False,
+) -> None:
+    """Print the entries that every option fits, a line each."""
+    from mmbot.ops.journal_check import journal_file
+    from mmbot.ops.journal_view import Chosen, moment, shown
+
+    with one_clear_line():
+        chosen = Chosen(
+            order=order,
+            text=text,
+            kinds=tuple(kind or ()),
+            since=None if since is None else moment(since),
+            until=None if until is None else moment(until),
+        )
+        for entry in shown(journal_file(place), chosen):
+            typer.echo(entry.json().decode() if json else str(entry))
+
+
+@app.command("export")
+def export(
+    place: Place,
+    out: Annotated[Path, typer.Argument(help="File to write: .jsonl or .parquet.")],
+) -> None:
+    """Write all entries to a file for other programs."""
+    from mmbot.ops.journal_check import journal_file
+    from mmbot.ops.journal_view import export as exported
+
+    with one_clear_line():
+        count = exported(journal_file(place), out)
+    typer.echo(f"{count:,} entries in {out}")
+
+
+@app.command("cut")
+def cut(
+    place: Place,
+    *,
+    anchors: Annotated[Path, typer.Option("--anchors", help="Anchors that a guardian kept: anchors.jsonl.")],
+    key: Key = None,
+) -> None:
+    """Cut off a torn end, only where the anchors prove that nothing acknowledged goes with it."""
+    from mmbot.ops.journal_check import cut_torn_end
+
+    with one_clear_line():
+        gone = cut_torn_end(place, anchors, key)
+    typer.echo("the end is whole; nothing was cut" if gone is None else f"{gone} bytes of an unfinished record cut off")

@@ -1,0 +1,118 @@
+"""Whether a journal is what its run wrote: every record, every segment, and the anchors that somebody else kept.
+
+    checked = check_journal("runs/20261127T221500Z-live", anchors=Path("anchors.jsonl"), key=Path("guardian.pub"))
+    checked.fault      None, or the first thing that is wrong: which entry, where it lies, what was expected
+
+Without anchors a journal that was cut at a whole entry, or written anew with a chain that fits, looks whole.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from mmbot import _core
+from mmbot.guardian.anchors import AnchorFault, read_anchors
+
+__all__ = ["Checked", "anchors_of", "check_journal", "cut_torn_end", "journal_file"]
+
+FILE = "journal.mmj"
+"""First file of a journal in a run's folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """What a journal is worth."""
+
+    journal: str
+    entries: int
+    """Good entries from the beginning on."""
+    segments: int
+    head: str
+    """Chain value after the last good entry, as hex."""
+    anchors: int
+    """Anchors that it was held against; 0 if none were given."""
+    vouched: int
+    """Entries that the anchors cover."""
+    torn: tuple[int, int] | None
+    """(byte in its segment, bytes) of a last record that the writer did not finish."""
+    fault: str | None
+    """The first thing that is wrong, in words; None if nothing is."""
+    place: tuple[int, int | None, int | None] | None
+    """(first bad entry, segment, byte in it), as far as there is such a place."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.entries:,} good entries in {self.segments} segments, head {self.head}"]
+        if self.anchors:
+            lines.append(f"{self.anchors} anchors; entries before {self.vouched:,} are the ones that were anchored")
+        else:
+            lines.append("no anchor given: a journal cut short at a whole entry, or written anew, would look like this")
+        if self.torn is not None:
+            lines.append(f"the end is torn (byte {self.torn[0]}, {self.torn[1]} bytes): the writer was stopped there")
+        lines.append(f"BAD      {self.fault}" if self.fault else "good")
+        return "\n".join(lines)
+
+
+def journal_file(place: Path) -> Path:
+    """The first file of the journal at `place`: a run's folder, or that file itself."""
+    return place / FILE if place.is_dir() else place
+
+
+def anchors_of(journal: Path, anchors: Path, key: Path | None = None) -> list[tuple[int, str]]:
+    """The anchors of one journal in a file of them: (number of entries, chain value after them).
+
+    key: the guardian's public key in hex; without it, the one beside the anchors. Every line is checked against it.
+    Raises OSError, and AnchorFault for a line that is none, was not signed by it, or where no line is of this journal.
+    """
+    public = None if key is None else _public_key(key)
+    name = f"{journal.resolve().parent.name}/{journal.name}"
+    kept = [(anchor.seq, anchor.chain) for anchor in read_anchors(anchors, public) if anchor.journal == name]
+    if not kept:
+        raise AnchorFault(f"{anchors}: no anchor of {name}; a journal that was moved or exchanged has none of its own")
+    return kept
+
+
+def _public_key(path: Path) -> Ed25519PublicKey:
+    try:
+        return Ed25519PublicKey.from_public_bytes(bytes.fromhex(path.read_text("ascii")))
+    except ValueError as error:
+        raise AnchorFault(f"{path}: {error}; expected an Ed25519 public key, 64 hex digits (guardian.pub)") from error
+
+
+def check_journal(place: Path, anchors: Path | None = None, key: Path | None = None) -> Checked:
+    """Read a journal from end to end and hold it against anchors; a fault of it is in what is returned.
+
+    Raises OSError for a file that cannot be read, AnchorFault for anchors that cannot be used.
+    """
+    path = journal_file(place)
+    kept = [] if anchors is None else anchors_of(path, anchors, key)
+    reader, fault, at = None, None, None
+    try:
+        reader = _core.JournalReader(path, kept)
+        deque(reader, maxlen=0)
+    except _core.JournalFault as error:
+        fault, at = str(error), error.place
+    return Checked(
+        journal=str(path),
+        entries=reader.entries if reader else 0,
+        segments=reader.segment + 1 if reader else 0,
+        head=reader.head if reader else "",
+        anchors=len(kept),
+        vouched=reader.vouched if reader else 0,
+        torn=reader.torn if reader else None,
+        fault=fault,
+        place=at,
+    )
+
+
+def cut_torn_end(place: Path, anchors: Path, key: Path | None = None) -> int | None:
+    """Cut off the torn end of a journal, where the anchors prove that nothing that was acknowledged goes with it.
+
+    Returns how many bytes went, None where the end is whole. Raises JournalFault, nothing changed, where it is not
+    proven; OSError, AnchorFault.
+    """
+    path = journal_file(place)
+    return _core.cut_torn_end(path, anchors_of(path, anchors, key))

@@ -1,0 +1,144 @@
+"""`mmbot journal`: verify, show, export, cut, from the command line down."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from mmbot import _core
+from mmbot.cli import app
+from mmbot.guardian.anchors import AnchorKeeper
+from mmbot.guardian.words import Head
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START = 1_764_288_000_000_000_000
+"""2025-11-28T00:00:00 UTC."""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run's folder with a journal of eight entries, and anchors of it beside, signed after entries 4 and 8."""
+    folder = tmp_path / "20251128T000000Z-paper"
+    folder.mkdir()
+    keeper = AnchorKeeper(tmp_path / "anchors.jsonl")
+    journal = _core.Journal.create(folder / "journal.mmj", START, "{}", segment_records=3)
+    for number in range(1, 8):
+        if number == 7:
+            journal.end(START + 7, "{}")
+        else:
+            journal.note(START + number, "fill" if number % 2 else "link", f'{{"client_id": "mm-{number}"}}')
+            journal.sync()
+        if number in {3, 7}:
+            seq, chain = journal.head()
+            keeper.keep(Head(journal=f"{folder.name}/journal.mmj", seq=seq, chain=chain), START)
+    keeper.close()
+    return folder
+
+
+def asked(*words: str) -> tuple[int, str]:
+    """Exit code and what was printed."""
+    result = CliRunner().invoke(app, ["journal", *words])
+    return result.exit_code, result.output
+
+
+def test_a_good_journal_is_good_and_its_anchors_vouch_for_it(run: Path) -> None:
+    """Exit 0, by folder or by file, with what was looked at; without anchors it is said what cannot be known."""
+    anchors = str(run.parent / "anchors.jsonl")
+    code, said = asked("verify", str(run), "--anchors", anchors, "--json")
+    found = json.loads(said)
+    assert code == 0
+    assert (found["entries"], found["segments"], found["anchors"], found["vouched"]) == (8, 3, 2, 8)
+    code, said = asked("verify", str(run / "journal.mmj"))
+    assert code == 0
+    assert "no anchor given" in said
+
+
+def test_the_first_bad_entry_is_named(run: Path) -> None:
+    """Exit 1, with the entry, its segment, its place in it and what is wrong."""
+    file = run / "journal.1.mmj"
+    octets = bytearray(file.read_bytes())
+    octets[80] ^= 1
+    file.write_bytes(octets)
+    code, said = asked("verify", str(run))
+    assert code == 1
+    assert "damaged at entry 3 (segment 1, byte 72): its checksum does not fit" in said
+
+
+def test_a_journal_cut_short_is_found_by_its_anchors(run: Path) -> None:
+    """The last segment is gone: whole by itself, and two entries short of what was anchored."""
+    (run / "journal.2.mmj").unlink()
+    assert asked("verify", str(run))[0] == 0
+    code, said = asked("verify", str(run), "--anchors", str(run.parent / "anchors.jsonl"))
+    assert code == 1
+    assert "8 entries were anchored and 6 are here" in said
+
+
+def test_anchors_of_nobody_are_refused(run: Path, tmp_path: Path) -> None:
+    """Without a line of this journal, signed by another key, or with a key that is none: one clear line, exit 1."""
+    moved = run.rename(run.parent / "elsewhere")
+    anchors = str(tmp_path / "anchors.jsonl")
+    assert "no anchor of elsewhere/journal.mmj" in asked("verify", str(moved), "--anchors", anchors)[1]
+    (tmp_path / "other").mkdir()
+    AnchorKeeper(tmp_path / "other" / "anchors.jsonl").close()
+    other = str(tmp_path / "other" / "guardian.pub")
+    code, said = asked("verify", str(moved), "--anchors", anchors, "--key", other)
+    assert code == 1
+    assert "did not sign" in said
+    none = tmp_path / "none"
+    none.write_text("zz", "ascii")
+    code, said = asked("verify", str(moved), "--anchors", anchors, "--key", str(none))
+    assert code == 1
+    assert "expected an Ed25519 public key" in said
+
+
+def test_entries_are_chosen_by_kind_text_and_time(run: Path) -> None:
+    """Every option must fit; lines for people, JSON for programs."""
+    code, said = asked("show", str(run), "--kind", "note", "--client", "mm-3")
+    assert code == 0
+    assert said.split() == [
+        "3",
+        "2025-11-28T00:00:00.000000003Z",
+        "note",
+        "topic=fill",
+        'text={"client_id":',
+        '"mm-3"}',
+    ]
+    code, said = asked("show", str(run), "--since", str(START + 2), "--until", str(START + 3), "--json")
+    assert [json.loads(line)["seq"] for line in said.splitlines()] == [2, 3]
+    assert asked("show", str(run), "--since", "2025-11-28T00:00:01")[1] == ""
+    assert asked("show", str(run), "--order", "1")[1] == ""
+    assert "is no time" in asked("show", str(run), "--since", "yesterday")[1]
+
+
+def test_all_entries_leave_as_json_lines_or_parquet(run: Path, tmp_path: Path) -> None:
+    """Both hold every entry; another ending is refused."""
+    assert asked("export", str(run), str(tmp_path / "all.jsonl"))[0] == 0
+    lines = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text("utf-8").splitlines()]
+    assert [line["kind"] for line in lines] == ["run_start", *["note"] * 6, "run_end"]
+    assert asked("export", str(run), str(tmp_path / "all.parquet"))[0] == 0
+    frame = pl.read_parquet(tmp_path / "all.parquet")
+    assert frame["seq"].to_list() == list(range(8))
+    assert json.loads(frame["fields"][3]) == lines[3]["fields"]
+    assert "expected .jsonl or .parquet" in asked("export", str(run), str(tmp_path / "all.csv"))[1]
+
+
+def test_a_torn_end_is_cut_on_the_anchors_word_alone(run: Path) -> None:
+    """A torn record after the last anchor goes; one that was anchored does not, and nothing changes."""
+    anchors = str(run.parent / "anchors.jsonl")
+    assert "nothing was cut" in asked("cut", str(run), "--anchors", anchors)[1]
+    last = run / "journal.2.mmj"
+    whole = last.read_bytes()
+    last.write_bytes(whole + b"\x10\0\0\0half a record")
+    code, said = asked("cut", str(run), "--anchors", anchors)
+    assert (code, last.read_bytes()) == (0, whole)
+    assert "17 bytes" in said
+    last.write_bytes(whole[:-1])
+    code, said = asked("cut", str(run), "--anchors", anchors)
+    assert (code, last.read_bytes()) == (1, whole[:-1])
+    assert "8 entries were anchored and 7 are here" in said
