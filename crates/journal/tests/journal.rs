@@ -252,7 +252,9 @@ proptest! {
 
     /// Whatever bytes are read, the reader says what they are, and never more than it can vouch for.
     #[test]
-    fn fuzz_reader(entries in entries(), at: prop::sample::Index, strange in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn fuzz_reader(
+        entries in entries(), at: prop::sample::Index, strange in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         let _ = read(&strange);
         let mut harmed = written(&entries);
         let at = at.index(harmed.len());
@@ -350,8 +352,8 @@ fn a_full_disk_is_the_end_and_leaves_whole_records() {
     assert_eq!((found.len(), end), (2, Ok(Tail::Whole)));
 }
 
-/// On a full disk a wake is refused before anything follows from it; what follows from one that was taken is not, nor is
-/// the way out; and room that appears later changes nothing.
+/// On a full disk a wake is refused before anything follows from it; what follows from one that was taken is not, nor
+/// is the way out; and room that appears later changes nothing.
 #[test]
 fn a_full_disk_refuses_wakes_alone() {
     let disk = Arc::new(SimDisk::default());
