@@ -2,12 +2,19 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from exchange_server import Exchange, running
 from watched_run import WatchedRun, until, watched
+
+from mmbot import _core
+from mmbot.guardian.anchors import read_anchors
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +48,34 @@ def test_a_killed_engine_leaves_no_order(run: WatchedRun):
     assert run.lives(guardian)
     [alarm] = [event for event in run.guardian.events("alarm") if event["cause"] == "engine"]
     assert "dead" in alarm["why"]
+    run.quoting()
+    assert run.guardian_pid == guardian
+    assert run.guardian.events("taken over")
+
+
+@pytest.mark.timeout(90)
+def test_the_latch_is_heeded_while_the_engine_is_stopped(run: WatchedRun):
+    """A kill that a person latches on disk, the engine under SIGSTOP: the guardian cancels before silence would."""
+    engine = run.quoting()
+    latch = FreezeLatch(AccountState.at(run.state), time.time_ns)
+    engine.send_signal(signal.SIGSTOP)
+    latch.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "operator", "by hand", time.time_ns()))
+    until(lambda: bool(run.guardian.events("alarm")), 5, "the guardian acts")
+    assert run.guardian.events("alarm")[0]["cause"] == "latch"
+    until(lambda: run.open_orders() == 0, 5, "no order at the venue")
+
+
+@pytest.mark.timeout(90)
+def test_every_anchor_vouches_for_the_journal(run: WatchedRun):
+    """After a kill the journal's own reader finds each anchor in it: none is ahead, none has another chain."""
+    engine = run.quoting()
+    until(lambda: (run.state / "anchors.jsonl").stat().st_size > 600, 10, "anchors")
+    engine.kill()
+    engine.wait()
+    until(lambda: bool(run.guardian.events("alarm")), 5, "the guardian acts")
+    anchors = list(read_anchors(run.state / "anchors.jsonl"))
+    reader = _core.JournalReader(run.runs / anchors[-1].journal, [(anchor.seq, anchor.chain) for anchor in anchors])
+    assert sum(1 for _ in reader) >= anchors[-1].seq == reader.vouched
 
 
 @pytest.mark.timeout(90)
