@@ -9,7 +9,6 @@ A backtest is wired by `mmbot.research.backtest`; all four run the same engine a
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -88,13 +87,14 @@ class Trading(Watching):
         """The order session, which asks `fence` before each create and amend. Raises ConfigError for a simulator's key
         anywhere else.
 
-        It has the wall clock, by which it learns how far the venue's clock is off; the run's own clock follows the
+        It has a steady clock, by which it learns how far the venue's clock is off; the run's own clock follows the
         venue's.
         """
+        from mmbot.venues.bybit.clock import steady_clock  # noqa: PLC0415  as below
         from mmbot.venues.bybit.session import BybitOrders  # noqa: PLC0415  loaded by the runs that trade
 
         _check_key(self.session, credentials)
-        return BybitOrders(endpoint, credentials, sink, time.time_ns, instruments=instruments, fence=fence)
+        return BybitOrders(endpoint, credentials, sink, steady_clock(), instruments=instruments, fence=fence)
 
 
 Wiring: TypeAlias = Watching | Trading

@@ -1,13 +1,18 @@
-"""kill -9 at chosen system calls of a real bot, then a restart, judged by the exchange; several at a time.
+"""kill -9 at chosen system calls of a real bot and of the bots that recover from it, judged by the exchange.
 
-    python tests/integration/kill_matrix.py --points 500 --parallel 3
+    python tests/integration/kill_matrix.py --points 500 --parallel 4 --out points.jsonl
 
 A point is (system call, how many of it): strace kills the bot as it enters that call, so a record is not yet written,
 a sync not yet done, an order not yet sent. The calls are those of place, ack, fill and book: `write` (journal, tape,
-event loop), `fdatasync` (journal), `sendto` and `sendmsg` (orders), `recvfrom` and `read` (answers, fills). After the
-kill the bot is started again without strace, has 30 s to compare itself with the exchange and to quote, is asked to
-stop, and then position, open orders and executions have to be the exchange's. A bot that says that it is frozen and
-names what differs is counted apart. Everything is on loopback; each worker has an account of its own.
+event loop), `fdatasync` and `fsync` (journal, epoch, latch), `rename` (epoch, pointers), `sendto` (orders), `recvfrom`
+and `read` (answers, fills), `epoll_pwait` (between any two steps).
+
+Points come in chains on one account: a fresh bot is killed at the first, the bot that takes over at the second, while
+it recovers or later, and so on; then one is left alone, has 30 s to compare itself with the exchange and to quote, and
+is asked to stop. After every kill each order at the exchange has to be in a journal (intent first) and no execution
+may be there twice; at the end position, open orders and cash have to be the exchange's. A bot that says that it
+is frozen and names what differs is counted apart. Half of the chains have a guardian, which cancels what a dead bot
+left, and must be gone at the end. Everything is on loopback; each chain has an account of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +30,9 @@ import threading
 import time
 import traceback
 from collections import Counter
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +41,26 @@ sys.path.insert(0, str(Path(__file__).parent))
 from exchange_server import Exchange, running
 from killed_run import Bot, Rig
 
+from mmbot import _core
+from mmbot.execution import ClientIds
+
 CALLS = {
-    "write": 1_500,
-    "fdatasync": 120,
-    "sendto": 60,
-    "sendmsg": 60,
-    "recvfrom": 400,
-    "read": 4_500,
-    "epoll_pwait": 900,
+    "write": (1, 220),
+    "fdatasync": (1, 36),
+    "fsync": (1, 28),
+    "rename": (1, 8),
+    "sendto": (1, 36),
+    "recvfrom": (1, 240),
+    "read": (2_200, 2_900),
+    "epoll_pwait": (1, 700),
 }
-"""System calls at which a bot is killed, and how many of them it makes in its first seconds."""
-RUN_S = 14.0
+"""System calls at which a bot is killed, and the first and last of them; before the first it only loads its program."""
+CHAIN = 4
+"""Kills on one account before a bot is left alone: the fifth recovery within ten minutes freezes, as it shall."""
+RUN_S = 12.0
 """A bot that did not come to its point by then is killed where it is."""
-RECOVER_S = 30.0
+RECOVER_S, GONE_S = 30.0, 8.0
+CASH = Decimal(10) ** 12
 
 
 @dataclass
@@ -55,84 +69,177 @@ class Point:
 
     call: str
     number: int
+    recovering: bool = False
+    """The bot had taken over an earlier one's journal."""
+    guardian: bool = False
+    chain: int = 0
     reached: bool = False
     """It died at that very call; otherwise by a kill in time, somewhere else."""
+    quoted: bool = False
     orders: int = 0
     fills: int = 0
+    left_open: int = 0
+    """Orders that it left at the exchange."""
     recovered_s: float = 0.0
     frozen: str = ""
-    """What it said instead of quoting."""
+    """What the bot said instead of quoting, after the last kill of the chain."""
     failed: str = ""
 
+    @property
+    def name(self) -> tuple[str, int, bool, bool]:
+        """What makes it a point of its own."""
+        return self.call, self.number, self.recovering, self.guardian
 
-def _strace(point: Point, log: Path) -> tuple[str, ...]:
-    inject = f"inject={point.call}:signal=KILL:when={point.number}"
-    return ("strace", "-f", "-qq", "-o", str(log), "-e", f"trace={point.call}", "-e", inject)
+
+def traced(call: str, inject: str, log: Path) -> tuple[str, ...]:
+    """What to put before a command: strace on the bot alone, not on the guardian that it starts."""
+    return ("strace", "-qq", "-o", str(log), "-e", f"trace={call}", "-e", f"inject={call}:{inject}")
 
 
-def try_point(exchange: Exchange, folder: Path, point: Point) -> None:
-    """Kill a bot there, start it again, and compare; what is wrong is in `point.failed`."""
+def try_chain(exchange: Exchange, folder: Path, chain: list[Point]) -> None:
+    """Kill a bot, and those that recover from it, there; let one recover; compare. What is wrong is in `failed`."""
     rig = Rig(exchange, folder)
-    log = folder / "strace.log"
-    with rig.bot(prefix=_strace(point, log)) as bot:
+    if not chain[0].guardian:
+        rig.config.write_text(f"{rig.config.read_text()}guardian = false\n", encoding="utf-8")
+    try:
+        for point in chain:
+            _killed(rig, folder / f"{point.call}-{point.number}.log", point)
+            if point.failed:
+                return
+        _recovered(rig, chain[-1])
+    finally:
+        left = guardians(rig)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+    if left and not chain[-1].failed and not chain[-1].frozen:
+        chain[-1].failed = f"guardians {left} live on"
+
+
+def _killed(rig: Rig, log: Path, point: Point) -> None:
+    with rig.bot(prefix=traced(point.call, f"signal=KILL:when={point.number}", log)) as bot:
         try:
             bot.process.wait(RUN_S)
             point.reached = "killed by SIGKILL" in log.read_text(errors="replace")
         except subprocess.TimeoutExpired:
-            _kill_below(bot.process.pid)
+            kill_below(bot.process.pid)
             bot.process.wait(5)
-        said = _said(bot)
-    point.fills = sum(event["event"] == "fill" for event in said)
+        said = everything(bot)
+    log.unlink(missing_ok=True)
     point.orders = sum(event["event"] == "request" and event["request"] == "place" for event in said)
+    point.fills = sum(event["event"] == "fill" for event in said)
+    point.quoted = any(event["event"] == "quoting" for event in said)
+    left = rig.open_orders()
+    point.left_open = len(left)
+    unknown = set(left) - intended(rig)
+    if unknown:
+        point.failed = f"orders that no journal has: {sorted(unknown)}"
+    point.failed = point.failed or twice(rig)
+
+
+def _recovered(rig: Rig, point: Point) -> None:
     began = time.monotonic()
     with rig.bot() as again:
         try:
             again.until("quoting", seconds=RECOVER_S)
         except AssertionError as error:
-            asked = [event for event in again.events if event["event"] == "freeze asked"]
+            asked = [event for event in again.events if event["event"] in ("freeze asked", "freeze")]
             point.frozen = json.dumps(asked[-1])[:300] if asked else ""
-            point.failed = "" if asked else str(error)[:600]
+            point.failed = "" if asked else str(error)[:900]
         point.recovered_s = round(time.monotonic() - began, 2)
-        code = again.end(20)
+        code = again.end(25)
+        said = everything(again)
     if code != 0 and not point.frozen:
-        point.failed = point.failed or f"the restarted bot ended with {code}: {again.events[-3:]}"
+        complaints = (rig.folder / "bot.err").read_text(errors="replace")[-500:]
+        last = [event for event in said if event["event"] != "status"][-5:]
+        point.failed = point.failed or f"the restarted bot ended with {code}: {last} {complaints}"
     if not point.failed:
-        _compare(rig, point)
+        point.failed = differs(rig, frozen=bool(point.frozen))
+    if not point.failed and point.guardian and not point.frozen:
+        deadline = time.monotonic() + GONE_S
+        while guardians(rig) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
-def _compare(rig: Rig, point: Point) -> None:
+def differs(rig: Rig, *, frozen: bool = False) -> str:
+    """What a bot that has ended left behind or books otherwise than the exchange; "" where all is equal."""
     left = rig.open_orders()
-    twice = [name for name, times in Counter(rig.executions()).items() if times > 1]
-    if left or twice:
-        point.failed = f"orphans {left}, executions twice {twice}"
-    elif not point.frozen:
-        rig.agree()
+    if left:
+        return f"orders are left: {left}"
+    if frozen:
+        return twice(rig)
+    booked, truth = rig.booked(), rig.exchange.truth(rig.account)
+    if Decimal(booked.positions[0]) / 1000 != rig.position():
+        return f"position {booked.positions[0]} is {rig.position()} at the exchange"
+    paid = sum(
+        (-1 if row["side"] == "Buy" else 1) * Decimal(row["execValue"]) - Decimal(row["execFee"])
+        for row in truth["executions"]
+    )
+    if Decimal(booked.cash_units[0]) / CASH != paid:
+        return f"cash {Decimal(booked.cash_units[0]) / CASH} is {paid} by the executions at the exchange"
+    return twice(rig)
 
 
-def _said(bot: Bot) -> list[dict[str, Any]]:
+def twice(rig: Rig) -> str:
+    """Executions that the exchange has twice under one id; "" without any."""
+    found = [name for name, times in Counter(rig.executions()).items() if times > 1]
+    return f"executions twice: {found}" if found else ""
+
+
+def intended(rig: Rig) -> set[str]:
+    """Names of every order that any journal of this account speaks of, sent or only meant."""
+    names: set[str] = set()
+    for journal in sorted(rig.runs.glob("*/journal.mmj")):
+        with suppress(_core.JournalFault):  # torn before its first whole entry: nothing was sent by it
+            recovered = _core.recover(journal)
+            names |= {row[1] for row in recovered.orders}
+            start = json.loads(recovered.start)
+            names |= {_name(start, number) for number in range(recovered.orders_named + 1)}
+    return names
+
+
+def _name(start: dict[str, Any], number: int) -> str:
+    ids = start["client_ids"]
+    return ClientIds(env=ids["env"], epoch_s=start["epoch_s"], strategy=ids["strategy"]).name(number)
+
+
+def guardians(rig: Rig) -> list[int]:
+    """Processes that are guardians of this account."""
+    found = []
+    for words in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            said = words.read_bytes()
+            if b"\0guardian\0" in said and str(rig.config).encode() in said:
+                found.append(int(words.parent.name))
+    return found
+
+
+def everything(bot: Bot) -> list[dict[str, Any]]:
     """Everything that a dead bot told."""
-    while True:
-        try:
-            bot.until("no such event", seconds=0.5)
-        except AssertionError:
-            return bot.events
+    with suppress(AssertionError):
+        bot.until("no such event", seconds=2)
+    return bot.events
 
 
-def _kill_below(pid: int) -> None:
+def kill_below(pid: int) -> None:
     """End what strace runs, and with it strace."""
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
 
 
-def points(count: int, seed: int) -> list[Point]:
-    """Distinct points, spread over the calls; the start and the first orders more often than what comes later."""
-    rng, chosen = random.Random(seed), set()
-    while len(chosen) < count:
-        call, most = rng.choice(sorted(CALLS.items()))
-        chosen.add((call, 1 + int(most * rng.random() ** 1.5)))
-    ordered = sorted(chosen)
-    rng.shuffle(ordered)
-    return [Point(call, number) for call, number in ordered]
+def points(count: int, seed: int) -> list[list[Point]]:
+    """Chains of distinct points, spread over the calls; what is early more often than what is later."""
+    rng, chosen, chains = random.Random(seed), set(), []
+    while sum(map(len, chains)) < count:
+        guarded, chain = len(chains) % 2 == 1, []
+        while len(chain) < CHAIN:
+            call, (first, last) = rng.choice(sorted(CALLS.items()))
+            number = first + int((last - first + 1) * rng.random() ** 1.3)
+            point = Point(call, number, recovering=bool(chain), guardian=guarded, chain=len(chains))
+            if point.name not in chosen:
+                chosen.add(point.name)
+                chain.append(point)
+        chains.append(chain)
+    return chains
 
 
 def main() -> int:
@@ -142,57 +249,70 @@ def main() -> int:
     parser.add_argument("--parallel", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="every point, as JSON lines")
+    parser.add_argument("--keep", type=Path, help="where the folders of failed chains go; otherwise none is kept")
     given = parser.parse_args()
-    waiting, done, lock = points(given.points, given.seed), [], threading.Lock()
-    with tempfile.TemporaryDirectory(prefix="mmbot-kill-") as top:
-        exchange_log = Path(top) / "exchange.log"
-        with running(exchange_log, "--market", "calm", "--seed", str(given.seed)) as exchange:
+    waiting, lock = points(given.points, given.seed)[::-1], threading.Lock()
+    done: list[Point] = []
+    with ExitStack() as stack:
+        top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mmbot-kill-")))
+        exchange = stack.enter_context(running(top / "exchange.log", "--market", "calm", "--seed", str(given.seed)))
 
-            def work(worker: int) -> None:
-                while True:
-                    with lock:
-                        if not waiting:
-                            return
-                        point = waiting.pop()
-                        folder = Path(top) / f"{worker}-{len(waiting)}"
-                    folder.mkdir()
-                    try:
-                        try_point(exchange, folder, point)
-                    except Exception:  # noqa: BLE001  the point failed, the matrix goes on
-                        point.failed = traceback.format_exc(limit=3)
-                    with lock:
-                        done.append(point)
-                        _report(point, len(done), given.points, given.out)
-                    shutil.rmtree(folder, ignore_errors=True)
+        def work() -> None:
+            while True:
+                with lock:
+                    if not waiting:
+                        return
+                    chain = waiting.pop()
+                folder = top / f"chain-{chain[0].chain}"
+                folder.mkdir()
+                try:
+                    try_chain(exchange, folder, chain)
+                except Exception:  # noqa: BLE001  the chain failed, the matrix goes on
+                    chain[-1].failed = traceback.format_exc(limit=3)
+                with lock:
+                    done.extend(chain)
+                    _report(chain, len(done), given.points, given.out)
+                if given.keep and any(point.failed or point.frozen for point in chain):
+                    shutil.copytree(folder, given.keep / f"{given.seed}-{chain[0].chain}", ignore=_no_sockets)
+                shutil.rmtree(folder, ignore_errors=True)
 
-            workers = [threading.Thread(target=work, args=(number,)) for number in range(given.parallel)]
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                worker.join()
+        workers = [threading.Thread(target=work) for _ in range(given.parallel)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
     return _summary(done)
 
 
-def _report(point: Point, number: int, count: int, out: Path | None) -> None:
-    line = json.dumps(asdict(point))
-    if out is not None:
-        with out.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-    if point.failed or point.frozen:
-        sys.stdout.write(f"{number}/{count} {line}\n")
-        sys.stdout.flush()
+def _no_sockets(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name).is_socket()]
+
+
+def _report(chain: list[Point], number: int, count: int, out: Path | None) -> None:
+    for point in chain:
+        line = json.dumps(asdict(point))
+        if out is not None:
+            with out.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        if point.failed or point.frozen:
+            sys.stdout.write(f"{number}/{count} {line}\n")
+            sys.stdout.flush()
 
 
 def _summary(done: list[Point]) -> int:
     reached = [point for point in done if point.reached]
     failed = [point for point in done if point.failed]
-    took = sorted(point.recovered_s for point in done if not point.failed)
-    trading = sum(point.orders > 0 for point in done)
+    took = sorted(point.recovered_s for point in done if point.recovered_s and not point.failed and not point.frozen)
+    again = f", p50 {took[len(took) // 2]:.1f} s, max {took[-1]:.1f} s" if took else ""
     sys.stdout.write(
-        f"{len(done)} points, {len(reached)} killed at their very call ({len({(p.call, p.number) for p in reached})} "
-        f"distinct), {trading} with orders out before, {sum(point.fills > 0 for point in done)} with fills; "
-        f"{sum(bool(point.frozen) for point in done)} frozen, {len(failed)} failed; "
-        f"quoting again after p50 {took[len(took) // 2]:.1f} s, max {took[-1]:.1f} s\n"
+        f"{len(done)} kills, {len({point.name for point in reached})} distinct points reached: "
+        f"{sum(point.recovering for point in reached)} in a bot that had taken over, "
+        f"{sum(point.recovering and not point.quoted for point in reached)} of them before it quoted; "
+        f"{sum(point.guardian for point in reached)} beside a guardian; "
+        f"{sum(point.orders > 0 for point in reached)} after orders, {sum(point.fills > 0 for point in reached)} after "
+        f"fills; {sum(point.left_open > 0 for point in reached)} left orders open\n"
+        f"{len(took)} restarts quote again{again}; "
+        f"{sum(bool(point.frozen) for point in done)} frozen, {len(failed)} failed\n"
         f"by call: {dict(sorted(Counter(point.call for point in reached).items()))}\n"
         f"KILL_MATRIX_RESULT={'FAIL' if failed else 'OK'}\n"
     )

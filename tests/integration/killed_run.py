@@ -118,7 +118,12 @@ class Rig:
     def bot(self, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[Bot]:
         """Start a bot; it is killed at the end, if it still runs."""
         words = [*prefix, sys.executable, "-m", "mmbot", "run", str(self.config), "--json", *options]
-        env = {**os.environ, "MMBOT_BYBIT_API_KEY": self.account.key, "MMBOT_BYBIT_API_SECRET": self.account.secret}
+        env = {
+            **os.environ,
+            "TMPDIR": str(self.folder),  # where runs of this machine keep others off an account of the same number
+            "MMBOT_BYBIT_API_KEY": self.account.key,
+            "MMBOT_BYBIT_API_SECRET": self.account.secret,
+        }
         with (self.folder / "bot.err").open("ab") as complaints:
             process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True, env=env)
         try:

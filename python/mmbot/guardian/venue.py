@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import msgspec
 from mmbot.guardian.claims import Resting
 from mmbot.venues.bybit.account import BybitAccount
 from mmbot.venues.bybit.budget import RateBudget
+from mmbot.venues.bybit.clock import steady_clock
 from mmbot.venues.bybit.http import BybitHttp, HttpTiming
 from mmbot.venues.port import VenueError
 
@@ -69,12 +69,12 @@ class GuardedVenue:
         credentials: Credentials,
         markets: Sequence[tuple[str, str]],
         *,
-        clock: Clock = time.time_ns,
+        clock: Clock | None = None,
         timing: CancelTiming | None = None,
     ) -> None:
         self._markets = list(dict.fromkeys(markets))
         self._timing = timing or CancelTiming()
-        self._http = BybitHttp(endpoint, credentials, clock, RateBudget(0.5), timing=TIMING)
+        self._http = BybitHttp(endpoint, credentials, clock or steady_clock(), RateBudget(0.5), timing=TIMING)
         self._account = BybitAccount(self._http)
         self.remarks: list[str] = []
         """What an operator wants to know, each once."""

@@ -117,7 +117,7 @@ class _Part:
 
     def _orders(self, raw: Columns) -> pl.DataFrame:
         traded = self.traded
-        state = ["working" if text in _OPEN else text for text in raw["state"]]
+        state = ["working" if text in _OPEN else _ENDED.get(text, text) for text in raw["state"]]
         frame = pl.DataFrame(
             {
                 **{name: raw[name] for name in ("order_id", "side", "ts_decided", "ts_accepted", "ts_done", "amends")},
@@ -202,6 +202,8 @@ def check_agreement(symbol: str, split: Attribution, equity: float, carried: flo
 
 
 _OPEN = frozenset({"intent", "sent", "acked", "unknown", "live", "partial"})
+_ENDED = {"never_placed": "denied", "expired": "canceled", "expired_unproven": "canceled"}
+"""How a run's report calls an order that the venue provably never had, and one that ended there by itself."""
 
 
 def _of(columns: Mapping[str, Any], index: int) -> Columns:

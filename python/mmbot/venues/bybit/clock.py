@@ -5,18 +5,28 @@
 
 The narrowest of several samples is kept. The venue refuses a request that is older than its receive window or more than
 one second ahead, so requests carry our time plus the offset, and nothing is traded while the error bound is too wide.
+
+"Ours" is a clock that nobody sets: a wall clock that jumps between two measurements would carry every request, cancels
+too, outside of what the venue accepts.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from mmbot.venues.port import VenueError
+from mmbot.venues.port import Clock, VenueError
 
-__all__ = ["ERROR_MAX", "NO_OFFSET", "ClockOffset", "estimate"]
+__all__ = ["ERROR_MAX", "NO_OFFSET", "ClockOffset", "estimate", "steady_clock"]
 
 ERROR_MAX = 250_000_000
 """Error bound beyond which no order leaves, ns: a quarter of what the venue tolerates ahead of its own clock."""
+
+
+def steady_clock(wall: Callable[[], int] = time.time_ns, monotonic: Callable[[], int] = time.monotonic_ns) -> Clock:
+    """Return a clock, ns since epoch: the wall clock read once, now, and the monotonic one from then on."""
+    ahead = wall() - monotonic()
+    return lambda: monotonic() + ahead
 
 
 class ClockOffset(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot.venues.bybit.clock import ERROR_MAX, NO_OFFSET, ClockOffset, estimate
+from mmbot.venues.bybit.clock import ERROR_MAX, NO_OFFSET, ClockOffset, estimate, steady_clock
 from mmbot.venues.port import VenueError
 
 delays = st.integers(0, 10**9)
@@ -34,3 +34,12 @@ def test_no_sample_is_no_estimate() -> None:
     """Without an answer there is nothing to estimate from."""
     with pytest.raises(ValueError, match="no clock samples"):
         estimate([])
+
+
+def test_a_wall_clock_that_jumps_does_not_move_the_steady_one() -> None:
+    """The wall is read once; from then on only what really passed counts."""
+    wall, passed = [10**18], [5]
+    clock = steady_clock(lambda: wall[0], lambda: passed[0])
+    wall[0] -= 5_000_000_000
+    passed[0] += 7
+    assert clock() == 10**18 + 7
