@@ -45,20 +45,20 @@ from mmbot import _core
 from mmbot.execution import ClientIds
 
 CALLS = {
-    "write": (1, 220),
-    "fdatasync": (1, 36),
-    "fsync": (1, 28),
+    "write": (1, 170),
+    "fdatasync": (1, 28),
+    "fsync": (1, 22),
     "rename": (1, 8),
-    "sendto": (1, 36),
-    "recvfrom": (1, 240),
-    "read": (2_200, 2_900),
-    "epoll_pwait": (1, 700),
+    "sendto": (1, 30),
+    "recvfrom": (1, 180),
+    "read": (2_200, 2_480),
+    "epoll_pwait": (1, 600),
 }
 """System calls at which a bot is killed, and the first and last of them; before the first it only loads its program."""
 CHAIN = 4
 """Kills on one account before a bot is left alone: the fifth recovery within ten minutes freezes, as it shall."""
-RUN_S = 12.0
-"""A bot that did not come to its point by then is killed where it is."""
+RUN_S, RECOVERING_S = 12.0, 22.0
+"""A bot that did not come to its point by then is killed where it is; one that recovers needs longer."""
 RECOVER_S, GONE_S = 30.0, 8.0
 CASH = Decimal(10) ** 12
 
@@ -118,8 +118,11 @@ def try_chain(exchange: Exchange, folder: Path, chain: list[Point]) -> None:
 def _killed(rig: Rig, log: Path, point: Point) -> None:
     with rig.bot(prefix=traced(point.call, f"signal=KILL:when={point.number}", log)) as bot:
         try:
-            bot.process.wait(RUN_S)
+            code = bot.process.wait(RECOVERING_S if point.recovering else RUN_S)
             point.reached = "killed by SIGKILL" in log.read_text(errors="replace")
+            if not point.reached:
+                complaints = (rig.folder / "bot.err").read_text(errors="replace")[-500:]
+                point.failed = f"it ended by itself, with {code}: {complaints}"
         except subprocess.TimeoutExpired:
             kill_below(bot.process.pid)
             bot.process.wait(5)
@@ -132,7 +135,7 @@ def _killed(rig: Rig, log: Path, point: Point) -> None:
     point.left_open = len(left)
     unknown = set(left) - intended(rig)
     if unknown:
-        point.failed = f"orders that no journal has: {sorted(unknown)}"
+        point.failed += f"orders that no journal has: {sorted(unknown)}"
     point.failed = point.failed or twice(rig)
 
 
@@ -233,7 +236,7 @@ def points(count: int, seed: int) -> list[list[Point]]:
         guarded, chain = len(chains) % 2 == 1, []
         while len(chain) < CHAIN:
             call, (first, last) = rng.choice(sorted(CALLS.items()))
-            number = first + int((last - first + 1) * rng.random() ** 1.3)
+            number = first + int((last - first + 1) * rng.random() ** (2 if chain else 1.3))
             point = Point(call, number, recovering=bool(chain), guardian=guarded, chain=len(chains))
             if point.name not in chosen:
                 chosen.add(point.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,9 +40,8 @@ def test_fifty_kills_while_it_recovers_converge(exchange: Exchange, tmp_path: Pa
     for _ in range(50):
         with rig.bot() as bot:
             bot.until("recovering", seconds=60)
-            with_more = rng.randint(0, 3)
-            if with_more:
-                bot.until("link", times=with_more, seconds=10)
+            with suppress(AssertionError):
+                bot.until("quoting", seconds=rng.random())
             bot.kill()
         assert set(rig.open_orders()) <= intended(rig)
         assert twice(rig) == ""
