@@ -145,22 +145,22 @@ def _recovered(rig: Rig, point: Point) -> None:
         try:
             again.until("quoting", seconds=RECOVER_S)
         except AssertionError as error:
-            asked = [event for event in again.events if event["event"] in ("freeze asked", "freeze")]
-            point.frozen = json.dumps(asked[-1])[:300] if asked else ""
-            point.failed = "" if asked else str(error)[:900]
+            point.frozen, point.failed = _why(again, error)
         point.recovered_s = round(time.monotonic() - began, 2)
         code = again.end(25)
-        said = everything(again)
     if code != 0 and not point.frozen:
         complaints = (rig.folder / "bot.err").read_text(errors="replace")[-500:]
-        last = [event for event in said if event["event"] != "status"][-5:]
-        point.failed = point.failed or f"the restarted bot ended with {code}: {last} {complaints}"
-    if not point.failed:
-        point.failed = differs(rig, frozen=bool(point.frozen))
-    if not point.failed and point.guardian and not point.frozen:
-        deadline = time.monotonic() + GONE_S
-        while guardians(rig) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        point.failed = point.failed or f"the restarted bot ended with {code}: {complaints}"
+    point.failed = point.failed or differs(rig, frozen=bool(point.frozen))
+    deadline = time.monotonic() + GONE_S
+    while point.guardian and not point.frozen and guardians(rig) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _why(bot: Bot, error: AssertionError) -> tuple[str, str]:
+    """What a bot that does not quote said: that it is frozen, or else what is missing."""
+    asked = [event for event in bot.events if event["event"] in ("freeze asked", "freeze")]
+    return (json.dumps(asked[-1])[:300], "") if asked else ("", str(error)[:900])
 
 
 def differs(rig: Rig, *, frozen: bool = False) -> str:
@@ -303,23 +303,32 @@ def _report(chain: list[Point], number: int, count: int, out: Path | None) -> No
 
 
 def _summary(done: list[Point]) -> int:
-    reached = [point for point in done if point.reached]
-    failed = [point for point in done if point.failed]
-    took = sorted(point.recovered_s for point in done if point.recovered_s and not point.failed and not point.frozen)
-    again = f", p50 {took[len(took) // 2]:.1f} s, max {took[-1]:.1f} s" if took else ""
-    sys.stdout.write(
-        f"{len(done)} kills, {len({point.name for point in reached})} distinct points reached: "
-        f"{sum(point.recovering for point in reached)} in a bot that had taken over, "
-        f"{sum(point.recovering and not point.quoted for point in reached)} of them before it quoted; "
-        f"{sum(point.guardian for point in reached)} beside a guardian; "
-        f"{sum(point.orders > 0 for point in reached)} after orders, {sum(point.fills > 0 for point in reached)} after "
-        f"fills; {sum(point.left_open > 0 for point in reached)} left orders open\n"
-        f"{len(took)} restarts quote again{again}; "
-        f"{sum(bool(point.frozen) for point in done)} frozen, {len(failed)} failed\n"
-        f"by call: {dict(sorted(Counter(point.call for point in reached).items()))}\n"
-        f"KILL_MATRIX_RESULT={'FAIL' if failed else 'OK'}\n"
+    reached = list({point.name: point for point in done if point.reached}.values())
+    sys.stdout.write("| killed as it enters | points | recovering | beside a guardian | after orders | left orders |\n")
+    for call in sorted(CALLS):
+        sys.stdout.write(_row(f"`{call}`", [point for point in reached if point.call == call]))
+    sys.stdout.write(_row("all", reached))
+    failed, frozen = sum(bool(point.failed) for point in done), sum(bool(point.frozen) for point in done)
+    took = sorted(point.recovered_s for point in done if point.recovered_s and not point.frozen)
+    again = (
+        f"{len(took)} restarts quote again, p50 {took[len(took) // 2]} s, max {took[-1]} s" if took else "no restart"
     )
+    sys.stdout.write(
+        f"{len(done)} kills, {len(reached)} distinct points reached, {frozen} frozen, {failed} failed; {again}\n"
+    )
+    sys.stdout.write(f"KILL_MATRIX_RESULT={'FAIL' if failed else 'OK'}\n")
     return 1 if failed else 0
+
+
+def _row(name: str, reached: list[Point]) -> str:
+    counted = (
+        len(reached),
+        sum(point.recovering for point in reached),
+        sum(point.guardian for point in reached),
+        sum(point.orders > 0 for point in reached),
+        sum(point.left_open > 0 for point in reached),
+    )
+    return f"| {name} | {' | '.join(map(str, counted))} |\n"
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def test_a_bot_killed_at_any_system_call_is_taken_over(exchange: Exchange, tmp_p
     assert any(point.reached for point in chain)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_fifty_kills_while_it_recovers_converge(exchange: Exchange, tmp_path: Path) -> None:
     """Fifty in a row: the bot after them has the exchange's books; frozen, for it was a crash loop, and says so."""
     rng = random.Random(50)
