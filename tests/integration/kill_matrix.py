@@ -99,8 +99,8 @@ def traced(call: str, inject: str, log: Path) -> tuple[str, ...]:
 def try_chain(exchange: Exchange, folder: Path, chain: list[Point]) -> None:
     """Kill a bot, and those that recover from it, there; let one recover; compare. What is wrong is in `failed`."""
     rig = Rig(exchange, folder)
-    if not chain[0].guardian:
-        rig.config.write_text(f"{rig.config.read_text()}guardian = false\n", encoding="utf-8")
+    if chain[0].guardian:
+        rig.config.write_text(rig.config.read_text().replace("guardian = false\n", ""), encoding="utf-8")
     try:
         for point in chain:
             _killed(rig, folder / f"{point.call}-{point.number}.log", point)

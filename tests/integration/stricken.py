@@ -25,12 +25,6 @@ from mmbot.execution import ClientIds
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 
 
-def without_guardian(rig: Rig) -> Rig:
-    """Nobody else cancels: what leaves is the bot's own doing."""
-    rig.config.write_text(f"{rig.config.read_text()}guardian = false\n", encoding="utf-8")
-    return rig
-
-
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[None]:
     """A tmpfs of that size on a folder; skips where it may not be mounted."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from killed_run import Bot, Rig
-from stricken import descriptors, fill, small_disk, strace, traced_bot, without_guardian
+from stricken import descriptors, fill, small_disk, strace, traced_bot
 
 if TYPE_CHECKING:
     from exchange_server import Exchange
@@ -36,7 +36,7 @@ def _ended(rig: Rig, bot: Bot, seconds: float = 40) -> str:
 def test_a_full_disk_takes_the_orders_out(exchange: Exchange, tmp_path: Path) -> None:
     """The disk of journal and tapes fills up while the bot quotes: no order is left, and the reason is told."""
     with small_disk(tmp_path / "runs", "8m"):
-        rig = without_guardian(Rig(exchange, tmp_path))
+        rig = Rig(exchange, tmp_path)
         with rig.bot() as bot:
             bot.until("fill", times=2)
             fill(rig.runs)
@@ -46,7 +46,7 @@ def test_a_full_disk_takes_the_orders_out(exchange: Exchange, tmp_path: Path) ->
 
 def test_an_error_of_a_sync_is_never_tried_again(exchange: Exchange, tmp_path: Path) -> None:
     """EIO once: no second sync says that all is well; what was out is cancelled, and the bot ends with the reason."""
-    rig = without_guardian(Rig(exchange, tmp_path))
+    rig = Rig(exchange, tmp_path)
     with rig.bot(prefix=strace("-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=14")) as bot:
         bot.until("quoting")
         said = _ended(rig, bot)
@@ -59,7 +59,7 @@ def test_an_error_of_a_sync_is_never_tried_again(exchange: Exchange, tmp_path: P
 
 def test_cancels_behind_a_slow_disk_are_bounded(exchange: Exchange, tmp_path: Path) -> None:
     """Every sync takes a second: what was decided before it is too old to leave, and the end takes every order out."""
-    rig = without_guardian(Rig(exchange, tmp_path))
+    rig = Rig(exchange, tmp_path)
     slow = "inject=fdatasync:delay_enter=1000000:when=14+"
     with rig.bot(prefix=strace("-e", "trace=fdatasync", "-e", slow)) as bot:
         bot.until("fill", times=2)
@@ -71,7 +71,7 @@ def test_cancels_behind_a_slow_disk_are_bounded(exchange: Exchange, tmp_path: Pa
 
 def test_a_bot_without_descriptors_takes_its_orders_out(exchange: Exchange, tmp_path: Path) -> None:
     """No file or socket can be opened, and a link is cut: quotes leave over what is still open, nothing new comes."""
-    rig = without_guardian(Rig(exchange, tmp_path))
+    rig = Rig(exchange, tmp_path)
     with rig.bot() as bot:
         bot.until("fill", times=2)
         pid = bot.process.pid

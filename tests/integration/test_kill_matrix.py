@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kill_matrix import Point, differs, intended, points, try_chain, twice
 from killed_run import Rig
-from stricken import strace, without_guardian
+from stricken import strace
 
 if TYPE_CHECKING:
     from exchange_server import Exchange
@@ -33,7 +33,7 @@ def test_a_bot_killed_at_any_system_call_is_taken_over(exchange: Exchange, tmp_p
 def test_fifty_kills_while_it_recovers_converge(exchange: Exchange, tmp_path: Path) -> None:
     """Fifty in a row: the bot after them has the exchange's books; frozen, for it was a crash loop, and says so."""
     rng = random.Random(50)
-    rig = without_guardian(Rig(exchange, tmp_path))
+    rig = Rig(exchange, tmp_path)
     with rig.bot() as bot:
         bot.until("fill", times=4)
         bot.kill()

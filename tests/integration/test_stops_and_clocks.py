@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from kill_matrix import differs
 from killed_run import Bot, Rig
-from stricken import ages, faked_clock, jump, stand_still, without_guardian
+from stricken import ages, faked_clock, jump, stand_still
 
 if TYPE_CHECKING:
     from exchange_server import Exchange
@@ -46,7 +46,7 @@ def test_a_bot_that_stood_still_sends_nothing_old(exchange: Exchange, tmp_path: 
     while stops:
         folder = tmp_path / str(len(stops))
         folder.mkdir()
-        rig = without_guardian(Rig(exchange, folder))
+        rig = Rig(exchange, folder)
         with rig.bot() as bot:
             bot.until("fill", seconds=60)
             while stops and _asks(bot, rng.randint(1, 4)):
@@ -61,7 +61,7 @@ def test_a_bot_that_stood_still_sends_nothing_old(exchange: Exchange, tmp_path: 
 @pytest.mark.timeout(180)
 def test_a_wall_clock_that_jumps_moves_nothing(exchange: Exchange, tmp_path: Path) -> None:
     """Five seconds back, then five ahead, then right: no request is out of the venue's window, and it quotes on."""
-    rig, file = without_guardian(Rig(exchange, tmp_path)), tmp_path / "clock"
+    rig, file = Rig(exchange, tmp_path), tmp_path / "clock"
     with rig.bot(prefix=faked_clock(file)) as bot:
         bot.until("fill")
         for seconds in (-5, +5, 0):
@@ -81,7 +81,7 @@ def test_a_bot_that_starts_with_a_wrong_clock_goes_by_the_venues(
     exchange: Exchange, tmp_path: Path, seconds: int
 ) -> None:
     """The clock is off from the start: it is measured, requests are corrected, and the journal has the venue's time."""
-    rig, file = without_guardian(Rig(exchange, tmp_path)), tmp_path / "clock"
+    rig, file = Rig(exchange, tmp_path), tmp_path / "clock"
     prefix = faked_clock(file)
     jump(file, seconds)
     with rig.bot(prefix=prefix) as bot:
