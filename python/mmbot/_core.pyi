@@ -416,6 +416,7 @@ class Bounds:
         strategy_notional_max: int | None = None,
         account_gross_max: int | None = None,
         account_net_max: int | None = None,
+        positions_max: int | None = None,
         firm_gross_max: int | None = None,
         firm_net_max: int | None = None,
         account_elsewhere_age_ns: int = 0,
@@ -684,7 +685,7 @@ class JournalReader:
     """Iterates over (number, time in ns, kind, fields) of a journal, each entry checked. Raises OSError, JournalFault.
 
     Kinds: run_start, event, wake, intent, command, denied, cancel_asked, halt, note, state_hash, run_end, opening,
-    adopted, outside.
+    adopted, outside, ordered.
     """
 
     def __new__(
@@ -868,6 +869,19 @@ class Live(Run):
         """What other runs of the account, or other accounts of the firm (`circle`), hold: worst cases, as of `at`.
 
         None where it is not known.
+        """
+    def share(self, now: int, ppm: int) -> None:
+        """So many millionths of every amount and size hold from here on; caps, counts and collars stay as they are."""
+    def temper(self, now: int, instrument: int, *, size_ppm: int, back_ppm: int, least_lots: int) -> None:
+        """How boldly an instrument is quoted from here on, whatever the strategy wants.
+
+        Sizes shrink to so many millionths, but not below `least_lots`; prices step back by so many of theirs, rounded
+        up. Orders beside the quotes are left as they are.
+        """
+    def way_out(self, now: int, instrument: int, side: str, lots: int, limit: int) -> list[tuple[Any, ...]]:
+        """Ask for an order that no strategy wants: reduce-only, immediate or cancelled, at this limit or better.
+
+        The limits judge it against the market as it is now; nothing is returned where they deny it.
         """
     def halt(self, now: int) -> list[tuple[Any, ...]]:
         """From now on no new orders; return cancels for everything open but foreign orders. Say it again to ask again.

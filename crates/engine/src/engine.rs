@@ -3,11 +3,12 @@
 //! [`Engine::step`] is a function of that state, the public market and one input: no socket, no file, no clock, no
 //! randomness. Time arrives with the input. Replaying the same inputs gives the same commands and the same state hash.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 
 use mmbot_ledger::{Booked, Fill, Ledger, LedgerError};
-use mmbot_types::{Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, Side, Touch};
+use mmbot_types::{Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, OrderRequest, Side, Touch};
 use smallvec::SmallVec;
 use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
@@ -17,6 +18,7 @@ use crate::intent::{DifferRules, Intent, Wanted, differ};
 use crate::limits::{Bounds, Denial, Denials, Keeper, Limits, Outside, Seen, Situation};
 use crate::orders::{Adoption, Life, Op, Order, Orders, Owner};
 use crate::snapshot::{EngineState, RestoreError};
+use crate::temper::Temper;
 
 /// How many settled orders are remembered for facts that arrive late; a fill of an older one cannot be booked.
 const GONE_REMEMBERED: usize = 4_096;
@@ -41,6 +43,8 @@ pub enum Input<'a> {
     Adopt(&'a Adoption),
     /// What the limits have to know from outside.
     Outside(&'a Outside),
+    /// Somebody above the strategy wants an order out: the way out of a position. The limits judge it as any other.
+    Order(OrderRequest),
 }
 
 /// What a journal says that an engine did, told to an engine without market and strategy.
@@ -99,6 +103,8 @@ pub struct Engine {
     ledger: Ledger,
     rules: Vec<DifferRules>,
     keeper: Keeper,
+    /// Per instrument.
+    tempers: Vec<Temper>,
     last_id: u64,
     /// Per instrument, an intent that the orders already fulfil: said again, it asks for nothing until an event
     /// arrives.
@@ -124,6 +130,7 @@ impl Engine {
         Self {
             clock: Nanos(i64::MIN),
             stands: vec![None; desks.len()],
+            tempers: vec![Temper::NONE; desks.len()],
             orders: Orders::default(),
             rules: desks.iter().map(|desk| desk.rules).collect(),
             keeper: Keeper::new(desks.iter().map(|desk| desk.limits).collect(), &instruments, Bounds::default()),
@@ -169,9 +176,23 @@ impl Engine {
                 }
             }
             Input::Adopt(adoption) => self.adopt(adoption)?,
-            Input::Outside(told) => self.keeper.tell(told),
+            Input::Outside(told) => self.tell(told),
+            Input::Order(request) => {
+                self.stands.fill(None);
+                self.ask_for(Wanted::Place(request));
+            }
         }
         Ok(&self.commands)
+    }
+
+    fn tell(&mut self, told: &Outside) {
+        self.keeper.tell(told);
+        if let Outside::Temper { instrument, temper } = *told
+            && let Some(known) = self.tempers.get_mut(instrument.0 as usize)
+        {
+            *known = temper;
+            self.stands.fill(None);
+        }
     }
 
     fn advance(&mut self, now: Nanos) -> Result<(), EngineError> {
@@ -326,26 +347,31 @@ impl Engine {
         }
         let mut wanted = std::mem::take(&mut self.wanted);
         wanted.clear();
-        differ(instrument, intent, &self.orders, &self.rules[index], &mut wanted);
+        let temper = self.tempers[index];
+        let tempered = if temper == Temper::NONE { Cow::Borrowed(intent) } else { Cow::Owned(temper.apply(intent)) };
+        differ(instrument, &tempered, &self.orders, &self.rules[index], &mut wanted);
         self.keeper.touch(instrument, touch);
-        for &wish in &wanted {
-            let command = wish.named(OrderId(self.last_id + 1));
-            let positions = |of| self.ledger.position(of);
-            let situation = Situation { now: self.clock, positions: &positions, orders: &self.orders };
-            match self.keeper.approve(&situation, command) {
-                Ok(approved) => self.send(approved.into_inner()),
-                Err(denials) => {
-                    self.count(denials);
-                    self.denied.push((denials, command));
-                    // Not where it is wanted, and it may not move there: it leaves. Cancels always pass.
-                    if let Wanted::Amend(id, ..) = wish {
-                        self.send(Command::Cancel { id });
-                    }
+        wanted.iter().for_each(|&wish| self.ask_for(wish));
+        self.stands[index] = (wanted.is_empty() && intent.immediate.is_empty()).then(|| intent.clone());
+        self.wanted = wanted;
+    }
+
+    /// Names what is wanted, and sends it where the limits let it.
+    fn ask_for(&mut self, wish: Wanted) {
+        let command = wish.named(OrderId(self.last_id + 1));
+        let positions = |of| self.ledger.position(of);
+        let situation = Situation { now: self.clock, positions: &positions, orders: &self.orders };
+        match self.keeper.approve(&situation, command) {
+            Ok(approved) => self.send(approved.into_inner()),
+            Err(denials) => {
+                self.count(denials);
+                self.denied.push((denials, command));
+                // Not where it is wanted, and it may not move there: it leaves. Cancels always pass.
+                if let Wanted::Amend(id, ..) = wish {
+                    self.send(Command::Cancel { id });
                 }
             }
         }
-        self.stands[index] = (wanted.is_empty() && intent.immediate.is_empty()).then(|| intent.clone());
-        self.wanted = wanted;
     }
 
     fn send(&mut self, command: Command) {
@@ -555,6 +581,57 @@ mod tests {
         engine.step(Nanos(1), Input::Event(&accepted)).unwrap();
         assert_eq!(want(&mut engine, 2, 999, 6), [Command::Cancel { id: OrderId(1) }]);
         assert_eq!(engine.denials()[Denial::OrderSize as usize], 1);
+    }
+
+    /// A temper changes what stands at the next word of the strategy, also where that is the same word.
+    #[test]
+    fn a_temper_holds_from_the_next_intent_on() {
+        let mut engine = engine();
+        want(&mut engine, 0, 1_000, 4);
+        engine.step(Nanos(1), Input::Event(&Event::OrderAccepted { id: OrderId(1), ts_venue: Nanos(1) })).unwrap();
+        assert!(want(&mut engine, 2, 1_000, 4).is_empty());
+        let temper = Temper { size_ppm: 500_000, back_ppm: 1_000, least: Lots(0) };
+        let told = engine.step(Nanos(3), Input::Outside(&Outside::Temper { instrument: XYZ, temper })).unwrap();
+        assert!(told.is_empty());
+        let moved = Command::Amend { id: OrderId(1), price: Ticks(999), qty: Lots(2) };
+        assert_eq!(want(&mut engine, 4, 1_000, 4), [moved]);
+    }
+
+    /// The way out of a position passes the limits as any order does, also where the strategy may do nothing more.
+    #[test]
+    fn an_order_from_above_is_named_and_judged() {
+        let mut engine = engine();
+        let seen = Seen { touch: TOUCH, heard: Some(Nanos(0)), venue: Some(Nanos(0)) };
+        engine.see(XYZ, seen);
+        let bought = Event::PositionMoved {
+            instrument: XYZ,
+            execution: 1,
+            side: Side::Buy,
+            price: Ticks(1_000),
+            qty: Lots(3),
+            fee: mmbot_types::Cash(0),
+            touch_bid: 0,
+            touch_ask: 0,
+            ts_venue: Nanos(0),
+        };
+        engine.step(Nanos(0), Input::Event(&bought)).unwrap();
+        let flatten =
+            Outside::Restrict { scope: crate::limits::Scope::Firm, level: crate::limits::FreezeLevel::Flatten };
+        engine.step(Nanos(1), Input::Outside(&flatten)).unwrap();
+        let out = |qty| OrderRequest {
+            instrument: XYZ,
+            side: Side::Sell,
+            price: Ticks(995),
+            qty: Lots(qty),
+            tif: mmbot_types::Tif::Ioc,
+            post_only: false,
+            reduce_only: true,
+        };
+        let sent = engine.step(Nanos(2), Input::Order(out(3))).unwrap().to_vec();
+        assert_eq!(sent, [Command::Place { id: OrderId(1), request: out(3) }]);
+        assert!(engine.step(Nanos(3), Input::Order(OrderRequest { price: Ticks(900), ..out(3) })).unwrap().is_empty());
+        assert_eq!(engine.denials()[Denial::Collar as usize], 1);
+        assert!(want(&mut engine, 4, 1_000, 1).is_empty(), "the strategy may not");
     }
 
     /// Time that runs back and facts about orders that were never sent stop the run, by name.

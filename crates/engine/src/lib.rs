@@ -12,6 +12,7 @@ mod limits;
 mod market;
 mod orders;
 mod snapshot;
+mod temper;
 
 pub use engine::{Desk, Engine, EngineError, Input, Recorded};
 pub use intent::{DifferRules, Intent, Quote, Wanted, differ};
@@ -22,3 +23,4 @@ pub use limits::{
 pub use market::{Heard, Market};
 pub use orders::{Adoption, Life, Op, Order, Orders, Owner};
 pub use snapshot::{EngineState, RestoreError};
+pub use temper::{Temper, WHOLE_PPM};

@@ -18,6 +18,7 @@ mod outside;
 use mmbot_types::{Cash, Command, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch};
 
 use crate::orders::{Op, Orders};
+use crate::temper::WHOLE_PPM;
 pub use controls::{Bounds, Controls, GROSS_WORTH_HARD, ORDER_WORTH_HARD, UNBOUNDED};
 pub use denial::{Denial, Denials, Tier};
 use exposure::{Exposure, Worth, exposures, meets_ours};
@@ -84,6 +85,8 @@ pub struct Keeper {
     requests: RequestMeter,
     /// Of strategy, account and firm.
     levels: [FreezeLevel; 3],
+    /// Of every amount and size.
+    share_ppm: u32,
     /// Of account and firm.
     elsewhere: [Option<Elsewhere>; 2],
 }
@@ -131,6 +134,7 @@ impl Keeper {
             creates: RequestMeter::default(),
             requests: RequestMeter::default(),
             levels: [FreezeLevel::Normal; 3],
+            share_ppm: WHOLE_PPM,
             elsewhere: [None; 2],
         }
     }
@@ -178,7 +182,21 @@ impl Keeper {
             Outside::Elsewhere { circle, held } => {
                 self.elsewhere[circle as usize] = held.filter(|held| held.gross >= Cash::ZERO);
             }
+            Outside::Share(ppm) => self.share_ppm = ppm.min(WHOLE_PPM),
+            Outside::Temper { .. } => {} // the engine's: it is no limit
         }
+    }
+
+    /// What holds of an amount now: all of it, or the share that was told.
+    fn amount(&self, max: Cash) -> i128 {
+        let (whole, ppm) = (i128::from(WHOLE_PPM), i128::from(self.share_ppm));
+        if self.share_ppm == WHOLE_PPM { max.0 } else { max.0 / whole * ppm + max.0 % whole * ppm / whole }
+    }
+
+    /// Likewise of a size, rounded down to whole lots.
+    fn size(&self, max: Lots) -> i64 {
+        let held = i128::from(max.0) * i128::from(self.share_ppm) / i128::from(WHOLE_PPM);
+        i64::try_from(held).unwrap_or(max.0)
     }
 
     /// An order of that instrument was executed.
@@ -296,7 +314,7 @@ impl Keeper {
         let (request, now, index) = (&wish.request, situation.now, wish.request.instrument.0 as usize);
         let (limits, memory) = (&self.limits[index], &self.memories[index]);
         let (controls, touch) = (&limits.controls, memory.seen.touch);
-        no.add(Denial::OrderSize, wish.open > limits.order_max.0);
+        no.add(Denial::OrderSize, wish.open > self.size(limits.order_max));
         no.add(Denial::PostOnly, controls.maker && !request.post_only && !reduces);
 
         let two_sided = touch.is_two_sided();
@@ -318,7 +336,7 @@ impl Keeper {
         );
 
         let worth = self.worths[index].value(request.price.0, wish.open);
-        no.add(Denial::OrderNotional, worth > controls.order_notional_max.0);
+        no.add(Denial::OrderNotional, worth > self.amount(controls.order_notional_max));
         no.add(Denial::HardCap, worth > self.bounds.caps().0.0);
         let usual = memory.sizes.median().filter(|_| controls.unit_shift && !reduces);
         let shifted = usual.is_some_and(|median| wish.open >= median.saturating_mul(SHIFT));
@@ -350,13 +368,16 @@ impl Keeper {
         let position = (situation.positions)(request.instrument);
         // Only growth beyond the limit on the order's own side is refused: shrinking a too large position is not.
         let worst = request.side.sign() * after.worst(position, request.side);
-        no.add(Denial::Position, worst > limits.position_max.0);
+        no.add(Denial::Position, worst > self.size(limits.position_max));
         let price = self.price_of(index).max(request.price.0);
-        no.add(Denial::SymbolNotional, worth.value(price, worst) > controls.notional_max.0);
+        no.add(Denial::SymbolNotional, worth.value(price, worst) > self.amount(controls.notional_max));
         no.add(Denial::SymbolOrders, wish.is_new && before.orders >= controls.orders_max);
         let own = worth.value(request.price.0, wish.open);
         let open = before.open_worth - wish.standing_worth + own.max(wish.standing_worth);
-        no.add(Denial::OpenNotional, own > wish.standing_worth && !reduces && open > controls.open_notional_max.0);
+        no.add(
+            Denial::OpenNotional,
+            own > wish.standing_worth && !reduces && open > self.amount(controls.open_notional_max),
+        );
         let meets =
             controls.self_match && meets_ours(situation.orders, request.instrument, request.side, request.price);
         no.add(Denial::SelfMatch, meets);
@@ -398,6 +419,8 @@ impl Keeper {
                 (sum, self.price_of(index))
             };
             let held = then.largest(position) != 0;
+            worst.held += u32::from(held);
+            worst.opens |= index == own && held && sum.largest(position) == 0;
             let at = self.memories[index].mark.map(|mark| mark.at);
             unvalued |= held && (price == 0 || is_old(at, now, bounds.mark_age_max));
             // Of its own instrument the order's side counts: growth there may hide behind a larger other side, and an
@@ -410,8 +433,9 @@ impl Keeper {
         let careful = bounds.needs_marks() && !reduces;
         no.add(Denial::Unvalued, careful && unvalued);
         let grows = worst.grows;
+        no.add(Denial::OpenPositions, worst.opens && worst.held > bounds.positions_max);
         no.add(Denial::HardCap, grows && worst.gross > bounds.caps().1.0);
-        no.add(Denial::StrategyNotional, grows && worst.gross > bounds.strategy_notional_max.0);
+        no.add(Denial::StrategyNotional, grows && worst.gross > self.amount(bounds.strategy_notional_max));
 
         let [account, firm] = self.elsewhere;
         let missing = |held: Option<Elsewhere>, max| is_old(held.map(|held| held.at), now, max) && !reduces;
@@ -421,8 +445,8 @@ impl Keeper {
         let (account, firm) = (sum(account), sum(firm));
         let sign = i128::from(request.side.sign());
         let outward = sign * worst.net > sign * worst.net_before;
-        let gross = |elsewhere: i128, max: Cash| grows && worst.gross.saturating_add(elsewhere) > max.0;
-        let net = |elsewhere: i128, max: Cash| outward && sign * worst.net.saturating_add(elsewhere) > max.0;
+        let gross = |elsewhere: i128, max: Cash| grows && worst.gross.saturating_add(elsewhere) > self.amount(max);
+        let net = |elsewhere: i128, max: Cash| outward && sign * worst.net.saturating_add(elsewhere) > self.amount(max);
         no.add(Denial::AccountGross, gross(account.0, bounds.account_gross_max));
         no.add(Denial::AccountNet, net(account.1, bounds.account_net_max));
         no.add(Denial::FirmGross, gross(account.0.saturating_add(firm.0), bounds.firm_gross_max));
@@ -435,6 +459,10 @@ impl Keeper {
 struct Worst {
     /// The order's own side of its instrument is a position, and not only the end of one.
     grows: bool,
+    /// Its instrument has nothing yet.
+    opens: bool,
+    /// Instruments that have something, the order's own included.
+    held: u32,
     gross: i128,
     /// With everything on the order's side traded.
     net: i128,

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use mmbot_engine::{Adoption, Circle, Denial, Denials, Elsewhere, FreezeLevel, Intent, Outside, Owner, Quote, Scope};
+use mmbot_engine::{
+    Adoption, Circle, Denial, Denials, Elsewhere, FreezeLevel, Intent, Outside, Owner, Quote, Scope, Temper,
+};
 use mmbot_types::{
     Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
 };
@@ -41,11 +43,13 @@ pub enum Kind {
     Adopted = 13,
     /// What the limits were told from outside.
     Outside = 14,
+    /// An order that somebody above the strategy wants out.
+    Ordered = 15,
 }
 
 impl Kind {
     /// All of them, by number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RunStart,
         Self::Event,
         Self::Wake,
@@ -60,6 +64,7 @@ impl Kind {
         Self::Opening,
         Self::Adopted,
         Self::Outside,
+        Self::Ordered,
     ];
 
     pub(crate) fn from_number(number: u16) -> Option<Self> {
@@ -90,6 +95,7 @@ impl Kind {
             Self::Opening => "opening",
             Self::Adopted => "adopted",
             Self::Outside => "outside",
+            Self::Ordered => "ordered",
         }
     }
 }
@@ -199,6 +205,8 @@ pub enum Entry<'a> {
     },
     /// What the limits were told from outside.
     Outside(Outside),
+    /// An order that somebody above the strategy wants out.
+    Ordered(OrderRequest),
 }
 
 impl fmt::Display for Entry<'_> {
@@ -233,6 +241,7 @@ impl fmt::Display for Entry<'_> {
                 write!(f, "order {} adopted ({client_id} {venue_id}): {adoption:?}", id.0)
             }
             Self::Outside(told) => write!(f, "{told:?}"),
+            Self::Ordered(request) => write!(f, "an order from above: {request:?}"),
         }
     }
 }
@@ -256,6 +265,7 @@ impl<'a> Entry<'a> {
             Self::Opening(_) => Kind::Opening,
             Self::Adopted { .. } => Kind::Adopted,
             Self::Outside(_) => Kind::Outside,
+            Self::Ordered(_) => Kind::Ordered,
         }
     }
 
@@ -311,6 +321,7 @@ impl<'a> Entry<'a> {
                 venue_id.put(out);
             }
             Self::Outside(told) => told.put(out),
+            Self::Ordered(request) => request.put(out),
         }
     }
 
@@ -365,6 +376,7 @@ impl<'a> Entry<'a> {
                 Self::Adopted { id, adoption, client_id, venue_id: rest.text()? }
             }
             Kind::Outside => Self::Outside(rest.outside()?),
+            Kind::Ordered => Self::Ordered(rest.request()?),
         };
         rest.0.is_empty().then_some(entry)
     }
@@ -490,6 +502,17 @@ impl Put for Outside {
                     net.0.put(out);
                     at.0.put(out);
                 }
+            }
+            Self::Share(ppm) => {
+                3u8.put(out);
+                ppm.put(out);
+            }
+            Self::Temper { instrument, temper: Temper { size_ppm, back_ppm, least } } => {
+                4u8.put(out);
+                instrument.0.put(out);
+                size_ppm.put(out);
+                back_ppm.put(out);
+                least.0.put(out);
             }
         }
     }
@@ -656,6 +679,12 @@ impl<'a> Payload<'a> {
                     None
                 };
                 Outside::Elsewhere { circle, held }
+            }
+            3 => Outside::Share(self.u32()?),
+            4 => {
+                let instrument = InstrumentId(self.u16()?);
+                let temper = Temper { size_ppm: self.u32()?, back_ppm: self.u32()?, least: Lots(self.i64()?) };
+                Outside::Temper { instrument, temper }
             }
             _ => return None,
         })

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io::{self, Cursor, ErrorKind};
 use std::sync::{Arc, Mutex};
 
-use mmbot_engine::{Circle, Denial, Elsewhere, FreezeLevel, Intent, Outside, Quote, Scope};
+use mmbot_engine::{Circle, Denial, Elsewhere, FreezeLevel, Intent, Outside, Quote, Scope, Temper};
 use mmbot_journal::{
     Disk, DiskCall, DiskError, Entry, Fault, Heard, Journal, JournalError, Kind, Reader, Reasons, Segments, SimDisk,
     Tail,
@@ -176,6 +176,7 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
         any::<(u64, u64)>().prop_map(|(state, commands)| Entry::StateHash { state, commands }),
         text().prop_map(Entry::RunEnd),
         outside().prop_map(Entry::Outside),
+        request().prop_map(Entry::Ordered),
     ]
 }
 
@@ -202,6 +203,11 @@ fn outside() -> impl Strategy<Value = Outside> {
             at: Nanos(at)
         }),
         (circle, prop::option::of(held)).prop_map(|(circle, held)| Outside::Elsewhere { circle, held }),
+        any::<u32>().prop_map(Outside::Share),
+        any::<(u16, u32, u32, i64)>().prop_map(|(of, size_ppm, back_ppm, least)| Outside::Temper {
+            instrument: InstrumentId(of),
+            temper: Temper { size_ppm, back_ppm, least: Lots(least) },
+        }),
     ]
 }
 

@@ -89,7 +89,7 @@ impl PyBounds {
     #[new]
     #[pyo3(signature = (
         *, creates_per_second_max = None, requests_per_second_max = None, strategy_notional_max = None,
-        account_gross_max = None, account_net_max = None, firm_gross_max = None, firm_net_max = None,
+        account_gross_max = None, account_net_max = None, positions_max = None, firm_gross_max = None, firm_net_max = None,
         account_elsewhere_age_ns = 0, firm_elsewhere_age_ns = 0, mark_age_ns = 0, order_worth_cap = None,
         gross_worth_cap = None
     ))]
@@ -99,6 +99,7 @@ impl PyBounds {
         strategy_notional_max: Option<i128>,
         account_gross_max: Option<i128>,
         account_net_max: Option<i128>,
+        positions_max: Option<u32>,
         firm_gross_max: Option<i128>,
         firm_net_max: Option<i128>,
         account_elsewhere_age_ns: i64,
@@ -113,6 +114,7 @@ impl PyBounds {
             strategy_notional_max: most("strategy_notional_max", strategy_notional_max)?,
             account_gross_max: most("account_gross_max", account_gross_max)?,
             account_net_max: most("account_net_max", account_net_max)?,
+            positions_max: positions_max.unwrap_or(u32::MAX),
             firm_gross_max: most("firm_gross_max", firm_gross_max)?,
             firm_net_max: most("firm_net_max", firm_net_max)?,
             account_elsewhere_age_max: age("account_elsewhere_age_ns", account_elsewhere_age_ns)?,

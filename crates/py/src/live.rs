@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mmbot_engine::{Adoption, Circle, EngineError, Outside, Owner};
+use mmbot_engine::{Adoption, Circle, EngineError, Outside, Owner, Temper};
 use mmbot_journal::Entry;
 use mmbot_replay::{Execution, Live, LiveError, LiveListing, Moved};
 use mmbot_types::{
@@ -102,6 +102,7 @@ pub fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, Py
             out.set_item("text", text)?;
         }
         Entry::Outside(told) => outside_fields(&out, told)?,
+        Entry::Ordered(request) => request_fields(&out, request)?,
         Entry::StateHash { state, commands } => {
             out.set_item("state", format!("{state:016x}"))?;
             out.set_item("commands", format!("{commands:016x}"))?;
@@ -132,7 +133,28 @@ fn outside_fields(out: &Bound<'_, PyDict>, told: &Outside) -> PyResult<()> {
             out.set_item("net_units", held.map(|held| held.net.0))?;
             out.set_item("at", held.map(|held| held.at.0))
         }
+        Outside::Share(ppm) => {
+            out.set_item("outside", "share")?;
+            out.set_item("ppm", ppm)
+        }
+        Outside::Temper { instrument, temper } => {
+            out.set_item("outside", "temper")?;
+            out.set_item("instrument", instrument.0)?;
+            out.set_item("size_ppm", temper.size_ppm)?;
+            out.set_item("back_ppm", temper.back_ppm)?;
+            out.set_item("least", temper.least.0)
+        }
     }
+}
+
+fn request_fields(out: &Bound<'_, PyDict>, request: &OrderRequest) -> PyResult<()> {
+    out.set_item("instrument", request.instrument.0)?;
+    out.set_item("side", side_name(request.side))?;
+    out.set_item("tick", request.price.0)?;
+    out.set_item("lots", request.qty.0)?;
+    out.set_item("tif", tif_name(request.tif))?;
+    out.set_item("post_only", request.post_only)?;
+    out.set_item("reduce_only", request.reduce_only)
 }
 
 fn command_fields(out: &Bound<'_, PyDict>, command: &Command) -> PyResult<()> {
@@ -564,6 +586,39 @@ impl PyLive {
     ) -> PyResult<()> {
         let held = held_from(gross_units, net_units, at);
         self.tell(now, &Outside::Elsewhere { circle: circle_from(circle)?, held })
+    }
+
+    #[pyo3(signature = (now, ppm))]
+    fn share(&self, now: i64, ppm: u32) -> PyResult<()> {
+        self.tell(now, &Outside::Share(ppm))
+    }
+
+    #[pyo3(signature = (now, instrument, *, size_ppm, back_ppm, least_lots))]
+    fn temper(&self, now: i64, instrument: u16, size_ppm: u32, back_ppm: u32, least_lots: i64) -> PyResult<()> {
+        let instrument = self.listed(instrument)?;
+        let temper = Temper { size_ppm, back_ppm, least: Lots(least_lots) };
+        self.tell(now, &Outside::Temper { instrument, temper })
+    }
+
+    fn way_out<'py>(
+        &self,
+        py: Python<'py>,
+        now: i64,
+        instrument: u16,
+        side: &str,
+        lots: i64,
+        limit: i64,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let request = OrderRequest {
+            instrument: self.listed(instrument)?,
+            side: side_from(side)?,
+            price: Ticks(limit),
+            qty: Lots(lots),
+            tif: Tif::Ioc,
+            post_only: false,
+            reduce_only: true,
+        };
+        told(py, self.core.borrow_mut().order(Nanos(now), request).map_err(live_error)?)
     }
 
     fn halt<'py>(&self, py: Python<'py>, now: i64) -> PyResult<Bound<'py, PyList>> {

@@ -19,7 +19,9 @@ use mmbot_ledger::LedgerState;
 use mmbot_signals::SignalSpec;
 use mmbot_sim::{QueueModel, Rested};
 use mmbot_tape::Tape;
-use mmbot_types::{Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, Side, Ticks, Touch};
+use mmbot_types::{
+    Cash, Command, Event, Instrument, InstrumentId, Lots, Nanos, OrderId, OrderRequest, Side, Ticks, Touch,
+};
 use smallvec::SmallVec;
 use thiserror::Error;
 
@@ -276,9 +278,7 @@ impl Live {
     /// [`LiveError::Journal`] when the journal takes nothing more: the commands must then not be sent.
     pub fn decide(&mut self, instrument: InstrumentId, intent: &Intent) -> Result<(), LiveError> {
         self.append(&Entry::Intent { instrument, intent: Cow::Borrowed(intent) })?;
-        for (index, (feed, heard)) in self.feeds.iter().zip(self.market.iter()).enumerate() {
-            self.sitting.engine.see(InstrumentId(index as u16), feed.seen(heard.touch()));
-        }
+        self.show_limits();
         let touch = self.market.get(instrument).touch();
         self.ask(Input::Intent { instrument, intent, touch })
     }
@@ -421,6 +421,28 @@ impl Live {
         self.append(&Entry::Outside(*told))
     }
 
+    /// Asks for an order that no strategy wants: the way out of a position. The limits judge it against the market as
+    /// it is now, and commands or a denial are in the journal when this returns.
+    ///
+    /// # Errors
+    /// [`LiveError`].
+    pub fn order(&mut self, now: Nanos, request: OrderRequest) -> Result<&[(InstrumentId, Command)], LiveError> {
+        self.commands.clear();
+        self.hear(now)?;
+        self.append(&Entry::Ordered(request))?;
+        self.show_limits();
+        self.ask(Input::Order(request))?;
+        self.rest()?;
+        Ok(&self.commands)
+    }
+
+    /// Lets the limits see what was heard of every market.
+    fn show_limits(&mut self) {
+        for (index, (feed, heard)) in self.feeds.iter().zip(self.market.iter()).enumerate() {
+            self.sitting.engine.see(InstrumentId(index as u16), feed.seen(heard.touch()));
+        }
+    }
+
     fn must_leave(&mut self, entry: &Entry<'_>, orders: &[OrderId]) -> Result<&[(InstrumentId, Command)], LiveError> {
         self.commands.clear();
         let mut written = self.append(entry);
@@ -469,6 +491,7 @@ impl Live {
             Entry::CancelAsked(id) => self.cancel(now, id).map(|_| ()),
             Entry::Halt => self.halt(now).map(|_| ()),
             Entry::Outside(told) => self.tell(now, &told),
+            Entry::Ordered(request) => self.order(now, request).map(|_| ()),
             // At a time of its own a hash is the one that the end of the run asked for.
             Entry::StateHash { .. } if now > self.now => self.finish(now),
             _ => Ok(()),

@@ -136,7 +136,7 @@ impl Recovered {
             Entry::Command(command) => self.engine.recorded(now, Recorded::Command(command)).map_err(contradicts),
             Entry::Denied { denials, .. } => self.engine.recorded(now, Recorded::Denied(denials)).map_err(contradicts),
             Entry::Outside(told) => self.engine.step(now, Input::Outside(&told)).map(drop).map_err(contradicts),
-            Entry::Intent { .. } | Entry::CancelAsked(_) => {
+            Entry::Intent { .. } | Entry::CancelAsked(_) | Entry::Ordered(_) => {
                 self.engine.recorded(now, Recorded::Asked).map_err(contradicts)
             }
             Entry::StateHash { state, commands } => {

@@ -9,7 +9,9 @@ use std::io::{self, Cursor};
 use std::sync::{Arc, Mutex};
 
 use market::{Dice, MIDDLE, News, Said, instrument, news, tape_of};
-use mmbot_engine::{Adoption, Bounds, Controls, Desk, DifferRules, Intent, Life, Limits, Owner, Quote};
+use mmbot_engine::{
+    Adoption, Bounds, Controls, Desk, DifferRules, Intent, Life, Limits, Outside, Owner, Quote, Temper,
+};
 use mmbot_journal::{Disk, Entry, Journal, Reader};
 use mmbot_replay::{
     Execution, FillRecord, Live, LiveError, LiveListing, Moved, OpeningError, RecoverError, Sample, Seat, WakeRule,
@@ -162,6 +164,21 @@ fn moved(dice: &mut Dice, now: i64) -> Moved {
 }
 
 /// What an earlier run left: an orphan with a fill, a foreign order, and a position.
+fn told_from_outside(dice: &mut Dice) -> Outside {
+    if dice.chance(50) {
+        return Outside::Share(100_000 * dice.below(11) as u32);
+    }
+    let temper = Temper { size_ppm: 500_000, back_ppm: 20 * dice.below(2) as u32, least: Lots(dice.below(3)) };
+    Outside::Temper { instrument: ONLY, temper }
+}
+
+fn way_out(dice: &mut Dice) -> OrderRequest {
+    let side = if dice.chance(50) { Side::Buy } else { Side::Sell };
+    let (price, qty) = (Ticks(MIDDLE + dice.below(7) - 3), Lots(1 + dice.below(4)));
+    let instrument = ONLY;
+    OrderRequest { instrument, side, price, qty, tif: Tif::Ioc, post_only: false, reduce_only: true }
+}
+
 fn left_before(scene: &Scene) -> String {
     let mut live = live(scene, Journal::on(Arc::new(Memory::default())));
     let mut dice = Dice(scene.seed ^ 3);
@@ -264,6 +281,8 @@ fn marked(scene: &Scene, mark: bool) -> (Left, Vec<u8>, u64, Vec<Mark>) {
                 taken(live.filled(Nanos(now), &name, execution));
             }
             4 if named > 0 => taken(live.cancel(Nanos(now), OrderId(named)).map(<[_]>::len)),
+            5 if dice.chance(20) => live.tell(Nanos(now), &told_from_outside(&mut dice)).unwrap(),
+            6 if dice.chance(20) => taken(live.order(Nanos(now), way_out(&mut dice)).map(<[_]>::len)),
             _ => {
                 if live.wake(Nanos(now)).unwrap() {
                     decide(&mut live, &mut mind);

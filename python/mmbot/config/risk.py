@@ -69,7 +69,7 @@ class RiskConfig(Strict):
     max_firm_notional_usd: Money = "200000"
     """Likewise for all accounts, as far as they are told."""
     max_open_positions: Many = 20
-    """Most instruments with a position."""
+    """Most instruments with a position, worst case: one that is only quoted counts."""
     max_orders_per_symbol: Many = 100
     """Most orders of one instrument that are not settled; Bybit takes 500."""
     cap_order_usd: Money = "100000"

@@ -65,6 +65,7 @@ def bounds(risk: RiskConfig, calls_per_second: int | None) -> _core.Bounds:
         strategy_notional_max=total,
         account_gross_max=total,
         account_net_max=_units(risk, "max_net_notional_usd"),
+        positions_max=risk.positions,
         firm_gross_max=_units(risk, "max_firm_notional_usd"),
         firm_net_max=_units(risk, "max_firm_notional_usd"),
         account_elsewhere_age_ns=risk.elsewhere_age_ms * _NS_PER_MS,

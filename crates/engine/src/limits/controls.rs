@@ -86,6 +86,8 @@ pub struct Bounds {
     pub account_gross_max: Cash,
     /// Likewise, longs against shorts.
     pub account_net_max: Cash,
+    /// Most instruments with a position, worst case: one that only has orders counts.
+    pub positions_max: u32,
     /// With what other accounts have.
     pub firm_gross_max: Cash,
     /// Likewise, longs against shorts.
@@ -111,6 +113,7 @@ impl Default for Bounds {
             strategy_notional_max: UNBOUNDED,
             account_gross_max: UNBOUNDED,
             account_net_max: UNBOUNDED,
+            positions_max: u32::MAX,
             firm_gross_max: UNBOUNDED,
             firm_net_max: UNBOUNDED,
             account_elsewhere_age_max: Nanos::ZERO,

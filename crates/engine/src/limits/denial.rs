@@ -102,6 +102,7 @@ denials! {
     FirmNet        32  Firm     "firm_net"         "Net worst case of the firm worth too much.",
     FirmElsewhere  33  Firm     "firm_elsewhere"   "What the firm holds elsewhere is unknown or old.",
     FrozenFirm     34  Firm     "frozen_firm"      "The firm is frozen.",
+    OpenPositions  35  Account  "open_positions"   "Too many instruments with a position or a way to one.",
 }
 
 /// A set of reasons.

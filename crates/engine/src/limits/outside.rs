@@ -2,6 +2,8 @@
 
 use mmbot_types::{Cash, InstrumentId, Nanos, Ticks};
 
+use crate::temper::Temper;
+
 /// How far trading is stopped; the same words and numbers as `mmbot.risk.levels`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -95,5 +97,15 @@ pub enum Outside {
         circle: Circle,
         /// What.
         held: Option<Elsewhere>,
+    },
+    /// So much of every amount and size holds from now on, in parts per million: launch limits. The caps, counts and
+    /// collars stay as they are; a share above the whole is the whole.
+    Share(u32),
+    /// How boldly an instrument may be quoted from now on.
+    Temper {
+        /// Which.
+        instrument: InstrumentId,
+        /// How.
+        temper: Temper,
     },
 }

@@ -493,6 +493,56 @@ fn a_freeze_lets_through_what_it_says() {
     }
 }
 
+/// A share of the limits is a share of every size and amount, rounded down, and of nothing else.
+#[test]
+fn a_share_of_the_limits_holds_for_sizes_and_amounts() {
+    use Side::{Buy, Sell};
+    let tenth = |mut scene: Scene, set: fn(&mut Scene)| {
+        set(&mut scene);
+        scene.told(Outside::Share(100_000))
+    };
+    let plain = || Scene::new(OFF);
+    #[rustfmt::skip]
+    let table: &[(&str, Scene, OrderRequest, &[Denial])] = &[
+        ("a tenth of an order", tenth(plain(), |s| s.limits.order_max = Lots(29)), request(Buy, 10_000, 2), &[]),
+        ("more of it", tenth(plain(), |s| s.limits.order_max = Lots(29)), request(Buy, 10_000, 3), &[Denial::OrderSize]),
+        ("a tenth of a position", tenth(plain(), |s| s.limits.position_max = Lots(30)), request(Buy, 10_000, 3), &[]),
+        ("more of it", tenth(plain(), |s| s.limits.position_max = Lots(30)), request(Sell, 10_000, 4), &[Denial::Position]),
+        ("shrinking a larger one", tenth(plain().holding(30, 0), |s| s.limits.position_max = Lots(30)),
+            request(Sell, 10_000, 9), &[]),
+        ("a tenth of an amount", tenth(plain(), |s| s.limits.controls.order_notional_max = money(100_000)),
+            request(Buy, 10_000, 1), &[]),
+        ("more of it", tenth(plain(), |s| s.limits.controls.order_notional_max = money(99_999)),
+            request(Buy, 10_000, 1), &[Denial::OrderNotional]),
+        ("of the account's", tenth(plain(), |s| s.bounds.account_gross_max = money(100_009)),
+            request(Buy, 10_000, 1), &[Denial::AccountGross]),
+        ("no amount stays none", tenth(plain(), |_| ()), request(Buy, 10_000, 99), &[]),
+    ];
+    for (what, scene, wish, expected) in table {
+        let expected: Denials = expected.iter().copied().collect();
+        assert_eq!(scene.wants(*wish), expected, "{what}");
+    }
+    let mut whole = Scene::new(OFF);
+    whole.limits.order_max = Lots(90);
+    let whole = whole.told(Outside::Share(100_000)).told(Outside::Share(u32::MAX));
+    assert_eq!(whole.wants(request(Buy, 10_000, 90)), Denials::NONE, "a share above the whole is the whole");
+}
+
+/// Instruments are counted by their worst case; what is held, or quoted, already may grow.
+#[test]
+fn a_position_too_many_is_not_opened() {
+    let two = |bounds| Scene::bound(Bounds { positions_max: bounds, ..Bounds::default() });
+    let (buy, second) = (request(Side::Buy, 10_000, 1), InstrumentId(1));
+    let other = OrderRequest { instrument: second, ..buy };
+    let denied = Denials::of(Denial::OpenPositions);
+    assert_eq!(two(1).wants(buy), Denials::NONE, "the first");
+    assert_eq!(two(1).holding(0, 5).wants(buy), denied, "a second");
+    assert_eq!(two(1).working(&[other]).wants(buy), denied, "what may become a position counts");
+    assert_eq!(two(1).working(&[buy]).holding(0, 5).wants(request(Side::Sell, 10_001, 1)), Denials::NONE, "no new one");
+    assert_eq!(two(1).holding(1, 5).wants(buy), Denials::NONE, "nor is a larger one");
+    assert_eq!(two(2).holding(0, 5).wants(buy), Denials::NONE, "as many as may be");
+}
+
 /// An inverse contract counts by its face value, whatever the price; a grid finer than cash is rounded.
 #[test]
 fn what_lots_are_worth() {
