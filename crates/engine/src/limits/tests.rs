@@ -502,20 +502,45 @@ fn a_share_of_the_limits_holds_for_sizes_and_amounts() {
         scene.told(Outside::Share(100_000))
     };
     let plain = || Scene::new(OFF);
-    #[rustfmt::skip]
     let table: &[(&str, Scene, OrderRequest, &[Denial])] = &[
         ("a tenth of an order", tenth(plain(), |s| s.limits.order_max = Lots(29)), request(Buy, 10_000, 2), &[]),
-        ("more of it", tenth(plain(), |s| s.limits.order_max = Lots(29)), request(Buy, 10_000, 3), &[Denial::OrderSize]),
+        (
+            "more of it",
+            tenth(plain(), |s| s.limits.order_max = Lots(29)),
+            request(Buy, 10_000, 3),
+            &[Denial::OrderSize],
+        ),
         ("a tenth of a position", tenth(plain(), |s| s.limits.position_max = Lots(30)), request(Buy, 10_000, 3), &[]),
-        ("more of it", tenth(plain(), |s| s.limits.position_max = Lots(30)), request(Sell, 10_000, 4), &[Denial::Position]),
-        ("shrinking a larger one", tenth(plain().holding(30, 0), |s| s.limits.position_max = Lots(30)),
-            request(Sell, 10_000, 9), &[]),
-        ("a tenth of an amount", tenth(plain(), |s| s.limits.controls.order_notional_max = money(100_000)),
-            request(Buy, 10_000, 1), &[]),
-        ("more of it", tenth(plain(), |s| s.limits.controls.order_notional_max = money(99_999)),
-            request(Buy, 10_000, 1), &[Denial::OrderNotional]),
-        ("of the account's", tenth(plain(), |s| s.bounds.account_gross_max = money(100_009)),
-            request(Buy, 10_000, 1), &[Denial::AccountGross]),
+        (
+            "more of it",
+            tenth(plain(), |s| s.limits.position_max = Lots(30)),
+            request(Sell, 10_000, 4),
+            &[Denial::Position],
+        ),
+        (
+            "shrinking a larger one",
+            tenth(plain().holding(30, 0), |s| s.limits.position_max = Lots(30)),
+            request(Sell, 10_000, 9),
+            &[],
+        ),
+        (
+            "a tenth of an amount",
+            tenth(plain(), |s| s.limits.controls.order_notional_max = money(100_000)),
+            request(Buy, 10_000, 1),
+            &[],
+        ),
+        (
+            "more of it",
+            tenth(plain(), |s| s.limits.controls.order_notional_max = money(99_999)),
+            request(Buy, 10_000, 1),
+            &[Denial::OrderNotional],
+        ),
+        (
+            "of the account's",
+            tenth(plain(), |s| s.bounds.account_gross_max = money(100_009)),
+            request(Buy, 10_000, 1),
+            &[Denial::AccountGross],
+        ),
         ("no amount stays none", tenth(plain(), |_| ()), request(Buy, 10_000, 99), &[]),
     ];
     for (what, scene, wish, expected) in table {
