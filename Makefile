@@ -13,6 +13,7 @@ FUZZ_SECONDS ?= 60
 NEWEST ?= python3.13
 SEEDS ?= 2000
 FIRST ?= 0
+POINTS ?= 40
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock rustfmt.toml clippy.toml
 
 export COVERAGE_FILE := $(CURDIR)/target/coverage
@@ -33,7 +34,7 @@ export RUSTUP_HOME := $(patsubst %/toolchains,%,$(TOOLCHAINS))
 endif
 endif
 
-.PHONY: help setup run test test-newest flaky fuzz check house coverage bench bench-live simulate docs reference update-golden lock clean
+.PHONY: help setup run test test-newest flaky fuzz check house coverage bench bench-live simulate kill-matrix limits docs reference update-golden lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -58,10 +59,10 @@ flaky: .venv/.native ## ten runs in ten random orders
 	@for i in $$(seq 10); do $(BIN)/pytest -q $(PYTEST_ARGS) | tail -n 1; done
 
 fuzz: .venv/.native ## every decoder against changed bytes, round after round for FUZZ_SECONDS=60 (and the last round)
-	cargo test --quiet --locked --package mmbot-tape --tests --no-run
+	cargo test --quiet --locked --package mmbot-tape --package mmbot-journal --tests --no-run
 	@end=$$((SECONDS + $(FUZZ_SECONDS))); for ((round = 1; round == 1 || SECONDS < end; round++)); do \
 	  echo "fuzz: round $$round"; \
-	  PROPTEST_CASES=500 cargo test --quiet --locked --package mmbot-tape --tests fuzz_; \
+	  PROPTEST_CASES=500 cargo test --quiet --locked --package mmbot-tape --package mmbot-journal --tests fuzz_; \
 	  $(BIN)/pytest -q -m fuzz --hypothesis-profile=fuzz; \
 	done
 
@@ -96,6 +97,12 @@ bench-live: .venv/.native ## the live side: frames, engine, journal, wire to wir
 
 simulate: .venv/.native ## the run itself in 2,000 seeds of a world that breaks, each played twice: SEEDS=2000 FIRST=0
 	$(BIN)/mmbot simulate --seeds $(SEEDS) --first-seed $(FIRST)
+
+kill-matrix: .venv/.native .tools/.system ## kill -9 at system calls of a real run, then the next one: POINTS=40; 520 take half an hour
+	$(BIN)/python tests/integration/kill_matrix.py --points $(POINTS) --parallel 4
+
+limits: .venv/.native ## a million random steps against the limits, judged by a model venue; `make test` takes a tenth of them
+	cargo test --quiet --locked --release --package mmbot-engine --test limits_at_the_venue
 
 docs: .venv/.native ## build the pages into site/, offline
 	$(BIN)/python tools/reference.py --check

@@ -196,16 +196,12 @@ def _thrice_is_dead(life: Life) -> None:
     life.runner._chaser._resolver = cast("Resolver", _Otherwise(life.runner.resolver, {"looked": hasty}))
 
 
-def _unknown_is_free(core: _core.Live, now: int, order_id: int) -> None:
-    core.unknown(now, order_id)
-    core.never_placed(now + 1, order_id)
+def _unknown_is_free(life: Life) -> None:
+    def unknown(core: _core.Live, now: int, order_id: int) -> None:
+        core.unknown(now, order_id)
+        core.never_placed(life.clock(), order_id)
 
-
-def _unanswered_forgotten(life: Life) -> None:
-    """What had no answer before the restart counts for nothing after it."""
-    for held in () if life.left is None else life.left.estate.orders:
-        if not held.exists:
-            life.core.never_placed(life.clock(), held.number)
+    _told_otherwise(unknown=unknown)(life)
 
 
 def _amend_counts_at_once(life: Life) -> None:
@@ -248,13 +244,14 @@ BUGS: Mapping[str, Bug] = {
     "ends forget executions": Bug(
         "an order's end frees what was executed and not booked yet", _changed(_ends_forget_executions), "stream"
     ),
-    "cancel ack is the end": Bug("a cancel that was taken in counts as done", _misheard(_cancel_ack_is_the_end)),
+    "cancel ack is the end": Bug(
+        "a cancel that was taken in counts as done", _misheard(_cancel_ack_is_the_end), "stream"
+    ),
     "unknown cancel is the end": Bug("110001 is the order's end", _changed(_unknown_cancel_is_the_end), "stream"),
     "late executions dropped": Bug("executions of ended orders are dropped", _changed(_late_executions_dropped)),
     "sends before writing": Bug("orders leave before they are on the disk", _sends_before_writing),
     "not found thrice is dead": Bug("three empty answers prove an order dead", _thrice_is_dead, "network"),
-    "unknown is free": Bug("an order without an answer counts for nothing", _told_otherwise(unknown=_unknown_is_free)),
-    "unanswered forgotten": Bug("a restart forgets what had no answer", _unanswered_forgotten, "process"),
+    "unknown is free": Bug("an order without an answer counts for nothing", _unknown_is_free, "stream"),
     "restart books again": Bug("a restart forgets what was booked", _changed(_restart_books_again), "process"),
     "strangers ignored": Bug("orders that nobody here knows are ignored", _changed(_strangers_ignored), "disk", 1_000),
     "no quarantine": Bug("a journal that lost its end is trusted", _no_quarantine, "disk", 2_000),
