@@ -72,9 +72,16 @@ class Watching:
 
 @dataclass(frozen=True, kw_only=True)
 class Trading(Watching):
-    """Market data and orders. `credentials` are None for an embedded exchange, which makes its own."""
+    """Market data and orders. `credentials` are None for an embedded exchange, which makes its own, and where the
+    gateway is a process, which alone has them.
+    """
 
     credentials: Credentials | None
+
+    @property
+    def apart(self) -> bool:
+        """The gateway is a process of its own, and this one holds no key."""
+        return _apart(self.mode, self.session)
 
     def orders(
         self,
@@ -116,12 +123,12 @@ def wire(mode: Mode, config: BacktestConfig, environ: Mapping[str, str], *, over
                     "session.environment: mainnet trades real money, which is --mode live; "
                     "paper trades on simulator, testnet or demo"
                 )
-            return Trading(mode=mode, session=session, credentials=_credentials(session, environ))
+            return Trading(mode=mode, session=session, credentials=_credentials(mode, session, environ))
         case Mode.LIVE:
             _check_gate(session, config.hash(), override_gate)
             if not session.guardian:
                 raise ConfigError("session.guardian: live trades only while a guardian watches; take guardian out")
-            return Trading(mode=mode, session=session, share=CANARY, credentials=_credentials(session, environ))
+            return Trading(mode=mode, session=session, share=CANARY, credentials=_credentials(mode, session, environ))
 
 
 def _check_gate(session: SessionConfig, config_hash: str, override_gate: str | None) -> None:
@@ -139,8 +146,22 @@ def _check_gate(session: SessionConfig, config_hash: str, override_gate: str | N
         )
 
 
-def _credentials(session: SessionConfig, environ: Mapping[str, str]) -> Credentials | None:
-    """Read key and secret from the environment; None where an embedded exchange makes its own. Raises ConfigError."""
+def _apart(mode: Mode, session: SessionConfig) -> bool:
+    return session.gateway == "process" or (session.gateway is None and mode is Mode.LIVE)
+
+
+def _credentials(mode: Mode, session: SessionConfig, environ: Mapping[str, str]) -> Credentials | None:
+    """Read key and secret from the environment; None where an embedded exchange makes its own, or a gateway has them.
+
+    Raises ConfigError.
+    """
+    if _apart(mode, session):
+        if session.gateway_file is None:
+            raise ConfigError(
+                "session.gateway_file: the gateway is a process of its own and needs its limits file: write one "
+                '(docs/gateway.md), or set gateway = "inside", where the run holds the key itself'
+            )
+        return None
     if session.environment == "simulator" and session.url is None:
         return None
     missing = [name for name in (session.key_variable, session.secret_variable) if not environ.get(name)]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -59,16 +60,20 @@ def test_a_run_that_may_not_be_is_refused(
     mode: Mode, environment: str, environ: dict[str, str], gate: str | None, said: str
 ):
     """Real money asks for a gate or a person's word; paper stays away from it; a simulator's key goes nowhere else."""
-    read = config(environment)
+    read = config(environment, gateway="inside")
     with pytest.raises(ConfigError, match=said):
         wire(mode, read, environ, override_gate=read.hash() if gate == "HASH" else gate)
 
 
-def test_a_live_run_begins_at_a_tenth():
-    """With the configuration named, live is open, at canary size."""
-    read = config("mainnet")
+def test_a_live_run_begins_at_a_tenth_and_its_key_is_elsewhere(tmp_path: Path):
+    """With the configuration named, live is open, at canary size; without a limits file for its gateway it is not."""
+    with pytest.raises(ConfigError, match="gateway_file"):
+        wire(Mode.LIVE, config("mainnet"), KEYS, override_gate=config("mainnet").hash())
+    read = config("mainnet", gateway_file=str(tmp_path / "gateway.toml"))
     wiring = wire(Mode.LIVE, read, KEYS, override_gate=read.hash())
     assert isinstance(wiring, Trading)
+    assert wiring.apart
+    assert wiring.credentials is None
     assert (wiring.share, CANARY) == (Fraction(1, 10), Fraction(1, 10))
 
 

@@ -18,6 +18,7 @@ from mmbot.cli import (
     edge,
     exchange,
     freeze,
+    gateway,
     guardian,
     journal,
     leader,
@@ -54,6 +55,7 @@ app.command("replay")(replay.replay)
 app.command("exchange")(exchange.exchange)
 app.command("drill")(drill.drill)
 app.command("simulate")(simulate.simulate)
+app.command("gateway")(gateway.gateway)
 app.command("guardian")(guardian.guardian)
 app.command("smoke")(smoke.smoke)
 app.add_typer(freeze.freeze_app, name="freeze")

@@ -75,6 +75,8 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     with one_clear_line(StrategyError, VenueError):
         read = load(config, BacktestConfig)
         wiring = wire(Mode(mode.value), read, os.environ, override_gate=override_gate)
+        if isinstance(wiring, Trading) and wiring.apart:
+            _give_away_the_key(wiring)
         if not isinstance(wiring, Trading):
             _watch(config, read, wiring, duration, out, json=json)
             return
@@ -90,6 +92,15 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
     if ended.failure is not None:
         typer.echo(f"error: {ended.failure}", err=True)
         raise typer.Exit(1)
+
+
+def _give_away_the_key(wiring: Trading) -> None:
+    """Where a gateway holds the key, this process must never have held it: it begins again without."""
+    from mmbot.ops.entry import give_away_the_key
+    from mmbot.ops.guarding import GUARDIAN_KEYS
+
+    names = [wiring.session.key_variable, wiring.session.secret_variable, *GUARDIAN_KEYS]
+    give_away_the_key(wiring.apart, names, os.environ, sys.argv[1:])
 
 
 def _check_options(mode: Stage, *, plain: bool, override_gate: str | None) -> None:

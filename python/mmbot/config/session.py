@@ -6,9 +6,10 @@ come from the environment.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from mmbot.config.strict import Strict
 
@@ -105,12 +106,24 @@ class SessionConfig(Strict):
     """Who may trade on the account."""
     redis: RedisConfig | None = None
     """Where the run says that it lives; nowhere if not given."""
+    gateway: Literal["inside", "process"] | None = None
+    """Where the order gateway is: in the run's own process, or in one of its own that alone holds the key. Absent:
+    its own for live, inside otherwise."""
+    gateway_file: str | None = None
+    """The gateway's limits file, relative to this one; the gateway's socket lies beside it. Needed where the gateway is
+    a process; inside a run without one the run's own limits are checked a second time."""
     health_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     """Port of /live and /ready on this machine alone; 0 takes a free one; closed if not given."""
 
     guardian: bool = True
     """A guardian watches the run: a process of its own that cancels everything when the run cannot. Live needs it; an
     exchange that is started with the run has none."""
+
+    @field_validator("gateway_file")
+    @classmethod
+    def _beside_the_configuration(cls, file: str | None, info: ValidationInfo) -> str | None:
+        folder = (info.context or {}).get("folder")
+        return file if file is None or folder is None else str(Path(folder) / file)
 
     @model_validator(mode="after")
     def _url_of_a_simulator(self) -> SessionConfig:

@@ -23,6 +23,7 @@ from mmbot.venues.port import (
     LinkEvent,
     OrderSeen,
     Refused,
+    TellsVenueTime,
     VenueError,
     kind_of,
 )
@@ -120,7 +121,9 @@ class GuardedOrders:
         self.core = core
         self.attestation: Attestation | None = None
         """What the venue said of key and account last."""
-        self._sink, self._steady, self._wall, self._levels = sink, steady, wall, levels
+        self._sink, self._steady, self._wall = sink, steady, wall
+        self.levels = levels
+        """Says the freeze levels now; see above."""
         self._ago, self._look_s, self._attest_s, self._told = decided_ago, look_s, attest_s, told
         self._session: OrderEntry | None = None
         self._feed: PublicFeed | None = None
@@ -138,6 +141,11 @@ class GuardedOrders:
             raise VenueError("the gateway leads nowhere yet; attach a session first")
         return self._session
 
+    def venue_ns(self) -> int:
+        """The venue's time now, ns since epoch, as the session knows it."""
+        session = self._through()
+        return session.venue_ns() if isinstance(session, TellsVenueTime) else self._wall()
+
     # ---- out
 
     def send(self, requests: Sequence[OrderRequest]) -> None:
@@ -146,7 +154,7 @@ class GuardedOrders:
 
     def pass_on(self, requests: Sequence[OrderRequest], decided: int, epoch: int) -> None:
         """As `send`, for requests that were decided then, by the steady clock, by an engine of that epoch."""
-        self.core.freeze(self._levels())
+        self.core.freeze(self.levels())
         passing: list[OrderRequest] = []
         refused: list[Fact] = []
         for request in requests:

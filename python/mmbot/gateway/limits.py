@@ -96,8 +96,6 @@ class GatewayLimits(Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{twice[0][0]} {twice[0][1]} stands there twice; keep one")
-        if self.environment == "mainnet" and self.account is None:
-            raise ValueError("account: mainnet needs the account's number, so that no other key is used by mistake")
         zero = [one.symbol for one in self.symbol if not Decimal(one.order_qty) * Decimal(one.position)]
         if zero:
             raise ValueError(f"{zero[0]}: order_qty and position must be above zero; take the symbol out instead")
@@ -114,7 +112,10 @@ def read_limits(path: Path) -> GatewayLimits:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is no TOML: {error}") from None
-    return check(GatewayLimits, values, str(path), folder=path.parent)
+    limits = check(GatewayLimits, values, str(path), folder=path.parent)
+    if limits.environment == "mainnet" and limits.account is None:
+        raise ConfigError(f"{path}: account: mainnet needs its number, so that no other key is used by mistake")
+    return limits
 
 
 def _private_text(path: Path) -> str:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import mmbot
 from mmbot import _core
-from mmbot.config import ConfigError
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, Throttle
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.controls import risk_desk
+from mmbot.ops.entry import Entry
 from mmbot.ops.estate import left_on
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
@@ -45,7 +45,7 @@ from mmbot.runtime.latency import STAGES
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.relay import Relay
 from mmbot.runtime.runner import RunFailedError, Runner
-from mmbot.venues.port import Subscription, TellsVenueTime, VenueError
+from mmbot.venues.port import Subscription, VenueError
 from mmbot.wiring import Trading
 
 if TYPE_CHECKING:
@@ -95,8 +95,6 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             exchange = await _embedded(config, wiring, folder)
             stack.push_async_callback(exchange.stop)
             url, credentials = exchange.url, exchange.credentials
-        if credentials is None:
-            raise ConfigError("the run has no credentials")  # wiring gives them to every run that is not embedded
         endpoint, relay = wiring.endpoint(url), Relay()
         orders = OrderGate(
             relay,
@@ -106,7 +104,11 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             told=watcher.told,
         )
         lead = Leadership(watcher.told, clock.peek)
-        orders.attach(_fenced(wiring.orders(endpoint, credentials, orders, markets, fence=lead), lead))
+        entry = Entry(config, wiring, orders, lead=lead, clock=clock.peek, told=watcher.told)
+        session = await entry.made(endpoint, credentials, markets, url=url, folder=folder.path)
+        lead.venue_ns = session.venue_ns
+        orders.attach(session)
+        stack.push_async_callback(entry.stop)
         stack.push_async_callback(orders.stop)
         await orders.start()
         attestation = await _attested(orders, watcher)
@@ -140,6 +142,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             adopt_position=adopt_position,
         )
         orders.frozen = run.runner.frozen
+        entry.obey(account.latch.board, account.name, markets)
         stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek))
         helpers = [
             asyncio.create_task(_stopped(run.runner, stop, duration_s)),
@@ -179,13 +182,6 @@ async def _run_beside(
     """Trade, and let the outside know while it lasts."""
     async with shown:
         await runner.run(feed, orders)
-
-
-def _fenced(session: OrderEntry, lead: Leadership) -> OrderEntry:
-    """Let the fence reckon in the venue's time, where the session knows it."""
-    if isinstance(session, TellsVenueTime):
-        lead.venue_ns = session.venue_ns
-    return session
 
 
 @dataclass(frozen=True)
