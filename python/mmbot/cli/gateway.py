@@ -78,6 +78,7 @@ def _serve(
             typer.echo(dumps(event))
         else:
             typer.echo(f"{event.pop('event')}: " + ", ".join(f"{name} {value}" for name, value in event.items()))
+        sys.stdout.flush()  # whoever waits for it to serve reads a pipe
 
     async def served() -> None:
         stop = asyncio.Event()

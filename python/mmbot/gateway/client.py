@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from mmbot.gateway import wire
 from mmbot.gateway.place import connected, peer_uid
@@ -367,9 +367,8 @@ class _Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Open."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._orders.made(transport)
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by name
+        self._orders.made(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Take messages in."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mmbot.gateway.limits import GatewayLimits, SymbolLimits
     from mmbot.venues.port import Fact, OrderRequest, Side
 
-__all__ = ["GatewayCore", "Market", "Objection", "Rule", "ask_reason"]
+__all__ = ["ARRIVES_NS", "GatewayCore", "Market", "Objection", "Rule", "ask_reason"]
 
 Market: TypeAlias = tuple[str, str]
 """Category and symbol."""
@@ -92,6 +92,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,36}")
 _SECOND, _MINUTE, _MS = 1_000_000_000, 60_000_000_000, 1_000_000
 _BPS = Decimal(10_000)
 _ZERO = Decimal(0)
+ARRIVES_NS = 5_000_000_000
+"""A request without an answer cannot arrive after this long: the venue's window for its age, and its own lag."""
 NAMES_KEPT = 200_000
 """Client ids and executions that are remembered, so that a repeat is known."""
 LEAD_NS = 5_000_000
@@ -127,6 +129,10 @@ class _Order:
     shown: bool = False
     asked: list[Decimal] = field(default_factory=list)
     """Quantities of amends that have not shown yet."""
+    amended: int = 0
+    """When the last amend was let out."""
+    told_ts: int = 0
+    """Venue time of the terms that are held."""
 
     @property
     def left(self) -> Decimal:
@@ -306,6 +312,9 @@ class GatewayCore:
             for seen in listed:
                 order = account.orders[seen.client_id or seen.venue_id]
                 order.booked = max(order.booked, order.cum)
+                if order.amended < since - ARRIVES_NS:  # no amend is under way any more: as listed is as it is
+                    order.asked.clear()
+                    order.qty = _number(seen.qty)
             for name in [name for name, one in account.orders.items() if one.over]:
                 self._settle(account, name)
 
@@ -495,7 +504,10 @@ class GatewayCore:
         self._sent.append(now)
         if isinstance(request, AmendOrder):
             self.passed["amend"] += 1
-            account.orders[request.client_id].asked.append(wanted.qty)
+            order = account.orders[request.client_id]
+            order.amended = now
+            if request.qty is not None:
+                order.asked.append(wanted.qty)
             return
         self.passed["place"] += 1
         _remember(self._names, request.client_id)
@@ -518,11 +530,12 @@ class GatewayCore:
                 order.booked = cum  # the position that is read at the start holds it
             _remember(self._names, name)
         order.venue_id, order.shown = seen.venue_id or order.venue_id, True
-        order.price, order.qty = price, qty
         order.cum = max(order.cum, cum)
         order.over = order.over or seen.status in ("filled", "canceled", "rejected")
-        if qty in order.asked:
-            del order.asked[: order.asked.index(qty) + 1]
+        if seen.ts_venue >= order.told_ts:  # of one moment the larger counts: which came later nobody says
+            order.qty = qty if seen.ts_venue > order.told_ts else max(qty, order.qty)
+            order.price, order.told_ts = price, seen.ts_venue
+            order.asked = [one for one in order.asked if one > qty]  # what is larger may still come
         if order.over and order.booked >= order.cum:
             self._settle(account, name)
 
@@ -562,15 +575,16 @@ class GatewayCore:
         account.told, account.told_ts = held, seen.ts_venue
 
     def _refused(self, fact: Refused) -> None:
-        """A definite no frees what was reserved, unless the venue has shown the order; "duplicate" is no such no."""
+        """A definite no frees a place, unless the venue has shown the order; "duplicate" is no such no.
+
+        An amend's quantity counts on: which of several was refused is not said. A look frees it.
+        """
         for account in self._accounts.values():
             order = account.orders.get(fact.client_id)
             if order is None:
                 continue
             if fact.request == "place" and fact.reason != "duplicate" and not order.shown:
                 del account.orders[fact.client_id]
-            elif fact.request == "amend" and len(order.asked) == 1:
-                order.asked.clear()  # with several under way it is not known which: they count until the order shows
 
     def _settle(self, account: _Account, name: str) -> None:
         del account.orders[name]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from mmbot.gateway.core import ask_reason
+from mmbot.gateway.core import ARRIVES_NS, ask_reason
 from mmbot.venues.port import (
     Attestation,
     LinkEvent,
@@ -54,12 +54,10 @@ if TYPE_CHECKING:
         WalletSeen,
     )
 
-__all__ = ["ARRIVES_NS", "GuardedOrders", "References"]
+__all__ = ["GuardedOrders", "References"]
 
 log = logging.getLogger(__name__)
 
-ARRIVES_NS = 5_000_000_000
-"""A create without an answer cannot arrive after this long: the venue's window for a request's age, and its own lag."""
 LOOK_S = 10.0
 ATTEST_S = 3_600.0
 REFERENCE_S = 5.0

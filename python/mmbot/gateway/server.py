@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mmbot.execution.fencing import FencedError
 from mmbot.gateway import wire
@@ -216,10 +216,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let in whom the kernel names as a user that may."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by name
         if not self._server.admits(peer_uid(transport.get_extra_info("socket"))):
-            transport.abort()
+            self._transport.abort()
             return
         self._server.connections.add(self)
         self._silent = asyncio.get_running_loop().call_later(HELLO_S, self._too_silent)

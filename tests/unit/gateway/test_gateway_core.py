@@ -8,6 +8,7 @@ import pytest
 from gateway_scene import MARKET, MS, T0, WALL, amend, asked, cancel, executed, limits, place, position, ready, seen
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from mmbot.config import ConfigError
 from mmbot.gateway.core import GatewayCore
@@ -201,7 +202,7 @@ def test_what_may_still_happen_counts_until_it_is_known():
 
 
 def test_an_amend_counts_as_the_larger_of_before_and_after():
-    """A quantity that was asked for counts until the order shows, or the one amend under way is refused."""
+    """A quantity that was asked for counts until the order shows it, or a look when nothing can arrive any more."""
     core = ready(GatewayCore(limits(symbol={"order_qty": "2", "order_notional": "999"})))
     assert asked(core, place("mm-1")) == []
     core.hear(seen("mm-1"), T0)
@@ -210,9 +211,15 @@ def test_an_amend_counts_as_the_larger_of_before_and_after():
     assert asked(core, amend(qty="2.5")) == ["quantity", "position"]
     assert asked(core, amend(price="102")) == ["collar"]
     core.hear(Refused(client_id="mm-1", request="amend", reason="busy", code=1, message="", ts_venue=1), T0)
+    assert core.worst(MARKET) == 2
+    core.looked(MARKET, [seen("mm-1")], position("0"), T0 + 5_000 * MS, T0)
+    assert core.worst(MARKET) == 2
+    core.looked(MARKET, [seen("mm-1")], position("0"), T0 + 5_001 * MS, T0)
     assert core.worst(MARKET) == 1
     assert asked(core, amend(qty="1.5")) == []
-    core.hear(seen("mm-1", qty="1.5"), T0)
+    core.hear(structs.replace(seen("mm-1", qty="1.5"), ts_venue=2), T0)
+    assert core.worst(MARKET) == Decimal("1.5")
+    core.hear(structs.replace(seen("mm-1", qty="1"), ts_venue=1), T0)
     assert core.worst(MARKET) == Decimal("1.5")
 
 

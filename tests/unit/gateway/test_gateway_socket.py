@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import uvloop
 from gateway_scene import MARKET, Ear, cancel, limits, place
 
 from mmbot.gateway import wire
@@ -176,7 +177,8 @@ def sending(seq: int, *requests: Any, epoch: int = 1, decided: int | None = None
     return wire.Send(seq=seq, epoch=epoch, requests=wire.pack(requests), decided=when)
 
 
-def test_an_engine_trades_through_the_socket_as_it_would_without(tmp_path: Path):
+@pytest.mark.parametrize("loop", [asyncio, uvloop], ids=["asyncio", "uvloop"])
+def test_an_engine_trades_through_the_socket_as_it_would_without(loop: Any, tmp_path: Path):
     """Places, amends and cancels are answered and shown; reads answer; a refusal of ours comes with its reasons."""
 
     async def scenario() -> None:
@@ -208,7 +210,7 @@ def test_an_engine_trades_through_the_socket_as_it_would_without(tmp_path: Path)
             with pytest.raises(VenueError, match="ETHUSDT"):
                 await engine.orders.position("linear", "ETHUSDT")
 
-    asyncio.run(scenario())
+    loop.run(scenario())
 
 
 def test_when_the_gateway_dies_the_engine_hears_it_and_comes_back(tmp_path: Path):
