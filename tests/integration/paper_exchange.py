@@ -94,6 +94,7 @@ class PaperExchange:
                 "instruments": [one],
                 "strategy": {"name": "join_touch", "params": params},
                 "sample_ms": 200,
+                "risk": {"unknowns_in_a_row": 50},  # here it is seen that the run goes on; that it freezes, elsewhere
                 "session": {
                     "url": self.exchange.http,
                     "calls_per_second": 1_000,  # the account's tier
