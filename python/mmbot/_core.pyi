@@ -839,8 +839,12 @@ class Live(Run):
         """The order left the book; `cum` of it had been executed."""
     def amended(self, now: int, order_id: int, tick: int, lots: int, ts_venue: int) -> None:
         """The venue's word on the order's price and total quantity."""
-    def refused(self, now: int, order_id: int, reason: str, ts_venue: int) -> None:
-        """A cancel or amend was refused; of an amend and a cancel after it, the amend is meant."""
+    def refused(self, now: int, order_id: int, request: str, reason: str, ts_venue: int) -> None:
+        """A request about a working order was refused: "amend" or "cancel".
+
+        A refused cancel leaves an amend that is under way in the exposure. One refused of several amends without an
+        answer leaves them all there, for nobody knows which it was; but "held_back" means the last.
+        """
     def filled(
         self,
         now: int,

@@ -187,6 +187,23 @@ def test_an_unanswered_amend_is_said_again_and_counts_by_the_worse_terms(tmp_pat
     assert venue.live.orders(0)[0][:4] == (1, "buy", BID - 1, 40)
 
 
+def test_a_refusal_says_which_request_it_answers(tmp_path: Path):
+    """A refused cancel leaves an amend in the exposure that may have been taken; the amend's own refusal frees it."""
+    venue = Venue(tmp_path, amend=True)
+    venue.wanted = quotes(BID, None, 10)
+    venue.step(100)
+    venue.live.accepted(venue.tick(), 1, 5)
+    venue.wanted = quotes(BID - 1, None, 40)
+    assert venue.step() == [("amend", 1, 0, BID - 1, 40)]
+    assert venue.live.cancel(venue.tick(), 1) == [("cancel", 1, 0)]
+    venue.live.refused(venue.tick(), 1, "cancel", "busy", 6)
+    assert [row[6] for row in venue.live.order_rows(0)] == [40]
+    venue.live.refused(venue.tick(), 1, "amend", "busy", 7)
+    assert [row[6] for row in venue.live.order_rows(0)] == [10]
+    with pytest.raises(ValueError, match='expected "amend" or "cancel"'):
+        venue.live.refused(venue.tick(), 1, "place", "busy", 8)
+
+
 def test_the_venues_word_holds_until_the_execution_comes(venue: Venue):
     """An order that was executed whole by the venue's word is not settled before the execution is booked."""
     venue.step(100)

@@ -578,6 +578,14 @@ impl Put for Event {
                 i64::from(touch_bid).put(out);
                 i64::from(touch_ask).put(out);
             }
+            Self::AmendRefused { id, reason, ts_venue } => {
+                put(14, id, ts_venue);
+                reason.put(out);
+            }
+            Self::CancelRefused { id, reason, ts_venue } => {
+                put(15, id, ts_venue);
+                reason.put(out);
+            }
         }
     }
 }
@@ -727,6 +735,8 @@ impl<'a> Payload<'a> {
                 touch_ask: self.i64()?.try_into().ok()?,
                 ts_venue,
             },
+            14 => Event::AmendRefused { id, reason: self.reason()?, ts_venue },
+            15 => Event::CancelRefused { id, reason: self.reason()?, ts_venue },
             _ => return None,
         })
     }

@@ -116,7 +116,7 @@ fn event() -> impl Strategy<Value = Event> {
         RejectReason::NoMarket,
         RejectReason::Other,
     ]);
-    (any::<[i64; 5]>(), any::<i128>(), any::<u64>(), reason, any::<(bool, i32, i32, u16)>(), 0usize..10).prop_map(
+    (any::<[i64; 5]>(), any::<i128>(), any::<u64>(), reason, any::<(bool, i32, i32, u16)>(), 0usize..12).prop_map(
         |([a, b, c, d, ts], cash, id, reason, (maker, touch_bid, touch_ask, of), which)| {
             let (id, ts_venue, cash) = (OrderId(id), Nanos(ts), Cash(cash));
             match which {
@@ -139,6 +139,8 @@ fn event() -> impl Strategy<Value = Event> {
                 6 => Event::FundingPaid { instrument: InstrumentId(of), amount: cash, ts_venue },
                 7 => Event::OrderAcked { id, ts_venue },
                 8 => Event::OrderUnknown { id },
+                9 => Event::AmendRefused { id, reason, ts_venue },
+                10 => Event::CancelRefused { id, reason, ts_venue },
                 _ => Event::OrderExecuted { id, cum: Lots(a), ts_venue },
             }
         },

@@ -211,7 +211,15 @@ pub fn event_fields(out: &Bound<'_, PyDict>, event: &Event) -> PyResult<()> {
             out.set_item("lots", qty.0)?;
             "amended"
         }
-        Event::RequestRefused { reason, .. } => {
+        Event::RequestRefused { reason, .. }
+        | Event::AmendRefused { reason, .. }
+        | Event::CancelRefused { reason, .. } => {
+            let request = match *event {
+                Event::AmendRefused { .. } => Some("amend"),
+                Event::CancelRefused { .. } => Some("cancel"),
+                _ => None,
+            };
+            out.set_item("request", request)?;
             out.set_item("reason", reason_name(reason))?;
             "refused"
         }
@@ -534,9 +542,17 @@ impl PyLive {
         self.observe(now, Event::OrderAmended { id, price, qty, ts_venue }, "")
     }
 
-    fn refused(&self, now: i64, order_id: u64, reason: &str, ts_venue: i64) -> PyResult<()> {
-        let (id, ts_venue) = (OrderId(order_id), Nanos(ts_venue));
-        self.observe(now, Event::RequestRefused { id, reason: reason_from(reason), ts_venue }, reason)
+    fn refused(&self, now: i64, order_id: u64, request: &str, reason: &str, ts_venue: i64) -> PyResult<()> {
+        let (id, words, ts_venue) = (OrderId(order_id), reason, Nanos(ts_venue));
+        let reason = reason_from(words);
+        let event = match request {
+            "amend" => Event::AmendRefused { id, reason, ts_venue },
+            "cancel" => Event::CancelRefused { id, reason, ts_venue },
+            other => {
+                return Err(PyValueError::new_err(format!("a refused {other:?}; expected \"amend\" or \"cancel\"")));
+            }
+        };
+        self.observe(now, event, words)
     }
 
     fn filled(

@@ -121,7 +121,9 @@ fn fact(dice: &mut Dice, named: u64) -> Event {
     let id = OrderId(1 + dice.below(named as i64 + 2) as u64);
     let told = if dice.chance(20) { dice.below(9) } else { 0 }; // executed, they say, and it counts until it is booked
     let (cum, ts_venue) = (Lots(told), Nanos(dice.below(5_000)));
-    match dice.below(12) {
+    match dice.below(14) {
+        12 => Event::AmendRefused { id, reason: RejectReason::Other, ts_venue },
+        13 => Event::CancelRefused { id, reason: RejectReason::UnknownOrder, ts_venue },
         8 => Event::OrderTurnedAway { id, reason: RejectReason::HeldBack, ts_venue },
         9 => Event::OrderNeverPlaced { id },
         10 => Event::OrderExpiredUnproven { id },

@@ -850,19 +850,15 @@ impl Venue {
                 self.remove(instrument.0 as usize, slot);
                 self.answer(account, instrument, now, Event::OrderCanceled { id, cum, ts_venue: now });
             }
-            None => self.refuse_request(account, instrument, id, RejectReason::UnknownOrder, now),
+            None => {
+                let reason = RejectReason::UnknownOrder;
+                self.answer(account, instrument, now, Event::CancelRefused { id, reason, ts_venue: now });
+            }
         }
     }
 
-    fn refuse_request(
-        &mut self,
-        account: u16,
-        instrument: InstrumentId,
-        id: OrderId,
-        reason: RejectReason,
-        now: Nanos,
-    ) {
-        self.answer(account, instrument, now, Event::RequestRefused { id, reason, ts_venue: now });
+    fn refuse_amend(&mut self, account: u16, instrument: InstrumentId, id: OrderId, reason: RejectReason, now: Nanos) {
+        self.answer(account, instrument, now, Event::AmendRefused { id, reason, ts_venue: now });
     }
 
     /// New terms. Less quantity at the same price keeps the place in line; anything else goes to the back.
@@ -879,8 +875,8 @@ impl Venue {
     ) {
         let (slot, tick) = match (self.held(account, id), i32::try_from(price.0)) {
             (Some(slot), Ok(tick)) if tick > 0 && qty > Lots::ZERO => (slot, tick),
-            (None, _) => return self.refuse_request(account, instrument, id, RejectReason::UnknownOrder, now),
-            _ => return self.refuse_request(account, instrument, id, RejectReason::Invalid, now),
+            (None, _) => return self.refuse_amend(account, instrument, id, RejectReason::UnknownOrder, now),
+            _ => return self.refuse_amend(account, instrument, id, RejectReason::Invalid, now),
         };
         let order = self.orders[slot as usize].clone();
         let index = instrument.0 as usize;
@@ -894,10 +890,10 @@ impl Venue {
             Side::Sell => tick <= touch.bid,
         };
         if !keeps_place && touch == Touch::EMPTY {
-            return self.refuse_request(account, instrument, id, RejectReason::NoMarket, now);
+            return self.refuse_amend(account, instrument, id, RejectReason::NoMarket, now);
         }
         if !keeps_place && takes {
-            return self.refuse_request(account, instrument, id, RejectReason::PostOnlyWouldCross, now);
+            return self.refuse_amend(account, instrument, id, RejectReason::PostOnlyWouldCross, now);
         }
         let request = OrderRequest { price, qty, ..order.request };
         let at = self.answer(account, instrument, now, Event::OrderAmended { id, price, qty, ts_venue: now });

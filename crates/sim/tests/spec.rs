@@ -122,7 +122,9 @@ fn words(event: &Event) -> (String, Option<Cash>) {
         Event::OrderRejected { id, reason, .. } => format!("{} rejected {reason:?}", name(id)),
         Event::OrderCanceled { id, cum, .. } => format!("{} canceled, {} done", name(id), cum.0),
         Event::OrderAmended { id, price, qty, .. } => format!("{} amended {}@{}", name(id), qty.0, price.0),
-        Event::RequestRefused { id, reason, .. } => format!("{} refused {reason:?}", name(id)),
+        Event::AmendRefused { id, reason, .. } | Event::CancelRefused { id, reason, .. } => {
+            format!("{} refused {reason:?}", name(id))
+        }
         Event::FundingPaid { amount, .. } => format!("funding {}", decimal(amount)),
         Event::Filled { id, price, qty, maker, fee, .. } => {
             let role = if maker { "maker" } else { "taker" };

@@ -220,7 +220,8 @@ fn random_markets_meet_every_answer() {
         for response in drive(&listed(&markets, false), 1, &sent, 0).concat() {
             let what = match response.event {
                 Event::OrderRejected { reason, .. } => format!("rejected {reason:?}"),
-                Event::RequestRefused { reason, .. } => format!("refused {reason:?}"),
+                Event::AmendRefused { reason, .. } => format!("amend refused {reason:?}"),
+                Event::CancelRefused { reason, .. } => format!("cancel refused {reason:?}"),
                 Event::Filled { maker, .. } => format!("filled, maker {maker}"),
                 Event::OrderCanceled { cum, .. } => format!("canceled, partly filled {}", cum > Lots::ZERO),
                 Event::OrderAccepted { .. } => "accepted".into(),
@@ -231,6 +232,6 @@ fn random_markets_meet_every_answer() {
             *met.entry(what).or_default() += 1;
         }
     }
-    assert_eq!(met.len(), 13, "kinds of answers met: {met:#?}");
+    assert_eq!(met.len(), 14, "kinds of answers met: {met:#?}");
     assert!(met.values().all(|count| *count >= 5), "too rare to test anything: {met:#?}");
 }

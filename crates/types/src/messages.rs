@@ -169,7 +169,7 @@ pub enum Event {
         /// When the venue did it.
         ts_venue: Nanos,
     },
-    /// A cancel or amend was refused.
+    /// A cancel or an amend was refused, and nobody says which: the word of older journals.
     RequestRefused {
         /// Which order.
         id: OrderId,
@@ -271,6 +271,24 @@ pub enum Event {
         /// When the venue did it.
         ts_venue: Nanos,
     },
+    /// An amend was refused: it had and will have no effect. Another one of the order may be under way.
+    AmendRefused {
+        /// Which order.
+        id: OrderId,
+        /// Why.
+        reason: RejectReason,
+        /// When the venue refused it, or we did.
+        ts_venue: Nanos,
+    },
+    /// A cancel was refused. It says nothing of the order's end, nor of an amend that is under way.
+    CancelRefused {
+        /// Which order.
+        id: OrderId,
+        /// Why.
+        reason: RejectReason,
+        /// When the venue refused it, or we did.
+        ts_venue: Nanos,
+    },
 }
 
 impl Event {
@@ -288,7 +306,9 @@ impl Event {
             | Self::OrderAcked { ts_venue, .. }
             | Self::OrderExecuted { ts_venue, .. }
             | Self::OrderTurnedAway { ts_venue, .. }
-            | Self::PositionMoved { ts_venue, .. } => Some(ts_venue),
+            | Self::PositionMoved { ts_venue, .. }
+            | Self::AmendRefused { ts_venue, .. }
+            | Self::CancelRefused { ts_venue, .. } => Some(ts_venue),
             Self::OrderUnknown { .. } | Self::OrderNeverPlaced { .. } | Self::OrderExpiredUnproven { .. } => None,
         }
     }
@@ -308,7 +328,9 @@ impl Event {
             | Self::OrderExecuted { id, .. }
             | Self::OrderTurnedAway { id, .. }
             | Self::OrderNeverPlaced { id }
-            | Self::OrderExpiredUnproven { id } => Some(id),
+            | Self::OrderExpiredUnproven { id }
+            | Self::AmendRefused { id, .. }
+            | Self::CancelRefused { id, .. } => Some(id),
             Self::FundingPaid { .. } | Self::PositionMoved { .. } => None,
         }
     }

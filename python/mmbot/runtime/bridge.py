@@ -403,7 +403,7 @@ class Bridge:
                 self.doubts.pop(number, None)
                 self._core.turned_away(now, number, reason, fact.ts_venue)
             return
-        self._core.refused(now, number, reason, fact.ts_venue)
+        self._core.refused(now, number, fact.request, reason, fact.ts_venue)
         # A refused cancel is no evidence of the order's end, and a refused amend none of its terms; what never left is.
         if number in self.open() and reason != HELD_BACK:
             self.doubts[number] = fact.request

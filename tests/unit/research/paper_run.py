@@ -84,7 +84,7 @@ class ScriptedVenue:
         elif (order := self.orders.pop(number, None)) is not None:
             self.answer(at, lambda now: self.live.canceled(now, number, order.cum, at))
         else:
-            self.answer(at, lambda now: self.live.refused(now, number, "unknown_order", at))
+            self.answer(at, lambda now: self.live.refused(now, number, command[0], "unknown_order", at))
 
     def answer(self, at: int, tell: Callable[[int], object], extra: int = 0) -> None:
         """Tell the engine, when the answer has come."""

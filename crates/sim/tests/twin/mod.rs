@@ -37,7 +37,7 @@ pub struct Twin<'a> {
 }
 
 fn refused(id: OrderId, reason: RejectReason, ts_venue: Nanos) -> Event {
-    Event::RequestRefused { id, reason, ts_venue }
+    Event::AmendRefused { id, reason, ts_venue }
 }
 
 impl<'a> Twin<'a> {
@@ -284,7 +284,10 @@ impl<'a> Twin<'a> {
         match command {
             Command::Place { id, request } => self.place(id, request, now),
             Command::Cancel { id } if self.find(id).is_some() => self.leave(id, now),
-            Command::Cancel { id } => self.say(now, refused(id, RejectReason::UnknownOrder, now)),
+            Command::Cancel { id } => {
+                let reason = RejectReason::UnknownOrder;
+                self.say(now, Event::CancelRefused { id, reason, ts_venue: now });
+            }
             Command::CancelAll { .. } => {
                 for id in self.orders.iter().map(|order| order.id).collect::<Vec<_>>() {
                     self.leave(id, now);
