@@ -171,3 +171,15 @@ def _without_start() -> bytes:
     journal.note(1, "x", "{}")
     journal.flush()
     return disk.written()
+
+
+def test_a_freeze_and_the_counts_of_the_limits_survive_a_restart(tmp_path: Path):
+    """What the next run takes over from the journal alone still stops what was stopped."""
+    first = Run(tmp_path)
+    first.live.restrict(first.tick(), "strategy", 2)
+    left = first.killed()
+    again = Run(tmp_path, first.now + MS, left.snapshot)
+    assert again.step() == []
+    assert dict(again.live.denials(0))["frozen_strategy"] > 0
+    again.live.restrict(again.tick(), "strategy", 0)
+    assert [command[0] for command in again.step()] == ["place", "place"]

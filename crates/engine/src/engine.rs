@@ -467,6 +467,8 @@ impl Engine {
             gone: self.gone.iter().cloned().collect(),
             ledger: self.ledger.snapshot(),
             meters: self.keeper.meters(),
+            kept: Some(self.keeper.kept()),
+            tempers: self.tempers.clone(),
             denials: self.denials.to_vec(),
             events_seen: self.events_seen,
             commands_sent: self.commands_sent,
@@ -486,6 +488,10 @@ impl Engine {
         state.orders.into_iter().for_each(|order| self.orders.insert(order));
         self.gone = state.gone.into();
         self.keeper.set_meters(&state.meters);
+        if let Some(kept) = &state.kept {
+            self.keeper.keep(kept);
+        }
+        self.tempers.iter_mut().zip(state.tempers).for_each(|(temper, was)| *temper = was);
         self.denials.iter_mut().zip(state.denials).for_each(|(count, was)| *count = was);
         (self.events_seen, self.commands_sent) = (state.events_seen, state.commands_sent);
         self.stands.fill(None);

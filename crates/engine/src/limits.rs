@@ -22,8 +22,8 @@ use crate::temper::WHOLE_PPM;
 pub use controls::{Bounds, Controls, GROSS_WORTH_HARD, ORDER_WORTH_HARD, UNBOUNDED};
 pub use denial::{Denial, Denials, Tier};
 use exposure::{Exposure, Worth, exposures, meets_ours};
-use memory::{DayMeter, Priced, Sizes, is_old};
-pub use memory::{RequestMeter, Seen};
+use memory::{DayMeter, KeptOne, Priced, Sizes, is_old};
+pub use memory::{Kept, RequestMeter, Seen};
 pub use outside::{Circle, Elsewhere, FreezeLevel, Outside, Scope};
 
 /// More lots than any market has: beyond it sums could overflow.
@@ -206,10 +206,12 @@ impl Keeper {
         }
     }
 
-    /// Takes over a request that a journal tells of: the running second goes on where it was.
+    /// Takes over a request that a journal tells of: what is counted and remembered goes on where it was.
     pub(crate) fn recorded(&mut self, now: Nanos, command: Command, instrument: Option<InstrumentId>) {
-        if let (Command::Place { .. } | Command::Amend { .. }, Some(of)) = (command, instrument) {
-            self.memories[of.0 as usize].second.count(now);
+        match (command, instrument) {
+            (Command::Place { request, .. }, _) => self.count(now, request.instrument, Some(request.qty)),
+            (Command::Amend { .. }, Some(of)) => self.count(now, of, None),
+            _ => {}
         }
     }
 
@@ -219,6 +221,32 @@ impl Keeper {
 
     pub(crate) fn set_meters(&mut self, meters: &[RequestMeter]) {
         self.memories.iter_mut().zip(meters).for_each(|(memory, was)| memory.second = *was);
+    }
+
+    pub(crate) fn kept(&self) -> Kept {
+        let one = |memory: &Memory| KeptOne {
+            day: memory.day,
+            sizes: memory.sizes,
+            reference: memory.reference,
+            level: memory.level,
+        };
+        Kept {
+            instruments: self.memories.iter().map(one).collect(),
+            creates: self.creates,
+            requests: self.requests,
+            levels: self.levels,
+            share_ppm: self.share_ppm,
+            elsewhere: self.elsewhere,
+        }
+    }
+
+    pub(crate) fn keep(&mut self, kept: &Kept) {
+        for (memory, was) in self.memories.iter_mut().zip(&kept.instruments) {
+            let KeptOne { day, sizes, reference, level } = *was;
+            (memory.day, memory.sizes, memory.reference, memory.level) = (day, sizes, reference, level);
+        }
+        (self.creates, self.requests) = (kept.creates, kept.requests);
+        (self.levels, self.share_ppm, self.elsewhere) = (kept.levels, kept.share_ppm, kept.elsewhere);
     }
 
     /// How far an instrument's trading is stopped, over all scopes.
@@ -256,16 +284,17 @@ impl Keeper {
         if !denials.is_empty() {
             return Err(denials);
         }
-        self.count(situation.now, &wish);
+        self.count(situation.now, wish.request.instrument, wish.is_new.then_some(wish.request.qty));
         Ok(Approved(command))
     }
 
-    fn count(&mut self, now: Nanos, wish: &Wish) {
-        let memory = &mut self.memories[wish.request.instrument.0 as usize];
+    /// Counts an amend, or a new order of that size.
+    fn count(&mut self, now: Nanos, instrument: InstrumentId, new: Option<Lots>) {
+        let memory = &mut self.memories[instrument.0 as usize];
         memory.second.count(now);
         memory.day.requested(now);
-        if wish.is_new {
-            memory.sizes.push(wish.request.qty.0);
+        if let Some(qty) = new {
+            memory.sizes.push(qty.0);
             self.creates.count(now);
         }
         self.requests.count(now);
@@ -422,7 +451,7 @@ impl Keeper {
             worst.held += u32::from(held);
             worst.opens |= index == own && held && sum.largest(position) == 0;
             let at = self.memories[index].mark.map(|mark| mark.at);
-            unvalued |= held && (price == 0 || is_old(at, now, bounds.mark_age_max));
+            unvalued |= held && (at.is_none() || is_old(at, now, bounds.mark_age_max));
             // Of its own instrument the order's side counts: growth there may hide behind a larger other side, and an
             // order that only shrinks the position is not refused for what others hold.
             let side = request.side.sign() * then.worst(position, request.side);

@@ -114,6 +114,12 @@ impl Hash for Latest {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Told(Option<Life>);
 
+impl Told {
+    fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
 impl Hash for Told {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
@@ -145,7 +151,7 @@ pub struct Order {
     stage: Life,
     /// What the venue said, or that it is executed whole.
     seen: Option<Life>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Told::is_nothing")]
     told: Told,
     /// Request in flight.
     pub op: Op,
@@ -425,7 +431,7 @@ impl Order {
     }
 
     /// The venue tells the order's terms. Of two such facts the later one holds; at one time the larger, which is the
-    /// worse. Terms that were asked for answer that request, the first of them where they were asked for again: what was
+    /// worse. Terms that were asked for answer that request, the first one where they were asked for again: what was
     /// asked for in between may still be taken. Others answer none.
     fn amended(&mut self, price: Ticks, qty: Lots, ts_venue: Nanos) {
         if self.op == (Op::Amend { price, qty }) {

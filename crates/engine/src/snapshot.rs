@@ -1,7 +1,7 @@
 //! An engine's state as a value: what a run that takes over begins with.
 //!
-//! Not in it: limits, rules and the market, which are the new run's own; freezes, which it is told; what a strategy
-//! wanted, which it says again.
+//! Not in it: limits, rules and the market, which are the new run's own; what a strategy wanted, which it says again.
+//! What the limits counted and were told is in it, so that a restart loosens none.
 
 use mmbot_ledger::{LedgerState, RestoreLedgerError};
 use mmbot_types::Nanos;
@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::chain::Chain;
-use crate::limits::RequestMeter;
+use crate::limits::{Kept, RequestMeter};
 use crate::orders::Order;
+use crate::temper::Temper;
 
 /// See [`crate::Engine::snapshot`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,12 @@ pub struct EngineState {
     pub ledger: LedgerState,
     /// Requests of the running second, per instrument.
     pub meters: Vec<RequestMeter>,
+    /// What else the limits counted and were told; none in a snapshot of version 1, which forgot it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+    /// Per instrument; none in version 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tempers: Vec<Temper>,
     /// By number of the denial.
     pub denials: Vec<u64>,
     /// All events so far.
@@ -50,6 +57,10 @@ impl EngineState {
     pub(crate) fn check(&self) -> Result<(), RestoreError> {
         let no = |what| Err(RestoreError::Contradiction(what));
         let instruments = self.ledger.len();
+        let counted = self.kept.as_ref().is_none_or(|kept| kept.instruments() == instruments);
+        if !counted || ![0, instruments].contains(&self.tempers.len()) {
+            return no("its limits are of other instruments");
+        }
         let mut all = self.orders.iter().chain(&self.gone);
         if all.any(|order| order.id.0 == 0 || order.id.0 > self.last_id) {
             return no("an order has a number that was never given");

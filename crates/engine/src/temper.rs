@@ -1,6 +1,7 @@
 //! How boldly a strategy may quote: its sizes shrunk, its prices stepped back, whatever it wants.
 
 use mmbot_types::{Lots, Side, Ticks};
+use serde::{Deserialize, Serialize};
 
 use crate::intent::Intent;
 
@@ -9,7 +10,7 @@ pub const WHOLE_PPM: u32 = 1_000_000;
 
 /// What is done to the quotes of one instrument before they are compared with the orders that stand. Orders that a
 /// strategy wants once are left as they are: they may be its way out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Temper {
     /// Share of each size, parts per million; above the whole is the whole.
     pub size_ppm: u32,

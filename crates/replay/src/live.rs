@@ -272,11 +272,14 @@ impl Live {
     }
 
     /// Takes in what the strategy wants for one instrument. What follows from it is in the journal when this returns,
-    /// and waits in [`Live::commands`].
+    /// and waits in [`Live::commands`]. After a halt nothing is taken in.
     ///
     /// # Errors
     /// [`LiveError::Journal`] when the journal takes nothing more: the commands must then not be sent.
     pub fn decide(&mut self, instrument: InstrumentId, intent: &Intent) -> Result<(), LiveError> {
+        if self.halted {
+            return Ok(());
+        }
         self.append(&Entry::Intent { instrument, intent: Cow::Borrowed(intent) })?;
         self.show_limits();
         let touch = self.market.get(instrument).touch();
@@ -422,7 +425,8 @@ impl Live {
     }
 
     /// Asks for an order that no strategy wants: the way out of a position. The limits judge it against the market as
-    /// it is now, and commands or a denial are in the journal when this returns.
+    /// it is now, and commands or a denial are in the journal when this returns. A halt is the strategy's and does not
+    /// hold it back.
     ///
     /// # Errors
     /// [`LiveError`].

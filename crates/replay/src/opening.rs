@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::executions::{Executions, ExecutionsState};
 
-/// Of the text. A run reads those up to its own.
-const VERSION: u32 = 1;
+/// Of the text. A run reads those up to its own: version 1 forgot what the limits counted and were told.
+const VERSION: u32 = 2;
 
 /// Why a run cannot begin with what another left.
 #[derive(Debug, Error)]

@@ -6,11 +6,13 @@
 mod market;
 
 use std::io::{self, Cursor};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use market::{Dice, MIDDLE, News, Said, instrument, news, tape_of};
 use mmbot_engine::{
-    Adoption, Bounds, Controls, Desk, DifferRules, Intent, Life, Limits, Outside, Owner, Quote, Temper,
+    Adoption, Bounds, Circle, Controls, Desk, DifferRules, Elsewhere, FreezeLevel, Intent, Life, Limits, Outside,
+    Owner, Quote, Scope, Temper,
 };
 use mmbot_journal::{Disk, Entry, Journal, Reader};
 use mmbot_replay::{
@@ -31,6 +33,24 @@ const POSITION_MAX: i64 = 12;
 
 #[derive(Default)]
 struct Memory(Mutex<Vec<u8>>);
+
+/// Refuses every byte once it is told to.
+#[derive(Default)]
+struct Full(AtomicBool);
+
+impl Disk for Full {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.load(Ordering::Relaxed) { Err(io::Error::other("no")) } else { Ok(bytes.len()) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn truncate(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl Disk for Memory {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -165,10 +185,21 @@ fn moved(dice: &mut Dice, now: i64) -> Moved {
     }
 }
 
-/// What an earlier run left: an orphan with a fill, a foreign order, and a position.
 fn told_from_outside(dice: &mut Dice) -> Outside {
-    if dice.chance(50) {
-        return Outside::Share(100_000 * dice.below(11) as u32);
+    let at = Nanos(dice.below(5_000));
+    match dice.below(6) {
+        0 => {
+            let scope = dice.pick(&[Scope::Symbol(ONLY), Scope::Strategy, Scope::Account, Scope::Firm]);
+            let level = dice.pick(&[FreezeLevel::Normal, FreezeLevel::Normal, FreezeLevel::ReduceOnly]);
+            return Outside::Restrict { scope, level };
+        }
+        1 => return Outside::Reference { instrument: ONLY, price: Some(Ticks(MIDDLE + dice.below(9))), at },
+        2 => {
+            let held = Some(Elsewhere { gross: Cash(dice.below(99).into()), net: Cash(0), at });
+            return Outside::Elsewhere { circle: dice.pick(&[Circle::Account, Circle::Firm]), held };
+        }
+        3 | 4 => return Outside::Share(100_000 * dice.below(11) as u32),
+        _ => {}
     }
     let temper = Temper { size_ppm: 500_000, back_ppm: 20 * dice.below(2) as u32, least: Lots(dice.below(3)) };
     Outside::Temper { instrument: ONLY, temper }
@@ -181,6 +212,7 @@ fn way_out(dice: &mut Dice) -> OrderRequest {
     OrderRequest { instrument, side, price, qty, tif: Tif::Ioc, post_only: false, reduce_only: true }
 }
 
+/// What an earlier run left: an orphan with a fill, a foreign order, and a position.
 fn left_before(scene: &Scene) -> String {
     let mut live = live(scene, Journal::on(Arc::new(Memory::default())));
     let mut dice = Dice(scene.seed ^ 3);
@@ -415,6 +447,159 @@ fn what_cannot_be_taken_over_is_refused_by_name() {
     live.wake(Nanos(2)).unwrap();
     let late = live.open(Nanos(3), &left_before(&scene), []).unwrap_err();
     assert!(matches!(late, LiveError::Opening(OpeningError::Late)));
+}
+
+/// A run that hears a book, wants two quotes of four lots, and is answered that both rest: orders 1 and 2.
+fn quoting(journal: Journal) -> Live {
+    let scene = Scene { wake: WakeRule { every: Some(Nanos(1)), ..scene(3).wake }, ..scene(3) };
+    let mut live = live(&scene, journal);
+    assert!(live.wake(Nanos(2_000)).unwrap());
+    want(&mut live, 4);
+    assert_eq!(live.commands().len(), 2);
+    for id in [OrderId(1), OrderId(2)] {
+        let rests = Event::OrderAccepted { id, ts_venue: Nanos(2_000) };
+        live.observe(Nanos(2_000 + id.0 as i64), rests, "").unwrap();
+    }
+    live
+}
+
+fn want(live: &mut Live, lots: i64) {
+    let touch = live.market().get(ONLY).touch();
+    let mut intent = Intent::default();
+    for (side, near) in [(Side::Buy, touch.bid), (Side::Sell, touch.ask)] {
+        intent.quotes.push(Quote { side, price: Ticks(i64::from(near)), qty: Lots(lots) });
+    }
+    live.decide(ONLY, &intent).unwrap();
+}
+
+fn exposures(live: &Live) -> Vec<(u64, i64)> {
+    live.engine().orders().iter().map(|order| (order.id.0, order.exposure().0)).collect()
+}
+
+const FIRM_STOPS: Outside = Outside::Restrict { scope: Scope::Firm, level: FreezeLevel::NoNew };
+
+/// After a halt the limits are still told what they have to know, facts are still booked and cancels still asked for;
+/// the strategy is not heard any more, even where somebody asks it.
+#[test]
+fn a_halted_run_listens_and_wants_nothing() {
+    let mut live = quoting(Journal::on(Arc::new(Memory::default())));
+    assert_eq!(live.halt(Nanos(3_000)).unwrap().len(), 2);
+    live.tell(Nanos(3_001), &FIRM_STOPS).unwrap();
+    assert_eq!(live.engine().keeper().level(ONLY), FreezeLevel::NoNew);
+    live.tell(Nanos(3_002), &Outside::Restrict { scope: Scope::Firm, level: FreezeLevel::Normal }).unwrap();
+    assert_eq!(live.engine().keeper().level(ONLY), FreezeLevel::Normal);
+    assert!(!live.wake(Nanos(3_003)).unwrap());
+    want(&mut live, 7);
+    assert!(live.commands().is_empty(), "{:?}", live.commands());
+    assert_eq!(live.cancel(Nanos(3_004), OrderId(1)).unwrap().len(), 1, "a cancel may be repeated");
+    let (price, ts_venue) = (Ticks(MIDDLE), Nanos(2_900));
+    let told = Execution { id: OrderId(1), price, qty: Lots(4), maker: true, fee: Cash(0), ts_venue };
+    assert!(live.filled(Nanos(3_005), "execution", told).unwrap());
+    assert_eq!(live.halt(Nanos(3_006)).unwrap().len(), 1, "what is still open is asked again");
+    assert!(live.is_halted());
+}
+
+/// A dead journal keeps no freeze and no cancel back; everything else is refused and changes nothing.
+#[test]
+fn a_dead_journal_keeps_no_way_to_stop_back() {
+    let disk = Arc::new(Full::default());
+    let journal = Journal::on(disk.clone());
+    let mut live = quoting(journal.clone());
+    disk.0.store(true, Ordering::Relaxed);
+    journal.flush().unwrap_err();
+    let before = (live.engine().orders_named(), exposures(&live), live.engine().position(ONLY));
+
+    let dead = |done: Result<(), LiveError>| assert!(matches!(done, Err(LiveError::Journal(_))), "{done:?}");
+    dead(live.tell(Nanos(3_000), &FIRM_STOPS));
+    assert_eq!(live.engine().keeper().level(ONLY), FreezeLevel::NoNew, "it holds all the same");
+    let canceled = Event::OrderCanceled { id: OrderId(1), cum: Lots(0), ts_venue: Nanos(2_999) };
+    dead(live.observe(Nanos(3_001), canceled, ""));
+    let (price, qty, fee, ts_venue) = (Ticks(MIDDLE), Lots(1), Cash(0), Nanos(2_999));
+    let fill = Execution { id: OrderId(1), price, qty, maker: true, fee, ts_venue };
+    dead(live.filled(Nanos(3_002), "execution", fill).map(drop));
+    let moved = Moved { instrument: ONLY, side: Side::Buy, price, qty, fee, ts_venue };
+    dead(live.moved(Nanos(3_003), "moved", "AdlTrade", moved).map(drop));
+    dead(live.adopt(Nanos(3_004), "", "theirs", adoption_of(3)).map(drop));
+    dead(live.order(Nanos(3_005), way_out(&mut Dice(1))).map(drop));
+    assert_eq!((live.engine().orders_named(), exposures(&live), live.engine().position(ONLY)), before);
+
+    assert_eq!(live.cancel(Nanos(3_006), OrderId(1)).unwrap().len(), 1);
+    assert_eq!(live.halt(Nanos(3_007)).unwrap().len(), 2);
+    assert!(live.is_halted());
+}
+
+fn adoption_of(lots: i64) -> Adoption {
+    let (instrument, side, price, qty, tif) = (ONLY, Side::Buy, Ticks(MIDDLE), Lots(lots), Tif::Gtc);
+    let request = OrderRequest { instrument, side, price, qty, tif, post_only: false, reduce_only: false };
+    Adoption { request, cum: Lots(0), booked: Lots(0), owner: Owner::Foreign }
+}
+
+/// A run takes over once, and before anything else; a refused attempt leaves it as it was.
+#[test]
+fn a_run_takes_over_once() {
+    let scene = scene(4);
+    let mut live = live(&scene, Journal::on(Arc::new(Memory::default())));
+    assert!(matches!(live.open(Nanos(1), "{}", []), Err(LiveError::Opening(OpeningError::Unreadable(_)))));
+    live.open(Nanos(1), &left_before(&scene), []).unwrap();
+    let (state, named) = (live.engine().state_hash(), live.engine().orders_named());
+    let twice = live.open(Nanos(2), &left_before(&scene), []);
+    assert!(matches!(twice, Err(LiveError::Opening(OpeningError::Late))), "{twice:?}");
+    assert_eq!((live.engine().state_hash(), live.engine().orders_named(), live.now()), (state, named, Nanos(1)));
+}
+
+/// An order that is known under either of its names is not counted twice, whatever is told of it this time.
+#[test]
+fn an_order_is_adopted_once() {
+    let mut live = quoting(Journal::on(Arc::new(Memory::default())));
+    let id = live.adopt(Nanos(3_000), "their name", "venue's name", adoption_of(3)).unwrap();
+    assert_eq!(id, OrderId(3));
+    let before = exposures(&live);
+    for (at, (client, venue)) in
+        [("their name", ""), ("", "venue's name"), ("other", "venue's name")].iter().enumerate()
+    {
+        let again = live.adopt(Nanos(3_001 + at as i64), client, venue, adoption_of(5)).unwrap();
+        assert_eq!((again, exposures(&live)), (id, before.clone()));
+    }
+    let gone = Event::OrderCanceled { id, cum: Lots(0), ts_venue: Nanos(3_010) };
+    live.observe(Nanos(3_010), gone, "").unwrap();
+    assert_eq!(live.adopt(Nanos(3_011), "", "venue's name", adoption_of(3)).unwrap(), id, "settled, and remembered");
+    assert_eq!(live.adopt(Nanos(3_012), "", "another's", adoption_of(3)).unwrap(), OrderId(4));
+    assert_eq!(live.engine().orders_named(), 4);
+}
+
+/// A proof of absence ends nothing that the venue has spoken of, settled or not.
+#[test]
+fn a_proof_of_absence_ends_no_order_that_the_venue_spoke_of() {
+    let mut live = quoting(Journal::on(Arc::new(Memory::default())));
+    live.observe(Nanos(3_000), Event::OrderNeverPlaced { id: OrderId(1) }, "").unwrap();
+    assert_eq!(exposures(&live), [(1, 4), (2, 4)], "it rests");
+    let (price, ts_venue) = (Ticks(MIDDLE), Nanos(2_900));
+    let fill = Execution { id: OrderId(1), price, qty: Lots(4), maker: true, fee: Cash(0), ts_venue };
+    live.filled(Nanos(3_001), "execution", fill).unwrap();
+    let settled = |live: &Live| live.engine().gone().map(|order| (order.id.0, order.life)).collect::<Vec<_>>();
+    for event in [Event::OrderNeverPlaced { id: OrderId(1) }, Event::OrderExpiredUnproven { id: OrderId(1) }] {
+        live.observe(Nanos(live.now().0 + 1), event, "").unwrap();
+        assert_eq!((settled(&live), exposures(&live)), (vec![(1, Life::Filled)], vec![(2, 4)]));
+    }
+    assert_eq!(live.take_risen(), [OrderId(1)], "whoever proved it is told that it is there");
+    let unknown = live.observe(Nanos(4_000), Event::OrderNeverPlaced { id: OrderId(9) }, "");
+    assert!(matches!(unknown, Err(LiveError::Quarantine(_))), "{unknown:?}");
+    assert_eq!(live.quarantined(), 1);
+}
+
+/// An execution id counts once at its venue, whether it was told as an order's or as nobody's.
+#[test]
+fn an_execution_id_is_booked_once_whatever_it_is_told_as() {
+    let mut live = quoting(Journal::on(Arc::new(Memory::default())));
+    let (price, qty, fee, ts_venue) = (Ticks(MIDDLE), Lots(1), Cash(0), Nanos(2_900));
+    let fill = Execution { id: OrderId(1), price, qty, maker: true, fee, ts_venue };
+    let moved = Moved { instrument: ONLY, side: Side::Sell, price, qty, fee, ts_venue };
+    assert!(live.filled(Nanos(3_000), "one", fill).unwrap());
+    assert!(!live.moved(Nanos(3_001), "one", "AdlTrade", moved).unwrap());
+    assert!(live.moved(Nanos(3_002), "two", "AdlTrade", moved).unwrap());
+    assert!(!live.filled(Nanos(3_003), "two", fill).unwrap());
+    assert_eq!((live.engine().position(ONLY), exposures(&live)[0]), (Lots(0), (1, 3)));
+    assert_eq!(live.quarantined(), 0);
 }
 
 /// The random runs do what runs do: they trade, are denied, and hear facts that they cannot take.

@@ -3,10 +3,11 @@
     fact ─▶ RiskWatch ─▶ FreezeAsked ─┬─▶ core.restrict: no order passes that the level forbids
                                       └─▶ asked: the freeze board, which latches and acts
 
-A level is only ever raised here. `keep` is given the state that a restart must not forget whenever it changed.
+A level that a watch found is only ever raised here. One that the core took over from an earlier run follows the board
+down (`obey`). `keep` is given the state that a restart must not forget whenever it changed.
 
-Not handled: what a run cannot measure. Edge, margin and pegs come from whoever knows them, through `watch`; what a
-person lowered at the freeze board holds from the next start on.
+Not handled: what a run cannot measure. Edge, margin and pegs come from whoever knows them, through `watch`. A level
+that a watch of this run found and a person lowered at the freeze board is lowered in the core from the next start on.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import deque
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from mmbot.risk.levels import FreezeLevel
+from mmbot.risk.levels import FIRM, FreezeLevel, Scope
 from mmbot.runtime.worth import value
 from mmbot.venues.port import Acked, Refused, Unanswered
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mmbot import _core
-    from mmbot.risk.levels import FreezeAsked, Scope
+    from mmbot.risk.levels import FreezeAsked
     from mmbot.risk.watch import RiskWatch
     from mmbot.runtime.bridge import Listed
     from mmbot.venues.port import ExecutionSeen, Fact
@@ -57,6 +58,8 @@ class RiskDesk:
         self.watch = watch
         self._core, self._listed, self._asked, self._keep = core, listed, asked, keep
         self._levels: dict[Scope, FreezeLevel] = {}
+        self._left: dict[Scope, FreezeLevel] = {}
+        self._board: Callable[[Scope], FreezeLevel] | None = None
         self._index = {f"{each.category} {each.symbol}": at for at, each in enumerate(listed)}
         self.why = ""
         """The last reason to raise a level."""
@@ -68,6 +71,29 @@ class RiskDesk:
     def begin(self, now: int) -> None:
         """At a start: what is latched still holds."""
         self._found += self.watch.again(now)
+
+    def obey(self, board: Callable[[Scope], FreezeLevel], clock: Callable[[], int]) -> None:
+        """The core took over what an earlier run's limits were told: whatever the board has lifted since is lifted."""
+        scopes = [FIRM, self.watch.account, self.watch.strategy, *(Scope("symbol", name) for name in self._index)]
+        self._board, self._left = board, dict.fromkeys(scopes, FreezeLevel.KILL)  # or anything below
+        self._follow(clock)
+
+    def _follow(self, clock: Callable[[], int]) -> None:
+        """Lower in the core what the board has lowered of the earlier run's levels."""
+        if self._board is None:
+            return
+        for scope, was in list(self._left.items()):
+            level = self._board(scope)
+            if level >= was:
+                continue
+            self._restrict(scope, max(level, self._levels.get(scope, FreezeLevel.NORMAL)), clock)
+            self._left[scope] = level
+            if level is FreezeLevel.NORMAL:
+                del self._left[scope]
+
+    def _restrict(self, scope: Scope, level: FreezeLevel, clock: Callable[[], int]) -> None:
+        instrument = self._index.get(scope.name) if scope.kind == "symbol" else None
+        self._core.restrict(clock(), scope.kind, int(level), instrument)
 
     # ---- what happened: noted, and acted on at the next tick, for the core takes one input at a time
 
@@ -118,13 +144,13 @@ class RiskDesk:
             self._due = now + _TICK_NS
             self._found += self.watch.equity(self._equity(), now)
             self._found += self._due_markouts(now)
+        self._follow(clock)
         found, self._found = self._found, []
         for one in found:
             self._asked(one)
             if one.level > self._levels.get(one.scope, FreezeLevel.NORMAL):
                 self._levels[one.scope], self.why = one.level, f"{one.control}: {one.reason}"
-                instrument = self._index.get(one.scope.name) if one.scope.kind == "symbol" else None
-                self._core.restrict(clock(), one.scope.kind, int(one.level), instrument)
+                self._restrict(one.scope, max(one.level, self._left.get(one.scope, FreezeLevel.NORMAL)), clock)
         state = json.dumps(self.watch.state(), sort_keys=True)
         if state != self._kept:
             self._kept = state

@@ -3,8 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from mmbot.venues.port import Refused
 from trading_desk import Desk, settle
+
+from mmbot.venues.port import Refused
 
 EXPOSURE = 6
 

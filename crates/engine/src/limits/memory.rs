@@ -3,6 +3,8 @@
 use mmbot_types::{Nanos, Ticks, Touch};
 use serde::{Deserialize, Serialize};
 
+use super::{Elsewhere, FreezeLevel};
+
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
@@ -30,7 +32,7 @@ impl RequestMeter {
 }
 
 /// Requests and executions of the running day of UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct DayMeter {
     day: i64,
     requests: u32,
@@ -66,7 +68,7 @@ impl DayMeter {
 }
 
 /// Sizes of the last orders that passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Sizes {
     last: [i64; Self::KEPT],
     seen: u32,
@@ -112,7 +114,7 @@ impl Seen {
 }
 
 /// A price and when it was true.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Priced {
     pub(super) price: Ticks,
     pub(super) at: Nanos,
@@ -121,6 +123,35 @@ pub(super) struct Priced {
 /// Whether something is older than it may be. What lies in the future is no age: our clocks disagree, so it is old.
 pub(super) fn is_old(at: Option<Nanos>, now: Nanos, max: Nanos) -> bool {
     max > Nanos::ZERO && at.is_none_or(|at| at > now || now - at > max)
+}
+
+/// What a restart must not forget: the counts of the running second and day, the usual sizes, and what was told from
+/// outside. The market is heard anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub(super) instruments: Vec<KeptOne>,
+    pub(super) creates: RequestMeter,
+    pub(super) requests: RequestMeter,
+    pub(super) levels: [FreezeLevel; 3],
+    pub(super) share_ppm: u32,
+    pub(super) elsewhere: [Option<Elsewhere>; 2],
+}
+
+/// Of one instrument, beside its [`RequestMeter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptOne {
+    pub(super) day: DayMeter,
+    pub(super) sizes: Sizes,
+    pub(super) reference: Option<Priced>,
+    pub(super) level: FreezeLevel,
+}
+
+impl Kept {
+    /// Of how many instruments.
+    #[must_use]
+    pub fn instruments(&self) -> usize {
+        self.instruments.len()
+    }
 }
 
 #[cfg(test)]

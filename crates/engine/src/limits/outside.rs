@@ -1,11 +1,12 @@
 //! What the limits are told from outside: each an input of its own, with a time, and in the journal.
 
 use mmbot_types::{Cash, InstrumentId, Nanos, Ticks};
+use serde::{Deserialize, Serialize};
 
 use crate::temper::Temper;
 
 /// How far trading is stopped; the same words and numbers as `mmbot.risk.levels`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum FreezeLevel {
     /// Not at all.
@@ -62,7 +63,7 @@ pub enum Circle {
 }
 
 /// What they hold, worst case, in the quote currency.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Elsewhere {
     /// Longs and shorts added up; not negative.
     pub gross: Cash,
