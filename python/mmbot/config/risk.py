@@ -142,6 +142,20 @@ class RiskConfig(Strict):
     """Fall from its best price, likewise."""
     unhedged_usd_s: Annotated[float, Field(gt=0)] = 50_000.0
     """Unhedged amount times seconds, for strategies with two legs."""
+    guards: bool = True
+    """Guards of A-022 on volatility, latency, P&L, inventory and taker fills: half size and wider, or out for 2 s."""
+    guard_volatility_soft_bps: Annotated[float, Field(gt=0, lt=10_000)] = 15.0
+    """Volatility over one minute from which on quotes are smaller and wider."""
+    guard_volatility_hard_bps: Annotated[float, Field(gt=0, lt=10_000)] = 25.0
+    """Likewise, out of the market."""
+    guard_latency_soft_ms: Annotated[float, Field(gt=0, lt=60_000)] = 300.0
+    """95th percentile of the round trips of a minute from which on quotes are smaller and wider."""
+    guard_latency_hard_ms: Annotated[float, Field(gt=0, lt=60_000)] = 450.0
+    """Likewise, out of the market."""
+    guard_inventory_soft_pct: Annotated[float, Field(gt=0, lt=1_000)] = 60.0
+    """Position, percent of the instrument's position limit, from which on quotes are smaller and wider."""
+    guard_inventory_hard_pct: Annotated[float, Field(gt=0, lt=1_000)] = 110.0
+    """Likewise, out of the market: beyond the limit, where no order of ours leads."""
     risk_ratio_warn: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """95th percentile of used to allowed notional above which to warn."""
 
@@ -173,6 +187,9 @@ class RiskConfig(Strict):
             ("loss_hour_pct", "loss_day_pct"),
             ("loss_day_pct", "drawdown_pct"),
             ("creates_pct", "requests_pct"),
+            ("guard_volatility_soft_bps", "guard_volatility_hard_bps"),
+            ("guard_latency_soft_ms", "guard_latency_hard_ms"),
+            ("guard_inventory_soft_pct", "guard_inventory_hard_pct"),
         ]
         for less, more in rising:
             low, high = getattr(self, less), getattr(self, more)

@@ -3,59 +3,75 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 from mmbot.config import ConfigError
 from mmbot.ops.account_state import write_durably
 from mmbot.risk.watch import RiskWatch
-from mmbot.runtime.risk import RiskDesk
+from mmbot.runtime.boldness import Boldness, guards_of
+from mmbot.runtime.risk import RiskDesk, RiskEnds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from mmbot import _core
     from mmbot.config import RiskConfig
     from mmbot.ops.account_state import AccountState
-    from mmbot.risk.levels import FreezeAsked
-    from mmbot.runtime.bridge import Listed
+    from mmbot.runtime.runner import Runner
 
 __all__ = ["risk_desk"]
 
 
 def risk_desk(
     config: RiskConfig,
-    core: _core.Live,
-    listed: Sequence[Listed],
+    runner: Runner,
+    positions_max: Sequence[int],
     *,
     strategy: str,
     account: str,
     folder: AccountState | None,
-    told: Callable[[dict[str, object]], None],
-    now: int,
-    asked: Callable[[FreezeAsked], None] = lambda _: None,
+    goes_on: bool = False,
 ) -> RiskDesk:
-    """Make the controls of a run.
+    """Make the controls of a run, and give them to it.
 
-    folder: where their state is kept; None for an account that begins anew with its exchange. told: hears of every
-    freeze that is asked for; asked: acts on it. Raises ConfigError for a state that cannot be read, because a loss that
-    is forgotten is no limit, and OSError.
+    positions_max: the largest position of each instrument, in lots. folder: where their state is kept; None for an
+    account that begins anew with its exchange. goes_on: the run took over the books of an earlier one. Raises
+    ConfigError for a state that cannot be read, because a loss that is forgotten is no limit, and OSError.
     """
-    watch = RiskWatch(config, strategy=strategy, account=account)
-    if folder is not None and folder.risk.exists():
-        try:
-            watch.restore(json.loads(folder.risk.read_bytes()))
-        except ValueError as error:
-            raise ConfigError(f"{folder.risk}: {error}; find out why, and delete it to begin at zero") from None
 
     def keep(state: str) -> None:
         if folder is not None:
             write_durably(folder.risk, state.encode())
 
-    def ask(one: FreezeAsked) -> None:
-        words = {"control": one.control, "level": one.level.name, "scope": str(one.scope), "why": one.reason}
-        told({"event": "freeze asked", **words})
-        asked(one)
+    def share(now: int) -> Fraction:
+        return Fraction(1) if runner.freezing is None else runner.freezing.state.share(now)
 
-    desk = RiskDesk(watch, core, listed, asked=ask, keep=keep)
-    desk.begin(now)
+    core, listed, now = runner.core, runner.listed, runner.clock.peek()
+    desk = RiskDesk(
+        RiskWatch(config, strategy=strategy, account=account),
+        core,
+        listed,
+        RiskEnds(asked=runner.on_freeze, keep=keep, hold=runner.hold, share=share),
+        boldness=Boldness(guards_of(config), core, listed, positions_max, told=runner.told),
+    )
+    try:
+        state = _kept(folder)
+        desk.begin(now, state, goes_on=goes_on)
+    except ValueError as error:
+        where = "" if folder is None else f"{folder.risk}: "
+        raise ConfigError(f"{where}{error}; find out why, and delete it to begin at zero") from None
+    if state is not None and runner.freezing is not None:
+        for scope, at in runner.freezing.state.lowered_at.items():
+            if at > int(state.get("at", 0)):  # people lifted it while nothing ran
+                desk.lifted(scope)
+    runner.risk = desk
     return desk
+
+
+def _kept(folder: AccountState | None) -> dict[str, Any] | None:
+    if folder is None or not folder.risk.exists():
+        return None
+    state = json.loads(folder.risk.read_bytes())
+    if not isinstance(state, dict):
+        raise ValueError(f"holds {type(state).__name__}; expected an object")
+    return state

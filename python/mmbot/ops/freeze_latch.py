@@ -20,11 +20,13 @@ from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import NEVER, Operator, Operators, OverrideRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from fractions import Fraction
     from pathlib import Path
 
     from mmbot.ops.account_state import AccountState
     from mmbot.risk.freeze import FreezeChange, FreezeInput
+    from mmbot.risk.levels import Scope
     from mmbot.risk.override import Override, Reconciled
 
 __all__ = ["FreezeLatch", "read_operators"]
@@ -67,6 +69,19 @@ class FreezeLatch:
     def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
         """Return what holds for an order; see `FreezeBoard.level_of`."""
         return self.board.level_of(symbol, strategy, account)
+
+    def level(self, scope: Scope) -> FreezeLevel:
+        """Return the level of one scope by itself."""
+        return self.board.level(scope)
+
+    def share(self, now: int) -> Fraction:
+        """Return the share of the limits that holds; see `FreezeBoard.share`."""
+        return self.board.share(now)
+
+    @property
+    def lowered_at(self) -> Mapping[Scope, int]:
+        """When people lowered a scope last, ns since epoch."""
+        return self.board.lowered_at
 
     # ---- up
 

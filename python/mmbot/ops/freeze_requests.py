@@ -108,6 +108,8 @@ async def _judged(
     try:
         override = override_from(json.loads(state.override.read_bytes()))
         change = latch.lower(override, clock(), await _reconciled(runner, clock))
+        if runner.freezing is not None:
+            runner.freezing.show([change])
     except (OverrideRefusedError, OSError, ValueError, KeyError, TypeError) as error:
         return {"lowered": False, "why": str(error)}
     return {"lowered": True, **change.as_event()}

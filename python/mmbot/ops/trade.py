@@ -11,11 +11,13 @@ import os
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mmbot
 from mmbot import _core
+from mmbot.config.risk import LAUNCH_SHARE
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, Throttle
@@ -32,6 +34,7 @@ from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
 from mmbot.research.journal import live_engine
 from mmbot.research.traded import Traded
+from mmbot.risk.freeze import FreezePolicy
 from mmbot.risk.levels import FreezeLevel
 from mmbot.runtime.board import Board
 from mmbot.runtime.bridge import Listed
@@ -119,7 +122,9 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         else:
             relay.idle()
             await stack.enter_async_context(_leading(lead, config, wiring, attestation.account, stop))
-        account = stack.enter_context(_account(wiring, attestation.account, folder, markets, clock))
+        account = stack.enter_context(
+            _account(wiring, attestation.account, folder, markets, clock, launch=config.risk.launch)
+        )
         guard = None
         if guardian is not None and not wiring.embedded:
             watch = Watch(wiring.session, account.state, account.name, markets, lead.epoch, folder.path)
@@ -210,7 +215,7 @@ class _Account:
 
 @contextmanager
 def _account(
-    wiring: Trading, name: str, folder: RunFolder, markets: Sequence[tuple[str, str]], clock: RunClock
+    wiring: Trading, name: str, folder: RunFolder, markets: Sequence[tuple[str, str]], clock: RunClock, *, launch: bool
 ) -> Iterator[_Account]:
     """Enter the account's folder as who trades. An embedded exchange's account lives and ends with its run.
 
@@ -220,7 +225,9 @@ def _account(
         state = AccountState.at(folder.path / "account")
     else:
         state = AccountState.of(Path(wiring.session.folder), wiring.session.environment, name)
-    latch = FreezeLatch(state, clock.peek)
+    # Under launch limits already, a tenth of them is not asked for.
+    policy = FreezePolicy(canary_share=Fraction(1)) if launch else FreezePolicy()
+    latch = FreezeLatch(state, clock.peek, policy)
     killed = [one for one in latch.board.frozen if one.level is FreezeLevel.KILL]
     if killed:
         raise VenueError(
@@ -313,17 +320,18 @@ class _Run:
         self.journal.sync()
         state.run_begins(folder.path)  # from here on the next run takes over from this one
         gate.decided, gate.decision_age_ns = (lambda: core.now), config.risk.decision_age_ms * 1_000_000
-        runs, environment = Path(wiring.session.folder), wiring.session.environment
-        self.runner.risk = risk_desk(
+        share = min(wiring.share, Fraction(LAUNCH_SHARE)) if config.risk.launch else wiring.share
+        risk_desk(
             config.risk,
-            core,
-            listed,
+            self.runner,
+            [
+                max(1, int(own.instrument.lots(each.limits.position) * share))
+                for each, own in zip(config.instruments, listed, strict=True)
+            ],
             strategy=type(strategy).__name__,
             account=account,
-            folder=None if wiring.embedded else AccountState.of(runs, environment, account),  # else it begins anew
-            told=watcher.told,
-            now=clock.peek(),
-            asked=self.runner.freeze,
+            folder=None if wiring.embedded else state,  # an embedded account begins anew with its exchange
+            goes_on=left is not None,
         )
         self.board = Board(
             self.runner,

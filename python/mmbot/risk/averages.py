@@ -52,6 +52,10 @@ class MarkoutWatch:
         reason = f"markout {mean:.2f} bps over {self.fills} fills; limit {self.limit_bps:g} bps"
         return [asked("markout", Scope("symbol", symbol), reason, now)]
 
+    def forget(self, symbol: str) -> None:
+        """A person has looked: the average begins anew."""
+        self._last.pop(symbol, None)
+
 
 def nearest_rank(samples: list[float], percent: float) -> float:
     """The smallest sample that at least so many percent do not exceed. Raises ValueError for none."""

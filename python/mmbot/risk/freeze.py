@@ -134,6 +134,8 @@ class FreezeBoard:
         """Raises, by the control that asked."""
         self.last: Frozen | None = None
         """The last raise, lifted since or not."""
+        self.lowered_at: Mapping[Scope, int] = {}
+        """When people lowered a scope last, ns since epoch."""
 
     # ---- what holds
 
@@ -231,6 +233,7 @@ class FreezeBoard:
         reconciled.check(since=frozen.since, now=now)
         self._nonces.add(override.nonce)
         self.canary_until = max(self.canary_until, now + round(self.policy.canary_s * _NS_PER_SECOND))
+        self.lowered_at = {**self.lowered_at, frozen.scope: now}
         return self._down(frozen, override.to, now, override.reason, by)
 
     def _named(self, override: Override) -> Frozen:

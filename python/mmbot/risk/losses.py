@@ -69,6 +69,11 @@ class LossWatch:
             if fall >= limit
         ]
 
+    def forgive(self) -> None:
+        """People have looked: day, peak and windows begin anew with the next equity."""
+        self._day, self.peak = -1, None
+        self._past.clear()
+
     def state(self) -> dict[str, Any]:
         """What a restart must not forget."""
         return {"day": self._day, "opening": self._opening, "peak": self.peak}

@@ -81,6 +81,11 @@ class StreakWatch:
         """A person has looked."""
         self.latched = False
         self._executions.clear()
+        self.taken()
+
+    def forget(self, symbol: str) -> None:
+        """A person has looked at an instrument's one-sided fills."""
+        self._sides.pop(symbol, None)
 
     def _if(self, holds: bool, control: str, reason: str, now: int) -> list[FreezeAsked]:
         return [asked(control, self.scope, reason, now)] if holds else []

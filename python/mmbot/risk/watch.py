@@ -20,7 +20,7 @@ from mmbot.risk.exits import StopWatch, UnhedgedWatch
 from mmbot.risk.levels import FreezeAsked, Scope
 from mmbot.risk.losses import LossLimits, LossWatch
 from mmbot.risk.streaks import StreakLimits, StreakWatch
-from mmbot.risk.surroundings import check_fee
+from mmbot.risk.surroundings import check_fee, check_margin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,6 +113,21 @@ class RiskWatch:
     def stop(self, symbol: str, position: float, entry: float, price: float, now: int) -> list[FreezeAsked]:
         """Price of something held."""
         return self._counted(self.stops.seen(symbol, position, entry, price, now))
+
+    def margin(self, free: float | None, total: float | None, now: int) -> list[FreezeAsked]:
+        """Margin that is free, and all of it, in one currency; None: it should be known and is not."""
+        return self._counted(check_margin(free, total, self.config.margin_headroom_pct, self.account, now))
+
+    def lifted(self, scope: Scope) -> None:
+        """People lowered a freeze of this scope: what led to it was looked at, and is measured anew from here on."""
+        everything = scope.kind in ("account", "firm")
+        if everything:
+            self.losses.forgive()
+        if everything or scope == self.strategy:
+            self.streaks.enable()
+        if scope.kind == "symbol":
+            self.markouts.forget(scope.name)
+            self.streaks.forget(scope.name)
 
     def again(self, now: int) -> list[FreezeAsked]:
         """At a start: what is latched still holds."""

@@ -19,11 +19,12 @@ from mmbot.risk.levels import FreezeLevel
 from mmbot.venues.port import AmendOrder, CancelOrder, PlaceOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from fractions import Fraction
 
     from mmbot.execution.cancel_all import CancelAllResult, Target
     from mmbot.risk.freeze import FreezeChange
-    from mmbot.risk.levels import FreezeAsked
+    from mmbot.risk.levels import FreezeAsked, Scope
     from mmbot.runtime.cancelling import Cancelling
     from mmbot.venues.port import OrderRequest
 
@@ -45,6 +46,16 @@ class FreezeState(Protocol):
 
     def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
         """What holds for an order."""
+
+    def level(self, scope: Scope) -> FreezeLevel:
+        """The level of one scope by itself."""
+
+    def share(self, now: int) -> Fraction:
+        """The share of the limits that holds."""
+
+    @property
+    def lowered_at(self) -> Mapping[Scope, int]:
+        """When people lowered a scope last, ns since epoch."""
 
     def refresh(self, now: int) -> list[FreezeChange]:
         """What changed by itself, or by others."""
@@ -89,7 +100,7 @@ class Freezing:
         told: Callable[[dict[str, object]], None],
     ) -> None:
         self.state = state
-        self._strategy, self._account, self._markets = strategy, account, tuple(markets)
+        self.strategy, self.account, self._markets = strategy, account, tuple(markets)
         self._clock, self._told = clock, told
         self._levels = dict.fromkeys(self._markets, FreezeLevel.NORMAL)
         self._why = ""
@@ -97,23 +108,32 @@ class Freezing:
         self._news = asyncio.Event()
         self.cancelling: Cancelling | None = None
         """Given by who has the session."""
+        self.looked: Callable[[Sequence[FreezeChange]], None] = lambda _: None
+        """Hears after every look at the board, with what had changed."""
         self.last_result: CancelAllResult | None = None
         """How the last cancel-all ended."""
 
     def level(self, category: str, symbol: str) -> FreezeLevel:
         """What holds in a market of this run."""
-        return self.state.level_of(f"{category} {symbol}", self._strategy, self._account)
+        return self.state.level_of(f"{category} {symbol}", self.strategy, self.account)
 
-    def ask(self, asked: FreezeAsked) -> None:
-        """Freeze: nothing new passes the gate from here on, and the watch does the rest at once."""
-        self._show(self.state.ask(asked))
+    def ask(self, asked: FreezeAsked) -> bool:
+        """Freeze: nothing new passes the gate from here on, and the watch does the rest at once.
+
+        False for what the board has noted already: nothing changed.
+        """
+        changes = self.state.ask(asked)
+        self.show(changes)
         self._news.set()
+        return bool(changes)
 
-    def _show(self, changes: Sequence[FreezeChange]) -> None:
+    def show(self, changes: Sequence[FreezeChange]) -> None:
+        """Tell what changed on the board, and let the core follow it."""
         for change in changes:
             if change.kind == "raised":
                 self._why = f"{change.after.name} of {change.scope} by {change.control}: {change.reason}"
             self._told(change.as_event())
+        self.looked(changes)
 
     # ---- the gate's question
 
@@ -137,7 +157,7 @@ class Freezing:
         work: asyncio.Task[None] | None = None
         try:
             while True:
-                self._show(self.state.refresh(self._clock()))
+                self.show(self.state.refresh(self._clock()))
                 self._obey(run)
                 if (work is None or work.done()) and self._to_cancel():
                     work = asyncio.create_task(self._cancel(run))

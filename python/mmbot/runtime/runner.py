@@ -36,6 +36,7 @@ from mmbot.runtime.leaving import Leaving
 from mmbot.runtime.obedience import Obedience
 from mmbot.runtime.reconciling import Reconciler, clean_account, signed_lots
 from mmbot.runtime.recovering import Recovering
+from mmbot.runtime.restrictions import Restrictions
 from mmbot.runtime.status import FillShown
 from mmbot.runtime.worth import value
 from mmbot.venues.port import (
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from mmbot.execution.reconcile import Break, ReconReport
     from mmbot.execution.recovery import Estate, Owner
     from mmbot.execution.resolve import Aged
+    from mmbot.risk.freeze import FreezeChange
     from mmbot.runtime.bridge import Doubt, Listed
     from mmbot.runtime.clock import RunClock
     from mmbot.runtime.freezing import Freezing
@@ -117,6 +119,7 @@ class Runner:
         recon: ReconTerms | None = None,
     ) -> None:
         self.freezing = freezing
+        self._restrictions: Restrictions | None = None
         self.core, self.journal, self.market, self.listed = core, journal, market, listed
         self.clock, self.latencies = clock, Latencies()
         self.links: dict[str, str] = {}
@@ -198,6 +201,8 @@ class Runner:
     def _record(self, category: str, record: Heard, ts_recv: int) -> None:
         if isinstance(record, Skipped):
             return
+        if self.risk is not None:
+            self.risk.market(category, record, ts_recv)
         why = self.market.take(category, record, ts_recv)
         if why:
             self.counters["unusable"] += 1
@@ -348,11 +353,16 @@ class Runner:
             self._arm()
 
     def _watch(self) -> None:
-        """Let the controls look. Where they forbid what is new, the quotes leave and stay out."""
+        """Let the controls look."""
         if self.risk is not None and not self.stopping and self._is_priced():
-            level = self.risk.tick(self.clock)
-            if level >= FreezeLevel.NO_NEW:
-                self.pause("risk", f"controls ask for {level.name}: {self.risk.why}")
+            self.risk.tick(self.clock)
+
+    def hold(self, why: str) -> None:
+        """Take the quotes out for a while, as the guards want it; "" lets them back."""
+        if why:
+            self.pause("guards", why)
+        else:
+            self.resume("guards")
 
     def _is_priced(self) -> bool:
         """Whether the engine has heard a price of everything. Before, a position that was taken over has no value, and
@@ -441,12 +451,26 @@ class Runner:
 
     # ---- freezing
 
-    def freeze(self, asked: FreezeAsked) -> None:
-        """Take a freeze of a control, the guardian or a person: nothing new leaves from here on."""
+    def freeze(self, asked: FreezeAsked) -> bool:
+        """Take a freeze of a control, the guardian or a person: nothing new leaves from here on. False: it is known."""
         if self.freezing is not None:
-            self.freezing.ask(asked)
-        else:  # a run without a board has one way to obey
-            self.pause(f"freeze {asked.scope} {asked.control}", asked.reason)
+            return self.freezing.ask(asked)
+        name = f"freeze {asked.scope} {asked.control}"  # a run without a board has one way to obey
+        known = name in self.pauses
+        self.pause(name, asked.reason)
+        return not known
+
+    def _board_looked(self, changes: Sequence[FreezeChange]) -> None:
+        """Let core, journal and controls know what the board says now."""
+        try:
+            for change in changes:
+                self.note("freeze", change.as_event())
+                if change.kind == "lowered" and self.risk is not None:
+                    self.risk.lifted(change.scope)
+            if self._restrictions is not None and self.freezing is not None:
+                self._restrictions.follow(self.freezing.state, self.clock.peek())
+        except Exception as error:  # noqa: BLE001  a freeze holds at the gate; a core that cannot hear it has to end
+            self.fail(error)
 
     def frozen(self, request: OrderRequest) -> str:
         """Say why a request may not leave now, "" where it may: for the gate."""
@@ -467,6 +491,11 @@ class Runner:
         if freezing is None:
             return []
         markets = [(each.category, each.symbol) for each in self.listed]
+        self._restrictions = Restrictions(
+            self.core, self.listed, self.clock, strategy=freezing.strategy, account=freezing.account
+        )
+        freezing.looked = self._board_looked
+        freezing.show([])
         freezing.cancelling = Cancelling(orders, markets, self.clock.peek, told=self._cancelled_told)
         obedience = Obedience(self)
         return [asyncio.create_task(self._guarded(lambda: freezing.watch(obedience)))]
@@ -491,6 +520,8 @@ class Runner:
     def on_answered(self, request: Doubt, ns: int) -> None:
         """Measure an answer."""
         self.latencies.add("answer", ns)
+        if self.risk is not None:
+            self.risk.answered(ns, self.clock.peek())
 
     def on_stray(self, fact: Fact, why: str) -> None:
         """Tell what the books cannot hold; an execution among it takes the quotes out."""
@@ -532,12 +563,13 @@ class Runner:
         self.send(self.core.cancel(self.clock(), number))
 
     def on_freeze(self, asked: FreezeAsked) -> None:
-        """Something found a reason to stop: the quotes leave, and whoever decides about freezes is told."""
+        """Something found a reason to stop: whoever decides about freezes is told; where it is news the quotes leave."""
+        if not self.freeze(asked):
+            return
         words = {"level": asked.level.name, "scope": str(asked.scope), "control": asked.control, "reason": asked.reason}
         self.counters["freezes asked"] += 1
         self.note("freeze asked", words)
         self.told({"event": "freeze asked", **words})
-        self.freeze(asked)
         self.pull_all()
 
     def let_in(self) -> None:

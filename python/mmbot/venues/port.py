@@ -261,12 +261,17 @@ class PositionSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class WalletSeen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One coin of the account: cash balance, and equity with what is not realised."""
+    """One coin of the account: cash balance, and equity with what is not realised.
+
+    `margin`, `margin_used`: of the whole account, in its valuation currency; None where the venue does not say.
+    """
 
     coin: str
     balance: str
     equity: str
     ts_venue: int
+    margin: str | None = None
+    margin_used: str | None = None
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -410,6 +410,8 @@ class _Coin(msgspec.Struct, gc=False):
 
 class _Wallet(msgspec.Struct):
     coin: list[_Coin]
+    totalMarginBalance: Number = ""  # noqa: N815
+    totalInitialMargin: Number = ""  # noqa: N815
 
 
 class _OrderPage(msgspec.Struct):
@@ -559,7 +561,14 @@ def _position(said: _Position, category: str, time: int) -> PositionSeen:
 
 def _coins(wallets: Sequence[_Wallet], time: int) -> list[WalletSeen]:
     return [
-        WalletSeen(coin=said.coin, balance=said.walletBalance or "0", equity=said.equity or "0", ts_venue=time)
+        WalletSeen(
+            coin=said.coin,
+            balance=said.walletBalance or "0",
+            equity=said.equity or "0",
+            ts_venue=time,
+            margin=wallet.totalMarginBalance or None,
+            margin_used=wallet.totalInitialMargin or None,
+        )
         for wallet in wallets
         for said in wallet.coin
     ]
