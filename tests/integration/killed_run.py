@@ -42,6 +42,10 @@ limits = {{ position = "1", order = "0.1" }}
 [strategy]
 name = "join_touch"
 params = {{ order_lots = 20, cap_lots = 300 }}
+[risk]  # what a busy machine, or a maker who earns nothing, would set off
+guards = false
+edge_freeze_threshold_bps = -99.0
+
 [session]
 url = "{url}"
 folder = "{folder}"

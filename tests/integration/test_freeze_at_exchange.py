@@ -192,7 +192,7 @@ def test_a_run_obeys_a_freeze_of_another_process(tmp_path: Path) -> None:
 
             async def meanwhile(watched: Collector) -> None:
                 await watched.until(lambda: len(paper.truth()["open"]) > 0 and watched.count("fill") > 0)
-                [state] = AccountState.every(tmp_path / "runs")
+                [state] = AccountState.every(tmp_path)
                 began = time.monotonic()
                 latch = FreezeLatch(state, time.time_ns)
                 latch.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "operator", "test", time.time_ns()))

@@ -1,7 +1,9 @@
 """The end of a run, whatever ended it: no new orders, cancels, asking until the venue has no order of ours.
 
-Zero open orders mean something only once no create without an answer can arrive any more (`Resolver.deadline`), so the
-venue is asked again then.
+    halt ─▶ each order's own cancel ─▶ cancel-all of what is ours, proven (`Cancelling`) ─▶ the last facts
+
+Orders of others stay, and where there are any nothing is cancelled in bulk. Zero open orders mean something only once
+no create without an answer can arrive any more (`Resolver.deadline`), so the proof waits for that.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mmbot.execution.backoff import ORDER_CALLS
-from mmbot.venues.port import CancelOrder, VenueError
+from mmbot.execution.cancel_all import CancelAllPlanTiming
+from mmbot.runtime.obedience import Obedience
+from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from mmbot.execution.cancel_all import CancelAllResult
     from mmbot.runtime.bridge import Listed
     from mmbot.runtime.runner import Runner
     from mmbot.venues.port import Fact, OrderEntry, OrderSeen
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Leaving"]
 
 Answer = TypeVar("Answer")
+
+PROOF_S = 2.0
+"""What two looks a second apart take, above the time that the end may take."""
 
 
 class Leaving:
@@ -58,36 +65,35 @@ class Leaving:
             self._run.told({"event": "stopping", "why": "some cancels are unanswered; cancelling all at the venue"})
         except Exception as error:  # noqa: BLE001  the venue's own cancel-all needs neither engine nor journal
             self._run.fail(error)
-        await self._cancel_everywhere()
-        if await self._outlive_unanswered():
-            await self._cancel_everywhere()
+        result = await self._cancel_ours()
         troubles = [trouble for each in self._run.listed if (trouble := await self._last_word(each))]
+        if not troubles and not result.proof:
+            troubles = [f"it is not proven that no order of ours is left ({', '.join(result.failed)}); look there"]
         if troubles:
             raise VenueError("; ".join(troubles))
         self._run.left = True
 
-    async def _cancel_everywhere(self) -> None:
-        """Cancel all of every instrument; trouble with one keeps none of the others from being cancelled."""
-        for each in self._run.listed:
-            try:
-                await self._in_time(self.cancel_all(each))
-            except VenueError as error:  # what is left is asked for below, and ends the run with an error
-                self._run.told({"event": "stopping", "why": f"{each.symbol}: {error}"})
+    async def _cancel_ours(self) -> CancelAllResult:
+        """Cancel what is ours, over both ways, until the venue said twice that nothing of it is open."""
+        run, obedience = self._run, Obedience(self._run)
+        now = run.clock.peek()
+        late_s = max(0, self._late_until() - now) / 1e9
+        if late_s:
+            run.told({"event": "stopping", "why": f"a create had no answer; the proof takes {late_s:.1f} s longer"})
+        return await run.cancelling_on(self._orders).run(
+            "end",
+            believed=[target for each in run.listed for target in obedience.believed(each.category, each.symbol)],
+            late_until=self._late_until,
+            ours=lambda target: run.bridge.is_ours(target.client_id),
+            timing=CancelAllPlanTiming(give_up_s=run.settle_s + late_s + PROOF_S),
+        )
 
-    async def _outlive_unanswered(self) -> bool:
-        """Wait until no create without an answer can reach the venue any more; False if there is none.
-
-        A request is refused by the venue once it is older than its window, so zero open orders mean something only
-        after that.
+    def _late_until(self) -> int:
+        """Until then a create without an answer may still come to be: a request is refused once it is older than the
+        venue's window.
         """
         last = self._run.bridge.last_unanswered_place()
-        if last is None:
-            return False
-        now = self._run.clock.peek()
-        wait_s = max(0, self._run.resolver.deadline(last, now) - now) / 1e9
-        self._run.told({"event": "stopping", "why": f"a create had no answer; asking again in {wait_s:.1f} s"})
-        await asyncio.sleep(wait_s)
-        return True
+        return 0 if last is None else self._run.resolver.deadline(last, self._run.clock.peek())
 
     async def _last_word(self, each: Listed) -> str:
         """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""
@@ -122,33 +128,6 @@ class Leaving:
                 facts += [found] if found is not None else []
         facts.append(await self._orders.position(each.category, each.symbol))
         return left, facts
-
-    async def _cancel_ours(self, each: Listed) -> None:
-        """Cancel all at once or, where somebody else has orders too, ours alone. Raises VenueError."""
-        opened = await self._orders.open_orders(each.category, each.symbol)
-        if all(self._run.bridge.is_ours(one.client_id) for one in opened):
-            await self._orders.cancel_all(each.category, each.symbol)
-            return
-        ours = [one.client_id for one in opened if self._run.bridge.is_ours(one.client_id)]
-        self._orders.send([CancelOrder(client_id=name, category=each.category, symbol=each.symbol) for name in ours])
-
-    async def cancel_all(self, each: Listed) -> None:
-        """Cancel at the venue, again after 4, 8 and 16 s where it fails, as long as the end may take."""
-        failures, until = 0, self._run.clock.peek() + round(self._run.settle_s * 1e9)
-        while True:
-            try:
-                await self._cancel_ours(each)
-                return
-            except VenueError as error:
-                failures += 1
-                now = self._run.clock.peek()
-                again = ORDER_CALLS.next_ns("cancel_all", failures, now)
-                if again is None or again > until:
-                    raise
-                self._run.told(
-                    {"event": "stopping", "why": f"cancel-all failed, again in {(again - now) / 1e9:g} s: {error}"}
-                )
-                await asyncio.sleep((again - now) / 1e9)
 
 
 async def _cancelled(*tasks: asyncio.Task[Any] | None) -> None:

@@ -120,6 +120,7 @@ class Runner:
     ) -> None:
         self.freezing = freezing
         self._restrictions: Restrictions | None = None
+        self._cancelling: Cancelling | None = None
         self.core, self.journal, self.market, self.listed = core, journal, market, listed
         self.clock, self.latencies = clock, Latencies()
         self.links: dict[str, str] = {}
@@ -232,8 +233,8 @@ class Runner:
                 self.heard_at = self.clock.peek()
             self.hear(facts)
             self._watch()
-            if self.freezing is not None and self.freezing.cancelling is not None:
-                self.freezing.cancelling.heard(facts)
+            if self._cancelling is not None:
+                self._cancelling.heard(facts)
             self._step(self.clock())
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)
@@ -490,15 +491,21 @@ class Runner:
         freezing = self.freezing
         if freezing is None:
             return []
-        markets = [(each.category, each.symbol) for each in self.listed]
         self._restrictions = Restrictions(
             self.core, self.listed, self.clock, strategy=freezing.strategy, account=freezing.account
         )
         freezing.looked = self._board_looked
         freezing.show([])
-        freezing.cancelling = Cancelling(orders, markets, self.clock.peek, told=self._cancelled_told)
+        freezing.cancelling = self.cancelling_on(orders)
         obedience = Obedience(self)
         return [asyncio.create_task(self._guarded(lambda: freezing.watch(obedience)))]
+
+    def cancelling_on(self, orders: OrderEntry) -> Cancelling:
+        """Return the run's one way to cancel everything; it hears what the stream tells."""
+        if self._cancelling is None:
+            markets = [(each.category, each.symbol) for each in self.listed]
+            self._cancelling = Cancelling(orders, markets, self.clock.peek, told=self._cancelled_told)
+        return self._cancelling
 
     def _cancelled_told(self, event: dict[str, object]) -> None:
         self.told(event)
@@ -563,7 +570,7 @@ class Runner:
         self.send(self.core.cancel(self.clock(), number))
 
     def on_freeze(self, asked: FreezeAsked) -> None:
-        """Something found a reason to stop: whoever decides about freezes is told; where it is news the quotes leave."""
+        """Something found a reason to stop: whoever decides about freezes is told; if it is news, quotes leave."""
         if not self.freeze(asked):
             return
         words = {"level": asked.level.name, "scope": str(asked.scope), "control": asked.control, "reason": asked.reason}

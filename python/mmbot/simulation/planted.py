@@ -218,10 +218,14 @@ def _amend_counts_at_once(life: Life) -> None:
 
 
 def _leaves_without_asking(life: Life) -> None:
-    async def nothing(category: str, symbol: str) -> int:
-        return 0
+    async def nothing(category: str, symbol: str) -> None:
+        return
 
-    life.orders.cancel_all = nothing  # type: ignore[method-assign]
+    async def nobody(path: str, orders: Sequence[OrderSeen]) -> list[Unanswered]:
+        return [Unanswered(client_id=each.client_id, request="cancel", why="not asked") for each in orders]
+
+    life.orders.cancel_bulk = nothing  # type: ignore[method-assign]
+    life.orders.cancel_over = nobody  # type: ignore[method-assign,assignment]
     life.runner.core = cast("_core.Live", _Otherwise(life.core, {"halt": lambda core, now: core.halt(now) and []}))
 
 

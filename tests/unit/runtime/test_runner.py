@@ -1,20 +1,17 @@
 """The loop of a run: what it sends, what it never assumes, and how it leaves."""
 
 import asyncio
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from trading_desk import Desk, Quoter, settle
 
-from mmbot.execution.backoff import Backoff
 from mmbot.execution.reconcile import Break, BreakKind, ReconReport
 from mmbot.execution.resolve import Resolver
-from mmbot.runtime.leaving import Leaving
 from mmbot.runtime.runner import RunFailedError
 from mmbot.strategy import Strategy, Wake
-from mmbot.venues.port import ExecutionSeen, Unanswered, VenueError
+from mmbot.venues.port import ExecutionSeen, PlaceOrder, Unanswered, VenueError
 from mmbot.venues.records import BookLost
 
 BOTH = [("buy", 1_000, 10, "live"), ("sell", 1_002, 10, "live")]
@@ -294,32 +291,20 @@ async def reachable(desk: Desk):
     return await desk.venue.open_orders("linear", "BTCUSDT")
 
 
-@pytest.mark.parametrize(("failures", "raises"), [(2, False), (3, True)])
-def test_cancel_all_is_tried_again_while_the_end_may_take_time(
-    failures: int, raises: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """As often as its delays say, and the last failure is told to the operator."""
-    monkeypatch.setattr("mmbot.runtime.leaving.ORDER_CALLS", Backoff(delays_s=(0.001, 0.001)))
+def test_the_end_leaves_what_is_not_ours(tmp_path: Path):
+    """Somebody else's order rests in the same market: ours are cancelled one by one, theirs stays."""
+    desk = Desk(tmp_path)
 
-    async def story() -> None:
-        desk = Desk(tmp_path)
-        await desk.open()
-        left = [VenueError("the venue is away")] * failures
+    async def theirs(desk: Desk) -> None:
+        await quoted(desk)
+        desk.venue.plant(
+            PlaceOrder(client_id="by hand", category="linear", symbol="BTCUSDT", side="buy", price="99.0", qty="0.001")
+        )
 
-        async def cancel_all(*_: str) -> int:
-            if left:
-                raise left.pop()
-            return 0
-
-        monkeypatch.setattr(desk.venue, "cancel_all", cancel_all)
-        with pytest.raises(VenueError, match="away") if raises else nullcontext():
-            await Leaving(desk.runner, desk.venue).cancel_all(desk.listed)
-        assert left == []
-        assert [event["why"] for event in desk.told("stopping")] == [
-            "cancel-all failed, again in 0.001 s: the venue is away"
-        ] * 2
-
-    asyncio.run(story())
+    run_whole(desk, meanwhile=theirs)
+    [done] = desk.told("cancel_all_done")
+    assert (done["trigger"], done["proof"], done["failed"]) == ("end", "asked", [])
+    assert [seen.client_id for seen in asyncio.run(reachable(desk))] == ["by hand"]
 
 
 def test_a_strategy_that_raises_ends_the_run_in_order(tmp_path: Path):
@@ -361,15 +346,7 @@ def test_orders_of_an_earlier_run_are_cancelled_and_foreign_ones_refuse_the_star
 def test_a_run_does_not_leave_before_an_unanswered_create_has_had_its_time(tmp_path: Path, monkeypatch):
     """The venue is asked again once nothing that was sent can arrive any more; then the run has left."""
     desk = Desk(tmp_path)
-    monkeypatch.setattr(Resolver, "deadline", lambda _self, since, _now: since + 300_000_000)
-    asked: list[str] = []
-    cancel_all = desk.venue.cancel_all
-
-    async def counted(category: str, symbol: str) -> int:
-        asked.append(symbol)
-        return await cancel_all(category, symbol)
-
-    desk.venue.cancel_all = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(Resolver, "deadline", lambda _self, since, _now: since + 1_500_000_000)
     desk.venue.lose("place", reached=False)
 
     async def wait(desk: Desk) -> None:
@@ -378,7 +355,8 @@ def test_a_run_does_not_leave_before_an_unanswered_create_has_had_its_time(tmp_p
                 await asyncio.sleep(0)
 
     run_whole(desk, meanwhile=wait)
-    assert len(asked) == 2
+    [done] = desk.told("cancel_all_done")
+    assert done["proof"] == "asked"
     assert any("a create had no answer" in str(event.get("why")) for event in desk.told("stopping"))
     assert desk.runner.left
 
@@ -404,14 +382,15 @@ def test_a_venue_that_is_gone_is_not_asked(when: str, tmp_path: Path):
     """The run fails at once and says so; it neither waits for answers nor claims that the venue gave one."""
     desk = Desk(tmp_path)
 
-    async def asked(category: str, symbol: str) -> int:
+    async def asked(category: str, symbol: str) -> list[object]:
         assert when == "while it leaves"
         desk.runner.lose(VenueError("the exchange is gone"))
-        return await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        return []
 
     async def gone(desk: Desk) -> None:
         await quoted(desk)
-        desk.venue.cancel_all = asked  # type: ignore[method-assign]
+        desk.venue.open_orders = asked  # type: ignore[method-assign]
         if when == "while it trades":
             desk.runner.lose(VenueError("the exchange is gone"))
 
