@@ -73,10 +73,10 @@ class Collector:
 class PaperExchange:
     """One exchange with one account, its operator's side, and its truth."""
 
-    def __init__(self, *, tapes: list[str], kind: Any = None, speed: float = 5.0) -> None:
-        self.clock = VenueClock()
+    def __init__(self, *, tapes: list[str], kind: Any = None, speed: float = 5.0, uid: int = UID) -> None:
+        self.clock, self.uid = VenueClock(), uid
         hall = open_hall(clock=self.clock, tapes=tapes, kind=kind, speed=speed)
-        account = AccountTerms(uid=UID, key=KEY, secret=SECRET)
+        account = AccountTerms(uid=uid, key=KEY, secret=SECRET)
         self.exchange = Exchange.open(hall, self.clock, [account], admin_token="operator")
         self.admin = Admin(self.exchange.gateway, "operator")
 
@@ -89,7 +89,7 @@ class PaperExchange:
 
     def truth(self) -> dict[str, Any]:
         """What the venue knows of our account."""
-        return truth(self.exchange.gateway, UID)["accounts"][str(UID)]
+        return truth(self.exchange.gateway, self.uid)["accounts"][str(self.uid)]
 
     def config(self, *, category: str = "linear", symbol: str = "BTCUSDT", **changes: Any) -> BacktestConfig:
         """A maker at the touch that quotes at once and is filled often."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from paper_exchange import KEY, SECRET, Collector, PaperExchange, run_on
+from paper_exchange import CALM, KEY, SECRET, Collector, PaperExchange, run_on
 from pydantic import SecretStr
 
 from mmbot.exchange import desk
@@ -29,7 +29,7 @@ from mmbot.venues.bybit.session import BybitOrders
 from mmbot.venues.port import Credentials, Fact, LinkEvent, OrderSeen, PlaceOrder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
@@ -211,44 +211,144 @@ def test_a_run_obeys_a_freeze_of_another_process(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+class Bot:
+    """`mmbot run` in a process of its own, and mmbot's other commands on its folder."""
+
+    def __init__(self, paper: PaperExchange, folder: Path, **changes: Any) -> None:
+        self.paper, self.folder, self.runs = paper, folder, folder / "runs"
+        config = paper.config(folder=str(self.runs), **changes)
+        self.config = folder / f"bot-{paper.uid}.toml"
+        self.config.write_text(_toml(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+        # Locks of this machine on the account, here and not in anybody's way.
+        keys = {"MMBOT_BYBIT_API_KEY": KEY, "MMBOT_BYBIT_API_SECRET": SECRET}
+        self.environ = {**os.environ, **keys, "TMPDIR": str(folder)}
+        self.told = folder / f"run-{paper.uid}.jsonl"
+        self.engine: subprocess.Popen[bytes] | None = None
+
+    async def quoting(self) -> subprocess.Popen[bytes]:
+        """Start it and wait until it has orders at the venue."""
+        command = [sys.executable, "-m", "mmbot", "run", str(self.config), "--json"]
+        with self.told.open("wb") as log:
+            self.engine = subprocess.Popen(command, env=self.environ, stdout=log, stderr=log)
+        await self.until(lambda: bool(self.paper.truth()["open"]))
+        return self.engine
+
+    async def until(self, held: Callable[[], bool]) -> None:
+        """Wait until something holds, as long as the engine lives."""
+        async with asyncio.timeout(40):
+            while not held():
+                assert self.engine is not None
+                assert self.engine.poll() is None, self.told.read_text()[-2000:]
+                await _tick()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the run told of one kind so far."""
+        lines = self.told.read_text(encoding="utf-8").splitlines()
+        whole = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return [event for event in whole if event["event"] == name]
+
+    async def says(self, *words: str, code: int = 0) -> str:
+        """What another command says, which has to end with this code."""
+        command = [sys.executable, "-m", "mmbot", *words]
+        process = await asyncio.create_subprocess_exec(
+            *command, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        async with asyncio.timeout(60):
+            said = (await process.communicate())[0].decode()
+        assert process.returncode == code, said
+        return said
+
+    def end(self) -> None:
+        """End what was started."""
+        if self.engine is not None:
+            self.engine.kill()
+            self.engine.wait(5)
+
+
 def test_kill_works_while_the_engine_is_stopped(tmp_path: Path) -> None:
     """The engine gets SIGSTOP with quotes resting: kill cancels, proves zero, ends that process, and exits with 0."""
 
     async def story() -> None:
         async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
-            config = paper.config(folder=str(tmp_path / "runs"))
-            environ = {**os.environ, "MMBOT_BYBIT_API_KEY": KEY, "MMBOT_BYBIT_API_SECRET": SECRET}
-            path = tmp_path / "bot.toml"
-            path.write_text(_toml(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-            mmbot = [sys.executable, "-m", "mmbot"]
-            with (tmp_path / "run.log").open("wb") as log:
-                engine = subprocess.Popen([*mmbot, "run", str(path), "--json"], env=environ, stdout=log, stderr=log)
+            bot = Bot(paper, tmp_path, guardian=False)
             try:
-                async with asyncio.timeout(40):
-                    while not paper.truth()["open"]:
-                        assert engine.poll() is None, (tmp_path / "run.log").read_text()[-2000:]
-                        await asyncio.wait([asyncio.create_task(_tick())])
+                engine = await bot.quoting()
                 engine.send_signal(signal.SIGSTOP)
-                words = [*mmbot, "kill", "--runs", str(tmp_path / "runs"), "--reason", "it hangs"]
-                killing = await asyncio.create_subprocess_exec(
-                    *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-                )
-                async with asyncio.timeout(40):
-                    said = (await killing.communicate())[0].decode()
-                assert killing.returncode == 0, said
+                said = await bot.says("kill", "--runs", str(bot.runs), "--reason", "it hangs")
                 assert "zero open orders, verified" in said
                 assert paper.truth()["open"] == []
                 assert engine.wait(5) == -signal.SIGKILL
             finally:
-                engine.kill()
-                engine.wait(5)
-            again = await asyncio.create_subprocess_exec(
-                *mmbot, "run", str(path), "--json", env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-            async with asyncio.timeout(40):
-                said = (await again.communicate())[0].decode()
-            assert again.returncode == 1
-            assert "was killed (it hangs)" in said
+                bot.end()
+            assert "was killed (it hangs)" in await bot.says("run", str(bot.config), "--json", code=1)
+
+    asyncio.run(story())
+
+
+def test_one_command_kills_every_account(tmp_path: Path) -> None:
+    """Two engines on two accounts, one of them stopped: `kill --all` leaves no order on either, and ends both."""
+
+    async def story() -> None:
+        exchanges = [PaperExchange(tapes=[], kind=MarketKind.CALM, uid=uid) for uid in (1001, 1002)]
+        async with exchanges[0], exchanges[1]:
+            bots = [Bot(paper, tmp_path, guardian=False) for paper in exchanges]
+            try:
+                engines = [await bot.quoting() for bot in bots]
+                engines[1].send_signal(signal.SIGSTOP)
+                said = await bots[0].says("kill", "--all", "--runs", str(bots[0].runs), "--reason", "everything out")
+                assert said.count("zero open orders, verified") == 2
+                assert [paper.truth()["open"] for paper in exchanges] == [[], []]
+                assert [engine.wait(10) != 0 for engine in engines] == [True, True]
+                assert engines[1].returncode == -signal.SIGKILL
+            finally:
+                for bot in bots:
+                    bot.end()
+            latched = await bots[0].says("status", "--runs", str(bots[0].runs))
+            assert latched.count("KILL of firm by operator: everything out") == 2
+
+    asyncio.run(story())
+
+
+def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path) -> None:
+    """By the commands alone: freeze, two signatures, applied to the engine that runs; it compares, and quotes again
+    under a tenth of its limits. Its journal holds when it is done again.
+    """
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=False, risk={**CALM, "one_sided_fills": 1_000})
+            at = ("--runs", str(bot.runs))
+            token = str(tmp_path / "token.json")
+            try:
+                await bot.quoting()
+                for name in ("ada", "bob"):
+                    key = (await bot.says("keys", "new", str(tmp_path / f"{name}.pem"))).split()[-1]
+                    await bot.says("keys", "enrol", key, "--identity", name, "--device", f"{name}'s", *at)
+                await bot.says("freeze", "--reason", "fills look wrong", *at)
+                await bot.until(lambda: bool(bot.events("cancel_all_done")))
+                assert paper.truth()["open"] == []
+                signing = ("unfreeze", "--token", token, *at)
+                why = ("--reason", "they were right")
+                await bot.says(*signing, "--sign", str(tmp_path / "ada.pem"), *why)
+                assert "too_few_signatures" in await bot.says(*signing, code=1)
+                await bot.says(*signing, "--sign", str(tmp_path / "bob.pem"))
+                assert "lowered to NORMAL" in await bot.says(*signing)
+                frozen = len(bot.events("request"))
+                await bot.until(lambda: any(one["request"] == "place" for one in bot.events("request")[frozen:]))
+                places = [one for one in bot.events("request")[frozen:] if one["request"] == "place"]
+                assert {one["qty"] for one in places} == {"0.002"}
+                assert bot.engine is not None
+                bot.engine.send_signal(signal.SIGINT)
+                async with asyncio.timeout(20):
+                    while bot.engine.poll() is None:  # the exchange of this process goes on meanwhile
+                        await _tick()
+                assert bot.engine.returncode == 0
+            finally:
+                bot.end()
+            [journal] = bot.runs.glob("*/journal.mmj")
+            await bot.says("replay", str(journal), "--verify")
+            shown = await bot.says("journal", "show", str(journal))
+            assert shown.count("outside") >= 4
 
     asyncio.run(story())
 

@@ -107,7 +107,8 @@ async def _judged(
 ) -> dict[str, object]:
     try:
         override = override_from(json.loads(state.override.read_bytes()))
-        change = latch.lower(override, clock(), await _reconciled(runner, clock))
+        reconciled = await _reconciled(runner, clock)
+        change = latch.lower(override, clock(), reconciled)
         if runner.freezing is not None:
             runner.freezing.show([change])
     except (OverrideRefusedError, OSError, ValueError, KeyError, TypeError) as error:

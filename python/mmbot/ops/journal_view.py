@@ -29,7 +29,9 @@ class Shown(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
 
     def __str__(self) -> str:
-        told = " ".join(f"{name}={_word(word)}" for name, word in self.fields.items() if word not in {None, ""})
+        told = " ".join(
+            f"{name}={_word(word)}" for name, word in self.fields.items() if word is not None and word != ""
+        )
         return f"{self.seq:>8}  {_clock(self.time)}  {self.kind:<13} {told}".rstrip()
 
     def json(self) -> bytes:

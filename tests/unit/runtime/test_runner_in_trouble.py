@@ -169,7 +169,7 @@ def test_coins_that_a_person_moves_are_told_and_coins_that_vanish_stop_trading(t
     looked(desk)
     assert "cash USDT" in desk.runner.pauses["reconcile"]
     looked(desk)
-    assert [(asked["scope"], asked["control"]) for asked in desk.told("freeze asked")] == [("account", "reconcile")]
+    assert [(asked["scope"], asked["control"]) for asked in desk.told("freeze asked")] == [("account 7", "reconcile")]
 
 
 @pytest.mark.parametrize("kind", ["liquidation", "deleverage", "delivery", "transfer"])

@@ -8,8 +8,10 @@ from typing import Any
 
 from mmbot import _core
 from mmbot.execution.client_ids import ClientIds
+from mmbot.risk.freeze import FreezeBoard
 from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
+from mmbot.runtime.freezing import Freezing
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.runner import Runner
 from mmbot.strategy import Strategy, View, Wake, quotes
@@ -54,7 +56,9 @@ class Quoter(Strategy):
 class Desk:
     """One instrument, one strategy, one venue. Everything happens when the test says so."""
 
-    def __init__(self, folder: Path, strategy: Strategy | None = None, *, amend: bool = False) -> None:
+    def __init__(
+        self, folder: Path, strategy: Strategy | None = None, *, amend: bool = False, board: FreezeBoard | None = None
+    ) -> None:
         self.strategy = strategy or Quoter()
         self.clock = RunClock()
         instrument = _core.Instrument(venue="bybit-linear", symbol="BTCUSDT", kind="linear", tick="0.1", lot="0.001")
@@ -76,6 +80,10 @@ class Desk:
         windows.append(View(self.core, 0, instrument, windows))
         self.ids = ClientIds(env="s", epoch_s=1_700_000_000, strategy="tst")
         self.events: list[dict[str, Any]] = []
+        markets = [("linear", "BTCUSDT")]
+        freezing = board and Freezing(
+            board, strategy="quoter", account="7", markets=markets, clock=self.clock.peek, told=self.events.append
+        )
         self.runner = Runner(
             core=self.core,
             journal=self.journal,
@@ -89,6 +97,8 @@ class Desk:
             reconcile_s=60.0,
             settle_s=1.0,
             told=self.events.append,
+            freezing=freezing,
+            account="7",
         )
         self.venue = FakeVenue([TERMS], self.runner, self.clock, balances={"USDT": "100000"}, maker_rate="-0.00005")
         self._update = 0
