@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from paper_exchange import CALM, SECRET, Collector, PaperExchange, run_on
+from paper_exchange import SECRET, Collector, PaperExchange, run_on
 
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.generator import MarketKind
@@ -147,8 +147,7 @@ def test_a_run_survives_a_restart_of_the_exchange(tmp_path: Path):
                 seen = watched.count("fill")
                 await watched.until(lambda: watched.count("fill") >= seen + FILLS, 25)
 
-            config = paper.config(risk={**CALM, "unknowns_in_a_row": 100})  # three would freeze the strategy
-            ended = await run_on(paper, config, tmp_path, meanwhile)
+            ended = await run_on(paper, paper.config(), tmp_path, meanwhile)
             check_books(paper, ended, fills=2 * FILLS)
 
     asyncio.run(story())

@@ -129,7 +129,7 @@ class RiskConfig(Strict):
     markout_freeze_bps: Annotated[float, Field(gt=-1_000, lt=0)] = -5.0
     """Average markout from which on positions may only shrink."""
     edge_freeze_threshold_bps: Annotated[float, Field(gt=-100, lt=100)] = 1.5
-    """Edge below which nothing new leaves; it is measured by the strategy, or by whoever knows it."""
+    """Edge below which nothing new leaves: what the last fills earned against the mid they met, fees paid."""
     margin_headroom_pct: Percent = 20.0
     """Free share of the margin, worst case, below which positions may only shrink."""
     fee_tolerance_bps: Annotated[float, Field(ge=0, lt=100)] = 0.1
