@@ -258,6 +258,15 @@ class Bot:
         assert process.returncode == code, said
         return said
 
+    async def stop(self) -> None:
+        """End the run in order."""
+        assert self.engine is not None
+        self.engine.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            while self.engine.poll() is None:  # the exchange of this process goes on meanwhile
+                await _tick()
+        assert self.engine.returncode == 0, self.told.read_text()[-2000:]
+
     def end(self) -> None:
         """End what was started."""
         if self.engine is not None:
@@ -337,18 +346,44 @@ def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path) -> None:
                 await bot.until(lambda: any(one["request"] == "place" for one in bot.events("request")[frozen:]))
                 places = [one for one in bot.events("request")[frozen:] if one["request"] == "place"]
                 assert {one["qty"] for one in places} == {"0.002"}
-                assert bot.engine is not None
-                bot.engine.send_signal(signal.SIGINT)
-                async with asyncio.timeout(20):
-                    while bot.engine.poll() is None:  # the exchange of this process goes on meanwhile
-                        await _tick()
-                assert bot.engine.returncode == 0
+                await bot.stop()
             finally:
                 bot.end()
             [journal] = bot.runs.glob("*/journal.mmj")
             await bot.says("replay", str(journal), "--verify")
             shown = await bot.says("journal", "show", str(journal))
             assert shown.count("outside") >= 4
+
+    asyncio.run(story())
+
+
+def test_flatten_works_the_position_off(tmp_path: Path) -> None:
+    """Everything leaves first; then reduce-only orders take the position to zero, at the venue and in the books. The
+    journal, done again, gives the same orders.
+    """
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=False, risk={**CALM, "one_sided_fills": 1_000})
+
+            def position() -> float:
+                return sum(float(one["size"]) for one in paper.truth()["positions"].values())
+
+            try:
+                await bot.quoting()
+                await bot.until(lambda: position() >= 0.02)
+                await bot.says("freeze", "--level", "FLATTEN", "--reason", "out", "--runs", str(bot.runs))
+                await bot.until(lambda: any("zero" in one["why"] for one in bot.events("flatten")))
+                await bot.until(lambda: position() == 0)
+                assert paper.truth()["open"] == []
+                proven = next(one for one in bot.events("cancel_all_done"))
+                assert proven["proof"] == "asked"
+                await bot.stop()
+            finally:
+                bot.end()
+            [journal] = bot.runs.glob("*/journal.mmj")
+            assert "ordered" in await bot.says("journal", "show", str(journal))
+            await bot.says("replay", str(journal), "--verify")
 
     asyncio.run(story())
 

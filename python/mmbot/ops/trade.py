@@ -21,6 +21,7 @@ from mmbot.config.risk import LAUNCH_SHARE
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, Throttle
+from mmbot.execution.flatten import FlattenTerms
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.controls import risk_desk
 from mmbot.ops.entry import Entry
@@ -41,6 +42,7 @@ from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
 from mmbot.runtime.embedded import EmbeddedExchange
 from mmbot.runtime.ended import Ended
+from mmbot.runtime.flattening import Flattening
 from mmbot.runtime.folder import RunFolder
 from mmbot.runtime.freezing import Freezing
 from mmbot.runtime.gate import OrderGate
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from mmbot.config import BacktestConfig
+    from mmbot.config import BacktestConfig, InstrumentConfig
     from mmbot.research.result import Result
     from mmbot.risk.freeze import FreezeBoard
     from mmbot.runtime.audience import Watcher
@@ -321,13 +323,12 @@ class _Run:
         state.run_begins(folder.path)  # from here on the next run takes over from this one
         gate.decided, gate.decision_age_ns = (lambda: core.now), config.risk.decision_age_ms * 1_000_000
         share = min(wiring.share, Fraction(LAUNCH_SHARE)) if config.risk.launch else wiring.share
+        pairs = list(zip(config.instruments, listed, strict=True))
+        self.runner.flattening = Flattening(self.runner, [_way_out(each, own, share) for each, own in pairs])
         risk_desk(
             config.risk,
             self.runner,
-            [
-                max(1, int(own.instrument.lots(each.limits.position) * share))
-                for each, own in zip(config.instruments, listed, strict=True)
-            ],
+            [_share_of(own, each.limits.position, share) for each, own in pairs],
             strategy=type(strategy).__name__,
             account=account,
             folder=None if wiring.embedded else state,  # an embedded account begins anew with its exchange
@@ -431,6 +432,20 @@ def _letters(strategy: Strategy) -> str:
     """Three characters that tell the strategy from others on the account."""
     name = "".join(letter for letter in type(strategy).__name__.lower() if letter.isascii() and letter.isalnum())
     return (name + "000")[:3]
+
+
+def _share_of(listed: Listed, qty: str, share: Fraction) -> int:
+    """Whole lots of a share, one at least."""
+    return max(1, int(listed.instrument.lots(qty) * share))
+
+
+def _way_out(config: InstrumentConfig, listed: Listed, share: Fraction) -> FlattenTerms:
+    """How a position of one instrument is worked off: within its limits."""
+    return FlattenTerms(
+        order_max=_share_of(listed, config.limits.order, share),
+        least=1 if listed.terms.min_qty is None else max(1, listed.instrument.lots(listed.terms.min_qty)),
+        slip_bps=min(FlattenTerms.slip_bps, config.limits.collar_bps // 2),
+    )
 
 
 def _shared(position: str, wiring: Trading) -> str:

@@ -3,7 +3,7 @@
     REDUCE_ONLY   quotes leave; what shrinks the position passes
     NO_NEW        quotes leave; nothing but cancels passes
     CANCEL_ALL    as NO_NEW, and everything open is cancelled until the venue says that nothing is there
-    FLATTEN       as CANCEL_ALL; the position is told to whoever has to work it off
+    FLATTEN       as CANCEL_ALL; once nothing is open the position is worked off by reduce-only orders
     KILL          as CANCEL_ALL, then the run ends
 
 Whatever goes wrong in here, the answer to "may this leave" is no.
@@ -82,6 +82,9 @@ class Obeying(Protocol):
     def shrinks(self, request: PlaceOrder | AmendOrder) -> bool:
         """Whether the position can only shrink by it, beside all that is open."""
 
+    def flatten(self, category: str, symbol: str) -> None:
+        """Work the position off a little further."""
+
     def killed(self, why: str) -> None:
         """End the run."""
 
@@ -104,7 +107,8 @@ class Freezing:
         self._clock, self._told = clock, told
         self._levels = dict.fromkeys(self._markets, FreezeLevel.NORMAL)
         self._why = ""
-        self._zero: set[Market] = set()
+        self._zero: dict[Market, None] = {}
+        """Markets that are proven empty, in the order of their proof."""
         self._news = asyncio.Event()
         self.cancelling: Cancelling | None = None
         """Given by who has the session."""
@@ -146,6 +150,7 @@ class Freezing:
             if level.allows_new_risk:
                 return ""
             reduces = run is not None and level is FreezeLevel.REDUCE_ONLY and run.shrinks(request)
+            reduces = reduces or (level is FreezeLevel.FLATTEN and _is_way_out(request))
         except Exception as error:  # noqa: BLE001  an error in here must never let an order out
             return f"the freeze board cannot be asked: {type(error).__name__}: {error}"
         return "" if reduces else f"{level.name}: {self._why or 'trading is stopped; see `mmbot status`'}"
@@ -159,6 +164,9 @@ class Freezing:
             while True:
                 self.show(self.state.refresh(self._clock()))
                 self._obey(run)
+                for market in self._zero:
+                    if self._levels[market] is FreezeLevel.FLATTEN:
+                        run.flatten(*market)
                 if (work is None or work.done()) and self._to_cancel():
                     work = asyncio.create_task(self._cancel(run))
                 self._news.clear()
@@ -176,7 +184,7 @@ class Freezing:
             return
         for market, level in levels.items():
             if level < before[market] or level.cancels_all is not before[market].cancels_all:
-                self._zero.discard(market)
+                self._zero.pop(market, None)
         if all(level >= FreezeLevel.NO_NEW for level in levels.values()):
             run.hold(self._why or "frozen")
             return
@@ -205,10 +213,13 @@ class Freezing:
             force=force,
         )
         if self.last_result.proof == "asked":
-            self._zero.update(markets)
-        if any(self._levels[market] is FreezeLevel.FLATTEN for market in markets) and self.last_result.proof:
-            self._told({"event": "flatten", "why": "orders are gone; the position is left to a person"})
+            self._zero.update(dict.fromkeys(markets))
         if any(self._levels[market] is FreezeLevel.KILL for market in markets):
             run.killed(f"killed; {self._why}")
         if self.last_result.proof == "told":
             await asyncio.sleep(AGAIN_S)
+
+
+def _is_way_out(request: OrderRequest) -> bool:
+    """What can only shrink the position, and rests nowhere."""
+    return isinstance(request, PlaceOrder) and request.reduce_only and request.tif == "ioc"

@@ -31,6 +31,8 @@ class Obedience:
 
     def go_on(self) -> None:
         """Quote again, if nothing else holds."""
+        if self._runner.flattening is not None:
+            self._runner.flattening.over()
         self._runner.resume(FREEZE)
 
     def _index(self, category: str, symbol: str) -> int:
@@ -65,6 +67,11 @@ class Obedience:
         wanted = 0 if request.qty is None else self._runner.listed[index].instrument.lots(request.qty)
         open_lots = sum(max(row[3], wanted) if row[0] == number else row[3] for row in rows)
         return bool(open_lots <= abs(position))
+
+    def flatten(self, category: str, symbol: str) -> None:
+        """Work the position off a little further; without terms for it that is left to a person."""
+        if self._runner.flattening is not None:
+            self._runner.flattening.step(self._index(category, symbol))
 
     def killed(self, why: str) -> None:
         """End the run."""

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from mmbot.risk.freeze import FreezeChange
     from mmbot.runtime.bridge import Doubt, Listed
     from mmbot.runtime.clock import RunClock
+    from mmbot.runtime.flattening import Flattening
     from mmbot.runtime.freezing import Freezing
     from mmbot.runtime.market import RunMarket
     from mmbot.runtime.risk import RiskDesk
@@ -151,6 +152,8 @@ class Runner:
         )
         self.risk: RiskDesk | None = None
         """The controls above the core's own; none: the core's own alone."""
+        self.flattening: Flattening | None = None
+        """Works positions off at FLATTEN; none: that is left to a person."""
         self._chaser = Chaser(self.bridge, self.resolver, clock.peek, self)
         self._decide, self._windows = strategy.decide, windows
         self._sync, self.settle_s = sync, settle_s

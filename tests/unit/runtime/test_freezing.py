@@ -72,6 +72,11 @@ class Run:
         """As the test says."""
         return self.reduces
 
+    def flatten(self, category: str, symbol: str) -> None:
+        """Note it, once."""
+        if f"flatten {symbol}" not in self.done:
+            self.done.append(f"flatten {symbol}")
+
     def killed(self, why: str) -> None:
         """Note it."""
         self.done.append("killed")
@@ -242,5 +247,22 @@ def test_an_error_in_the_board_lets_nothing_out() -> None:
         assert "cannot be asked" in stage.freezing.blocks(_order())
         assert stage.freezing.blocks(CancelOrder(client_id="x", category="linear", symbol="BTCUSDT")) == ""
         stage.board.level_of = lambda *_: FreezeLevel.NORMAL  # type: ignore[method-assign]
+
+    _play(scenario)
+
+
+def test_flatten_begins_once_nothing_is_open() -> None:
+    """At FLATTEN everything is cancelled and proven first; of orders only reduce-only ones that rest nowhere pass."""
+
+    async def scenario(stage: Stage) -> None:
+        stage.gate.send([_order()])
+        stage.ask(FreezeLevel.FLATTEN)
+        assert stage.run.done == []
+        await stage.until(lambda: "flatten BTCUSDT" in stage.run.done)
+        assert [one["event"] for one in stage.told].index("cancel_all_done") > 0
+        assert stage.run.done[0] == "hold"
+        way_out = {"reduce_only": True, "tif": "ioc"}
+        for more, passes in (({}, False), ({"reduce_only": True}, False), ({"tif": "ioc"}, False), (way_out, True)):
+            assert bool(stage.freezing.blocks(_order(**more), stage.run)) is not passes
 
     _play(scenario)
