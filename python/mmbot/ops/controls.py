@@ -52,7 +52,7 @@ def risk_desk(
         core,
         listed,
         RiskEnds(asked=runner.on_freeze, keep=keep, hold=runner.hold, share=share),
-        boldness=Boldness(guards_of(config), core, listed, positions_max, told=runner.told),
+        boldness=Boldness(guards_of(config), core, listed, positions_max, told=runner.told, taken_over=goes_on),
     )
     try:
         state = _kept(folder)

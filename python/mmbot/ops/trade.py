@@ -59,7 +59,6 @@ if TYPE_CHECKING:
 
     from mmbot.config import BacktestConfig, InstrumentConfig
     from mmbot.research.result import Result
-    from mmbot.risk.freeze import FreezeBoard
     from mmbot.runtime.audience import Watcher
     from mmbot.runtime.latency import Spread
     from mmbot.strategy import Strategy
@@ -150,7 +149,6 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             adopt_position=adopt_position,
         )
         orders.frozen = run.runner.frozen
-        run.obey(account.latch.board)
         entry.obey(account.latch.board, account.name, markets)
         stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek))
         helpers = [
@@ -289,7 +287,6 @@ class _Run:
         )
         self.core = core
         left = left_on(state, listed, clock.peek(), account)
-        self._took_over = left is not None
         if left is not None:
             left.open(core, clock)
         self.runner = Runner(
@@ -342,11 +339,6 @@ class _Run:
             position_max=[_shared(each.limits.position, wiring) for each in config.instruments],
             started=clock.peek(),
         )
-
-    def obey(self, board: FreezeBoard) -> None:
-        """Go by what the board has lifted since an earlier run left the core its levels."""
-        if self._took_over and self.runner.risk is not None:
-            self.runner.risk.obey(board.level, self._clock)
 
     def _start(self) -> str:
         """What the journal begins with: all that is needed to do the run again from it and its tapes."""

@@ -52,7 +52,9 @@ def guards_of(risk: RiskConfig) -> RiskGuards | None:
 
 
 class Boldness:
-    """The guards of one run. `positions_max`: the largest position of each instrument, in lots."""
+    """The guards of one run. `positions_max`: the largest position of each instrument, in lots. taken_over: the core
+    began with what an earlier run had told it.
+    """
 
     def __init__(
         self,
@@ -62,11 +64,12 @@ class Boldness:
         positions_max: Sequence[int],
         *,
         told: Callable[[dict[str, object]], None],
+        taken_over: bool = False,
     ) -> None:
         self.guards = guards
         self._core, self._listed, self._positions_max, self._told = core, listed, positions_max, told
         self._levels = [0] * len(listed)
-        self._tempers: list[tuple[int, int]] = [(WHOLE_PPM, 0)] * len(listed)
+        self._tempers: list[tuple[int, int] | None] = [None if taken_over else (WHOLE_PPM, 0)] * len(listed)
         self.halts = 0
         """How often HARD took the quotes out."""
         self.until = 0

@@ -35,10 +35,20 @@ class BoardRead(Protocol):
 
 
 class Restrictions:
-    """What one core was told. `clock`: a fresh time for each input."""
+    """What one core was told. `clock`: a fresh time for each input.
+
+    taken_over: the core began with what an earlier run had told it, so that everything is told anew.
+    """
 
     def __init__(
-        self, core: _core.Live, listed: Sequence[Listed], clock: Callable[[], int], *, strategy: str, account: str
+        self,
+        core: _core.Live,
+        listed: Sequence[Listed],
+        clock: Callable[[], int],
+        *,
+        strategy: str,
+        account: str,
+        taken_over: bool = False,
     ) -> None:
         self._core, self._clock = core, clock
         self._scopes: list[tuple[Scope, int | None]] = [
@@ -47,8 +57,9 @@ class Restrictions:
             (Scope("strategy", strategy), None),
             *((Scope("symbol", f"{each.category} {each.symbol}"), index) for index, each in enumerate(listed)),
         ]
-        self._levels = dict.fromkeys((scope for scope, _ in self._scopes), FreezeLevel.NORMAL)
-        self._ppm = WHOLE_PPM
+        known = None if taken_over else FreezeLevel.NORMAL
+        self._levels: dict[Scope, FreezeLevel | None] = dict.fromkeys((scope for scope, _ in self._scopes), known)
+        self._ppm = None if taken_over else WHOLE_PPM
 
     def follow(self, board: BoardRead, now: int) -> None:
         """Tell what is not told yet; the smaller limits before the lower level. Raises what the core raises, having

@@ -495,7 +495,12 @@ class Runner:
         if freezing is None:
             return []
         self._restrictions = Restrictions(
-            self.core, self.listed, self.clock, strategy=freezing.strategy, account=freezing.account
+            self.core,
+            self.listed,
+            self.clock,
+            strategy=freezing.strategy,
+            account=freezing.account,
+            taken_over=self._estate is not None,
         )
         freezing.looked = self._board_looked
         freezing.show([])

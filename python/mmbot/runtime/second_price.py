@@ -23,6 +23,8 @@ __all__ = ["OLD_NS", "SecondPrices"]
 OLD_NS = 10_000_000_000
 """From then on a second price is not known any more."""
 _EVERY_NS = 1_000_000_000
+_UNTOLD = (0, 0)
+"""No price: a core that was taken over may still know one of the earlier run."""
 
 
 class SecondPrices:
@@ -33,7 +35,7 @@ class SecondPrices:
         self._index = {(each.category, each.symbol): at for at, each in enumerate(listed)}
         self._marks: list[tuple[float, int] | None] = [None] * len(listed)
         self._trades: list[tuple[float, int] | None] = [None] * len(listed)
-        self._told: list[tuple[int, int] | None] = [None] * len(listed)
+        self._told: list[tuple[int, int] | None] = [_UNTOLD] * len(listed)
         self._due = 0
 
     def heard(self, category: str, record: Heard, ts_recv: int) -> None:

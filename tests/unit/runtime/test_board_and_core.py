@@ -18,6 +18,7 @@ from mmbot.config import RiskConfig
 from mmbot.risk import FIRM, FreezeAsked, FreezeBoard, FreezeLevel, Operator, Override, Reconciled, Scope
 from mmbot.risk.override import signed
 from mmbot.risk.watch import RiskWatch
+from mmbot.runtime.restrictions import Restrictions
 from mmbot.runtime.risk import RiskDesk, RiskEnds
 
 if TYPE_CHECKING:
@@ -170,3 +171,14 @@ def test_a_symbol_that_is_frozen_is_frozen_in_the_core_by_its_number(tmp_path: P
 
     run_whole(desk, meanwhile=story)
     assert outside(desk) == [("symbol", 1)]
+
+
+def test_a_core_that_was_taken_over_is_told_everything_anew(tmp_path: Path) -> None:
+    """It may hold levels and a share of the earlier run that people have lifted since."""
+    desk, board = Desk(tmp_path), FreezeBoard()
+    board.ask(asked(desk, FreezeLevel.REDUCE_ONLY, SYMBOL))
+    words = {"strategy": "quoter", "account": "7", "taken_over": True}
+    restrictions = Restrictions(desk.core, [desk.listed], desk.clock, **words)  # type: ignore[arg-type]
+    restrictions.follow(board, desk.clock.peek())
+    restrictions.follow(board, desk.clock.peek())
+    assert outside(desk) == [("share", 1_000_000), ("firm", 0), ("account", 0), ("strategy", 0), ("symbol", 1)]

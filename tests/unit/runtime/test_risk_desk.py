@@ -259,6 +259,6 @@ def test_a_run_feeds_its_controls(tmp_path: Path) -> None:
     desk.print("100.1", "0.001", "buy")
     desk.clock.at_least(desk.clock.peek() + 2 * SECOND)
     desk.book()
-    assert [fields["tick"] for kind, fields in desk.entries() if kind == "outside"] == [1_001]
+    assert [fields["tick"] for kind, fields in desk.entries() if kind == "outside"] == [None, 1_001]
     assert desk.told("guards")[0]["level"] == "HARD", "nothing is known of the volatility yet"
     assert "guards" in desk.runner.pauses
