@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -100,21 +101,43 @@ def report(account: Account = None, everything: Everything = False, runs: Runs =
                 typer.echo(f"  {line}")
 
 
-def status(account: Account = None, runs: Runs = RUNS) -> None:
-    """Say what is frozen, and which engine trades, on every account or one."""
+def status(
+    account: Account = None,
+    runs: Runs = RUNS,
+    json_: Annotated[bool, typer.Option("--json", help="One JSON object per account, with every number.")] = False,
+    ack: Annotated[str | None, typer.Option("--ack", help="Acknowledge this alarm, or 'all'.")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who acknowledges.", envvar="USER")] = "",
+) -> None:
+    """Say what is frozen, which engine trades and which alarms are open, on every account or one."""
     from mmbot.ops.account_state import AccountState
-    from mmbot.ops.freeze_latch import FreezeLatch
-    from mmbot.ops.freeze_requests import status_lines
+    from mmbot.ops.status import status_lines, status_words
 
     with one_clear_line(NoAccountError):
         states = AccountState.every(runs) if account is None else _chosen(runs, account)
+    if ack is not None:
+        _acknowledge(states, ack, by)
     for state in states:
-        engine = state.engine()
-        for line in status_lines(state.name, FreezeLatch(state, time.time_ns), time.time_ns()):
+        if json_:
+            typer.echo(json.dumps(status_words(state, time.time_ns())))
+            continue
+        for line in status_lines(state, time.time_ns()):
             typer.echo(line)
-        typer.echo(f"  {'no engine runs' if engine is None else f'engine {engine.pid}'}, last run {state.newest_run()}")
-    if not states:
+    if not states and not json_:
         typer.echo(f"no account below {runs}")
+
+
+def _acknowledge(states: list[AccountState], alarm_id: str, by: str) -> None:
+    from mmbot.ops.alarm_log import AlarmLog
+
+    if not by.strip():
+        raise typer.BadParameter("--by: who acknowledges it?")
+    with one_clear_line():
+        seen = [(state.name, alarm) for state in states for alarm in AlarmLog(state).acknowledge(alarm_id, by)]
+    for name, alarm in seen:
+        typer.echo(f"{name}: {alarm.alarm_id} {alarm.name} acknowledged by {by}", err=True)
+    if not seen:
+        typer.echo(f"no open alarm {alarm_id}", err=True)
+        raise typer.Exit(1)
 
 
 def kill(

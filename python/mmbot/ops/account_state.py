@@ -4,6 +4,8 @@
     freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`)
     override.json      a signed lowering that waits for the running engine, and override-answer.json
     session.json       where the account trades, for whoever has to cancel there without an engine
+    alarms.jsonl       what a person has to look at, and who has (`mmbot.ops.alarm_log`)
+    metrics.json       the numbers of the engine that trades, or traded last
     operators.toml     the public keys of who may lower a freeze
     last-run           the path of the newest run's folder
     engine             the process that trades now: its id and when it started
@@ -116,6 +118,16 @@ class AccountState:
     def epoch(self) -> Path:
         """The newest epoch that was used."""
         return self.path / "epoch"
+
+    @property
+    def alarms(self) -> Path:
+        """What a person has to look at now, and who has, one JSON object per line."""
+        return self.path / "alarms.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """The numbers of the engine that trades, or traded last, JSON."""
+        return self.path / "metrics.json"
 
     @property
     def anchors(self) -> Path:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mmbot.ops.account_state import write_durably
+from mmbot.ops.status import board_lines
 from mmbot.risk.freeze_log import override_from, override_words
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import OverrideRefusedError, Reconciled
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mmbot.risk.override import Override
     from mmbot.runtime.runner import Runner
 
-__all__ = ["apply_overrides", "ask_engine", "freeze_signals", "status_lines", "write_session"]
+__all__ = ["apply_overrides", "ask_engine", "freeze_signals", "write_session"]
 
 LOOK_S = 0.1
 COMPARED_S = 20.0
@@ -53,22 +54,6 @@ def write_session(
     write_durably(state.session, json.dumps(words, indent=1).encode())
 
 
-def status_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
-    """What holds on an account, for a person."""
-    board = latch.board
-    lines = [f"{name}: {board.highest.name}"]
-    lines += [
-        f"  {one.freeze_id}  {one.level.name} of {one.scope} by {one.control}: {one.reason}"
-        + (f" (also {', '.join(one.noted)})" if one.noted else "")
-        for one in board.frozen
-    ]
-    if now < board.canary_until:
-        lines.append(f"  launch limits for another {(board.canary_until - now) / 60e9:.0f} min")
-    if latch.trouble:
-        lines.append(f"  {latch.trouble}")
-    return lines
-
-
 @contextmanager
 def freeze_signals(runner: Runner, latch: FreezeLatch, clock: Callable[[], int]) -> Iterator[None]:
     """Listen to SIGUSR1 and SIGUSR2; only the main thread of a program may."""
@@ -80,7 +65,7 @@ def freeze_signals(runner: Runner, latch: FreezeLatch, clock: Callable[[], int])
         runner.freeze(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "operator", "SIGUSR1", clock()))
 
     def show() -> None:
-        sys.stderr.write("\n".join(status_lines("freeze", latch, clock())) + "\n")
+        sys.stderr.write("\n".join(board_lines("freeze", latch, clock())) + "\n")
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, freeze)

@@ -31,13 +31,16 @@ async def present(
     account: str,
     *,
     told: Callable[[dict[str, Any]], None],
+    counters: Counters | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[None]:
-    """Say it for as long as this lasts. Raises ConfigError, OSError where a port is taken."""
+    """Say it for as long as this lasts; `counters`: where it is counted. Raises ConfigError, OSError for a port that is
+    taken.
+    """
     async with AsyncExitStack() as stack:
         bus = None
         if session.redis is not None:
-            bus = RedisBus(session.redis, Counters(), told, url=_url(session.redis, environ))
+            bus = RedisBus(session.redis, counters or Counters(), told, url=_url(session.redis, environ))
             stack.push_async_callback(bus.close)
             beats = Heartbeat(
                 bus=bus,

@@ -23,13 +23,16 @@ from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, Throttle
 from mmbot.execution.flatten import FlattenTerms
 from mmbot.ops.account_state import AccountState
+from mmbot.ops.alarm_log import Alarmed, AlarmLog
 from mmbot.ops.controls import risk_desk
+from mmbot.ops.counters import Counters
 from mmbot.ops.entry import Entry
 from mmbot.ops.estate import left_on
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
 from mmbot.ops.guarding import Guard, Watch
 from mmbot.ops.leader.leadership import Leadership, lease_of
+from mmbot.ops.metrics import RunMetrics
 from mmbot.ops.presence import present
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
@@ -126,6 +129,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         account = stack.enter_context(
             _account(wiring, attestation.account, folder, markets, clock, launch=config.risk.launch)
         )
+        alarms = AlarmLog(account.state, account.name, clock.peek())
+        watcher = Alarmed(watcher, alarms, clock.peek)
         guard = None
         if guardian is not None and not wiring.embedded:
             watch = Watch(wiring.session, account.state, account.name, markets, lead.epoch, folder.path)
@@ -151,9 +156,14 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         orders.frozen = run.runner.frozen
         entry.obey(account.latch.board, account.name, markets)
         stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek))
+        counters = Counters()
+        metrics = RunMetrics(run.runner, orders, account.latch.board, counters)
+        run.board.metrics = metrics.all
         helpers = [
             asyncio.create_task(_stopped(run.runner, stop, duration_s)),
             asyncio.create_task(apply_overrides(account.state, account.latch, run.runner, clock.peek)),
+            asyncio.create_task(alarms.watch(run.runner.freeze, clock.peek)),
+            asyncio.create_task(metrics.keep(account.state)),
         ]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
@@ -166,7 +176,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             if guard is not None:
                 guard.begin(run.runner, run.journal)
             await _run_beside(
-                present(run.runner, lead, wiring.session, attestation.account, told=watcher.told),
+                present(run.runner, lead, wiring.session, account.name, told=watcher.told, counters=counters),
                 run.runner,
                 feed,
                 orders,

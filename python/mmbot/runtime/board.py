@@ -8,7 +8,7 @@ from mmbot.runtime.status import InstrumentShown, OrderShown, Status
 from mmbot.runtime.worth import value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmbot import _core
     from mmbot.runtime.bridge import Listed
@@ -31,6 +31,8 @@ class Board:
         self._mode, self._environment, self._strategy = mode, environment, strategy
         self._position_max = position_max
         self._started = started
+        self.metrics: Callable[[], Mapping[str, float]] = dict
+        """Every number of the run, by the names that dashboards use."""
 
     def status(self) -> Status:
         """Put the run's state together, as of now."""
@@ -49,6 +51,7 @@ class Board:
             latencies=runner.latencies.all(),
             denials=dict(runner.core.denials(0)),
             counters=dict(runner.counters),
+            metrics=dict(self.metrics()),
         )
 
     def _state(self) -> RunState:

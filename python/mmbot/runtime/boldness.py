@@ -75,6 +75,10 @@ class Boldness:
         self.until = 0
         """When a halt ends and has to be looked at again; 0 where there is none."""
 
+    def levels(self) -> dict[str, int]:
+        """By "category symbol": 0 content, 1 soft, 2 hard."""
+        return {f"{each.category} {each.symbol}": self._levels[at] for at, each in enumerate(self._listed)}
+
     def answered(self, ns: int, now: int) -> None:
         """Take the round trip of a request."""
         if self.guards is not None:

@@ -326,6 +326,13 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "refused": lambda event: f"{event['request']} refused ({event['code']}): {event['message']}",
     "cleaned": lambda event: str(event["what"]),
     "reconcile": _reconciled,
+    "freeze": lambda event: (
+        f"freeze {event['change']}: {event['scope']} {event['before']} → {event['level']} by {event['control']}: "
+        f"{event['why']}"
+    ),
+    "alarm": lambda event: f"ALARM {event['id']} {event['name']}: {event['why']}; acknowledge it: {event['ack']}",
+    "guards": lambda event: f"guards {event['level']} {event['symbol']}: {'; '.join(event['why']) or 'content'}",
+    "flatten": lambda event: f"flatten {event['symbol']}: {event['position']} left, {event['why']}",
     "stopping": lambda event: f"stopping: {event.get('why', 'quotes out')}",
     "left": lambda event: f"{event['symbol']}: {event['open_orders']} open orders of ours at the venue",
 }

@@ -68,7 +68,9 @@ class InstrumentShown:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """The whole run. `denials`: orders that a limit held back, by reason. `doubts`: orders nobody knows about."""
+    """The whole run. `denials`: orders that a limit held back, by reason. `doubts`: orders nobody knows about.
+    `metrics`: every number of the run, `name{label="value"}`.
+    """
 
     ts: int
     mode: str
@@ -83,6 +85,7 @@ class Status:
     latencies: Mapping[str, Spread]
     denials: Mapping[str, int]
     counters: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     def as_event(self) -> dict[str, Any]:
         """The status as one JSON object for machines."""

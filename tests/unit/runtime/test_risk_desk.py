@@ -72,7 +72,7 @@ class Stage:
 def refused(*, held_back: bool = False) -> Refused:
     """The venue's no, or our own."""
     code = 0 if held_back else 170_001
-    return Refused(client_id="mm", request="place", reason="other", code=code, message="", ts_venue=1)
+    return Refused(client_id="mm", request="place", reason="rate_limited", code=code, message="", ts_venue=1)
 
 
 def test_refusals_and_silence_of_the_venue_ask_and_ours_do_not(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""How an account is, for a person and for a machine: what is frozen, which alarms are open, and every number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mmbot.ops.alarm_log import AlarmLog
+from mmbot.ops.counters import Counters
+from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.ops.metrics import board_metrics, read_metrics
+
+if TYPE_CHECKING:
+    from mmbot.ops.account_state import AccountState
+
+__all__ = ["board_lines", "status_lines", "status_words"]
+
+
+def board_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
+    """What is frozen on an account, for a person."""
+    board = latch.board
+    lines = [f"{name}: {board.highest.name}"]
+    lines += [
+        f"  {one.freeze_id}  {one.level.name} of {one.scope} by {one.control}: {one.reason}"
+        + (f" (also {', '.join(one.noted)})" if one.noted else "")
+        for one in board.frozen
+    ]
+    if now < board.canary_until:
+        lines.append(f"  launch limits for another {(board.canary_until - now) / 60e9:.0f} min")
+    if latch.trouble:
+        lines.append(f"  {latch.trouble}")
+    return lines
+
+
+def status_lines(state: AccountState, now: int) -> list[str]:
+    """An account for a person. Raises OSError."""
+    lines = board_lines(state.name, FreezeLatch(state, lambda: now), now)
+    alarms, engine, newest = _alarms(state), state.engine(), state.newest_run()
+    for one in alarms.board.open:
+        lines.append(f"  ALARM {one.alarm_id}  {one.name}, {(now - one.since) / 1e9:.0f} s ago: {one.said}")
+    lines += [f"  {alarms.trouble}"] if alarms.trouble else []
+    return [*lines, f"  {'no engine runs' if engine is None else f'engine {engine.pid}'}, last run {newest}"]
+
+
+def status_words(state: AccountState, now: int) -> dict[str, object]:
+    """An account for a machine. `metrics` are the running engine's, by `metrics_ts`; without one the board's alone.
+
+    Raises OSError.
+    """
+    latch, alarms, engine, kept = FreezeLatch(state, lambda: now), _alarms(state), state.engine(), read_metrics(state)
+    known = Counters()
+    board_metrics(latch.board, known)
+    alive = engine is not None and kept is not None and kept["pid"] == engine.pid
+    newest = state.newest_run()
+    return {
+        "account": state.name,
+        "level": latch.board.highest.name,
+        "frozen": [
+            {
+                "freeze_id": one.freeze_id,
+                "scope": str(one.scope),
+                "level": one.level.name,
+                "control": one.control,
+                "why": one.reason,
+                "also": list(one.noted),
+                "since": one.since,
+            }
+            for one in latch.board.frozen
+        ],
+        "canary_until": latch.board.canary_until,
+        "trouble": [said for said in (latch.trouble, alarms.trouble) if said],
+        "alarms": [
+            {"id": one.alarm_id, "level": "P1", "name": one.name, "why": one.said, "since": one.since}
+            for one in alarms.board.open
+        ],
+        "engine": None if engine is None else engine.pid,
+        "last_run": None if newest is None else str(newest),
+        "metrics_ts": kept["ts"] if alive and kept is not None else now,
+        "metrics": kept["metrics"] if alive and kept is not None else known.all(),
+    }
+
+
+def _alarms(state: AccountState) -> AlarmLog:
+    log = AlarmLog(state)
+    log.refresh()
+    return log
