@@ -7,7 +7,6 @@ cancel stays silent, the plan goes on over the other way.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from mmbot.venues.port import CancelAnswer, Fact, OrderEntry
 
 __all__ = ["BULK_S", "LOOK_S", "Cancelling"]
-
-log = logging.getLogger(__name__)
 
 BULK_S = 1.0
 """How long a bulk cancel may stay unanswered, and a cancel."""
@@ -108,7 +105,6 @@ class Cancelling:
         for event in plan.events:
             self._told(event)
             if event["event"] == "cancel_all_alarm":
-                log.critical("%s", event)
                 for call in self._escalate[: int(str(event["step"]))]:
                     call(event)
         plan.events.clear()

@@ -330,6 +330,10 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
         f"freeze {event['change']}: {event['scope']} {event['before']} → {event['level']} by {event['control']}: "
         f"{event['why']}"
     ),
+    "cancel_all_alarm": lambda event: (
+        f"NOT PROVEN after {event['after_s']:.0f} s ({event['trigger']}): "
+        f"{', '.join(event['open']) or ', '.join(event['unproven'])}"
+    ),
     "alarm": lambda event: f"ALARM {event['id']} {event['name']}: {event['why']}; acknowledge it: {event['ack']}",
     "guards": lambda event: f"guards {event['level']} {event['symbol']}: {'; '.join(event['why']) or 'content'}",
     "flatten": lambda event: f"flatten {event['symbol']}: {event['position']} left, {event['why']}",
