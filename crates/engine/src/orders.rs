@@ -441,7 +441,7 @@ impl Order {
             return; // told twice or late: what was asked for since waits for its own answer
         }
         (self.request.price, self.request.qty, self.ts_amended) = (price, qty, ts_venue);
-        if let Some(at) = self.amending.iter().position(|terms| *terms == (price, qty)) {
+        if let Some(at) = self.amending.iter().rposition(|terms| *terms == (price, qty)) {
             self.amending.drain(..=at);
         }
     }
