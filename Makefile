@@ -95,8 +95,9 @@ bench-live: .venv/.native ## the live side: frames, engine, journal, wire to wir
 	$(BIN)/python -m benches.exchange_soak soak --seconds 120
 	$(BIN)/python -m benches.run_soak 120 60
 
-simulate: .venv/.native ## the run itself in 2,000 seeds of a world that breaks, each played twice: SEEDS=2000 FIRST=0
+simulate: .venv/.native ## the run itself in 2,000 seeds of a world that breaks, each played twice, and every planted bug: SEEDS=2000 FIRST=0
 	$(BIN)/mmbot simulate --seeds $(SEEDS) --first-seed $(FIRST)
+	$(BIN)/mmbot simulate --planted
 
 kill-matrix: .venv/.native .tools/.system ## kill -9 at system calls of a real run, then the next one: POINTS=40; 520 take half an hour
 	$(BIN)/python tests/integration/kill_matrix.py --points $(POINTS) --parallel 4

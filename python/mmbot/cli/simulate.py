@@ -27,6 +27,7 @@ def simulate(  # noqa: PLR0917 (typer reads options from parameters)
     minimise: Annotated[bool, typer.Option("--minimise", help="Shrink what breaks a promise.")] = False,
     profile: Annotated[str | None, typer.Option(help="Faults of this profile only.")] = None,
     bug: Annotated[list[str] | None, typer.Option(help="Plant a bug, to see that it is caught.")] = None,
+    planted: Annotated[bool, typer.Option("--planted", help="Plant every known bug, and count the seeds.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Play each seed once; by default twice, and compared.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; absent: one for each core.")] = None,
     cases: Annotated[Path, typer.Option(help="Where minimised cases are written.")] = Path("cases"),
@@ -39,6 +40,9 @@ def simulate(  # noqa: PLR0917 (typer reads options from parameters)
 
     bugs = tuple(bug or ())
     _check_names(bugs, profile)
+    if planted:
+        _hunt_all(first_seed, workers)
+        return
     if case is not None or seed is not None:
         failures = _one(case, seed or 0, bugs, profile)
         missing: list[str] = []
@@ -65,6 +69,28 @@ def _check_names(bugs: tuple[str, ...], profile: str | None) -> None:
         if unknown:
             typer.echo(f"unknown {what} {unknown[0]!r}; expected one of {', '.join(sorted(known))}", err=True)
             raise typer.Exit(2)
+
+
+def _hunt_all(first: int, workers: int | None) -> None:
+    """Play seeds against each planted bug until a promise breaks. Exit code 1 where one gets away."""
+    from mmbot.simulation.campaign import campaign  # noqa: PLC0415  as above
+    from mmbot.simulation.planted import BUGS  # noqa: PLC0415  as above
+
+    away = []
+    for name, bug in BUGS.items():
+        seeds = range(first, first + bug.within)
+        report = campaign(
+            seeds, bugs=(name,), profile=bug.profile, once=True, workers=workers, enough=lambda so_far: so_far.failures
+        )
+        if report.failures:
+            caught = f"{report.seeds:>5} seeds ({bug.profile})  {report.failures[0].violation}"
+        else:
+            caught = f"NOT CAUGHT in {report.seeds} seeds ({bug.profile})"
+            away.append(name)
+        typer.echo(f"{name:<28} {caught}")
+    typer.echo(f"PLANTED_RESULT={'FAIL' if away else 'OK'}")
+    if away:
+        raise typer.Exit(1)
 
 
 def _one(case: Path | None, seed: int, bugs: tuple[str, ...], profile: str | None) -> list[Outcome]:

@@ -42,7 +42,7 @@ from mmbot.risk.freeze import FreezePolicy
 from mmbot.risk.levels import FreezeLevel
 from mmbot.runtime.board import Board
 from mmbot.runtime.bridge import Listed
-from mmbot.runtime.clock import RunClock
+from mmbot.runtime.clock import RunClock, follow_venue
 from mmbot.runtime.embedded import EmbeddedExchange
 from mmbot.runtime.ended import Ended
 from mmbot.runtime.flattening import Flattening
@@ -164,6 +164,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             asyncio.create_task(apply_overrides(account.state, account.latch, run.runner, clock.peek)),
             asyncio.create_task(alarms.watch(run.runner.freeze, clock.peek)),
             asyncio.create_task(metrics.keep(account.state)),
+            asyncio.create_task(follow_venue(clock, session.venue_ns, watcher.told)),
         ]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))

@@ -6,13 +6,17 @@ a backtest of the tape hears the same messages before the same decisions.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RunClock"]
+__all__ = ["RunClock", "follow_venue"]
+
+APART_NS = 100_000_000
+"""So far may a run's clock be from the venue's before it is set: more than a measurement errs by."""
 
 
 class RunClock:
@@ -55,3 +59,26 @@ class RunClock:
     def correct(self, offset_ns: int) -> None:
         """Go by a venue clock that is `offset_ns` ahead of the wall clock as read at the start; never backwards."""
         self._ahead += offset_ns
+
+    def follow(self, venue_ns: int) -> int:
+        """Go by the venue's clock, which says `venue_ns` now, where it has left ours by more than `APART_NS`.
+
+        A venue's clock that was set back stops this one until it has caught up: until then no book is new enough to
+        trade on. Returns by how much the clock was set, in ns; zero if it was not.
+        """
+        apart = venue_ns - self._monotonic() - self._ahead
+        if abs(apart) <= APART_NS:
+            return 0
+        self._ahead += apart
+        return apart
+
+
+async def follow_venue(
+    clock: RunClock, venue_ns: Callable[[], int], told: Callable[[dict[str, object]], object], every_s: float = 1.0
+) -> None:
+    """Keep a run's clock by the venue's as its session measures it, until cancelled; tells each time it was set."""
+    while True:
+        await asyncio.sleep(every_s)
+        moved = clock.follow(venue_ns())
+        if moved:
+            told({"event": "clock set", "by_s": moved / 1e9, "why": "the venue's clock left ours"})

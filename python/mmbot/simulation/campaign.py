@@ -91,7 +91,7 @@ def campaign(
     once: bool = False,
     workers: int | None = None,
     heard: Callable[[CampaignReport], object] = lambda _: None,
-    enough: Callable[[CampaignReport], bool] = lambda _: False,
+    enough: Callable[[CampaignReport], object] = lambda _: False,
 ) -> CampaignReport:
     """Play seeds, each twice unless `once`, until they are through or `enough` says so; `heard` after each."""
     report, began = CampaignReport(), time.perf_counter()

@@ -173,9 +173,19 @@ def _restart_books_again(life: Life, fact: Fact) -> list[Fact]:
     return [fact]
 
 
-def _strangers_ignored(life: Life, fact: Fact) -> list[Fact]:
-    known = life.runner.bridge.is_ours
-    return [] if isinstance(fact, OrderSeen) and not known(fact.client_id) else [fact]
+def _strangers_ignored(life: Life) -> None:
+    """Dropped where they are told and where they are listed: of one of the two the reconciler makes a freeze."""
+
+    def known(fact: Fact) -> bool:
+        return not isinstance(fact, OrderSeen) or life.runner.bridge._named(fact.client_id) is not None
+
+    listed = life.orders.open_orders
+
+    async def open_orders(category: str, symbol: str) -> list[OrderSeen]:
+        return [each for each in await listed(category, symbol) if known(each)]
+
+    life.orders.open_orders = open_orders  # type: ignore[method-assign]
+    _changed(lambda _, fact: [fact] if known(fact) else [])(life)
 
 
 def _sends_before_writing(life: Life) -> None:
@@ -257,10 +267,10 @@ BUGS: Mapping[str, Bug] = {
     "not found thrice is dead": Bug("three empty answers prove an order dead", _thrice_is_dead, "network"),
     "unknown is free": Bug("an order without an answer counts for nothing", _unknown_is_free, "stream"),
     "restart books again": Bug("a restart forgets what was booked", _changed(_restart_books_again), "process"),
-    "strangers ignored": Bug("orders that nobody here knows are ignored", _changed(_strangers_ignored), "disk", 1_000),
+    "strangers ignored": Bug("orders that nobody here knows are ignored", _strangers_ignored, "disk"),
     "no quarantine": Bug("a journal that lost its end is trusted", _no_quarantine, "disk", 2_000),
-    "amend counts at once": Bug("an amend counts before the venue took it", _amend_counts_at_once, "network"),
-    "leaves without asking": Bug("a run ends without cancelling", _leaves_without_asking),
+    "amend counts at once": Bug("an amend counts before the venue took it", _amend_counts_at_once, "stream"),
+    "leaves without asking": Bug("a run ends without cancelling", _leaves_without_asking, "quiet"),
     "any age": Bug("decisions of any age leave", _any_age, "process"),
 }
 """Every planted bug, by name."""

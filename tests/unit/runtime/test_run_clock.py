@@ -1,9 +1,11 @@
 """The one clock of a run."""
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot.runtime.clock import RunClock
+from mmbot.runtime.clock import RunClock, follow_venue
 
 
 class Hands:
@@ -59,3 +61,48 @@ def test_time_goes_on_from_a_lead_of_the_venue():
     clock.at_least(hands.wall + 1_000_000_000)
     hands.steady += 500
     assert clock() == hands.wall + 1_000_000_500
+
+
+def test_a_venue_clock_that_was_set_back_is_waited_for():
+    """Five seconds back: inputs still rise, by nanoseconds, until the venue's clock has caught up; then time goes on."""
+    hands = Hands()
+    clock = hands.clock()
+    began = clock()
+    assert clock.follow(began - 5_000_000_000) == -5_000_000_000
+    assert clock() == began + 1
+    hands.steady += 5_000_000_000
+    assert clock() == began + 2
+    hands.steady += 1_000
+    assert clock() == began + 1_000
+
+
+def test_a_venue_clock_is_followed_forward_and_small_errors_are_not():
+    """A tenth of a second is an error of measurement; more is taken over."""
+    hands = Hands()
+    clock = hands.clock()
+    assert clock.follow(hands.wall + 100_000_000) == 0
+    assert clock() == hands.wall
+    assert clock.follow(hands.wall + 100_000_001) == 100_000_001
+    assert clock() == hands.wall + 100_000_001
+
+
+def test_a_run_s_clock_is_kept_by_the_venue_s_and_says_so():
+    """Each time it is set, an event says by how much."""
+    hands = Hands()
+    clock, said = hands.clock(), []
+
+    async def story() -> None:
+        told = asyncio.Event()
+
+        def tell(event: dict[str, object]) -> None:
+            said.append(event)
+            told.set()
+
+        keeping = asyncio.create_task(follow_venue(clock, lambda: hands.wall + 2 * 10**9, tell, every_s=0.001))
+        await asyncio.wait_for(told.wait(), 5)
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(story())
+    assert [(event["event"], event["by_s"]) for event in said] == [("clock set", 2.0)]
+    assert clock() == hands.wall + 2 * 10**9
