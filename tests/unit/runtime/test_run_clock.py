@@ -64,7 +64,7 @@ def test_time_goes_on_from_a_lead_of_the_venue():
 
 
 def test_a_venue_clock_that_was_set_back_is_waited_for():
-    """Five seconds back: inputs still rise, by nanoseconds, until the venue's clock has caught up; then time goes on."""
+    """Five seconds back: inputs still rise, by nanoseconds, until the venue has caught up; then time goes on."""
     hands = Hands()
     clock = hands.clock()
     began = clock()
