@@ -436,7 +436,7 @@ class Runner:
             self.clock.at_least(self.core.now)
 
     def _arm(self) -> None:
-        """Set the alarm for the strategy's next timer. None while nobody is asked: one that is due would ring for ever."""
+        """Set the alarm for the next timer. None while nobody is asked: one that is due would ring for ever."""
         due = None if self.pauses or self.stopping or self.failure is not None else self.core.next_timer()
         if due == self._due:
             return

@@ -1,4 +1,4 @@
-"""What the simulator once found is played again: each file is a few faults that broke a promise, and may not any more."""
+"""What the simulator once found is played again: each file is a few faults that broke a promise once."""
 
 from pathlib import Path
 
