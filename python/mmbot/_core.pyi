@@ -559,10 +559,12 @@ class JournalFault(ValueError):  # noqa: N818 (a fault of the world)
     """A file that is no journal, or a damaged one. The message names the first bad entry; those before it are good.
 
     `place` is (number of the first bad entry, segment, byte in it), the last two None where no place in a file is
-    meant; it is None for a file that is no journal.
+    meant; it is None for a file that is no journal. `short`: nothing is bad, but entries that were anchored are missing
+    at the end.
     """
 
     place: tuple[int, int | None, int | None] | None
+    short: bool
 
 class JournalDead(OSError):  # noqa: N818 (a state, not a mistake)
     """The disk refused once, and nothing more is written: send no more orders, cancel, start a new run elsewhere."""
@@ -967,18 +969,35 @@ class Recovered:
     def notes(self) -> list[tuple[int, str, str]]:
         """(time, topic, text) of each note."""
     @property
+    def begins(self) -> int:
+        """The first entry that was taken in: 0, or that of a snapshot. Of notes before it, the newest of each topic."""
+    @property
     def torn(self) -> tuple[int, int] | None:
         """(offset, bytes) of a last entry that was cut off while it was written; nothing was done because of it."""
     @property
     def head(self) -> tuple[int, str]:
         """Number of entries, and the chain after the last."""
 
-def recover(journal: str | os.PathLike[str] | bytes, instruments: Sequence[Instrument] | None = None) -> Recovered:
+def recover(
+    journal: str | os.PathLike[str] | bytes,
+    instruments: Sequence[Instrument] | None = None,
+    *,
+    until: int | None = None,
+) -> Recovered:
     """Take in what a journal says, without market and strategy, and check every state hash in it.
 
-    instruments: what was traded, where the first entry does not say it (in `instruments`, as a run's does). Raises
-    OSError, JournalFault for damage, JournalDiffers for a state that does not follow from the entries before it, and
-    ValueError for a journal that does not say what was traded or that a later version wrote.
+    instruments: what was traded, where the first entry does not say it (in `instruments`, as a run's does). until: so
+    many entries and no more. Raises OSError, JournalFault for damage, JournalDiffers for a state that does not follow
+    from the entries before it, and ValueError for a journal that does not say what was traded or that a later version
+    wrote.
+    """
+
+def take_over(journal: str | os.PathLike[str], anchors: Sequence[tuple[int, str]]) -> Recovered:
+    """As `recover`, beginning with the last snapshot that an anchor vouches for; with the last one if there is none.
+
+    anchors: (number of entries, chain value after them); each is held against what is read. Entries before `begins` are
+    not looked at: the time does not grow with the run. An anchor that fits covers them too, as far as they were made
+    into the snapshot; whether their files are still good is what reading the whole journal says. Raises as `recover`.
     """
 
 # --- matching ---

@@ -76,7 +76,10 @@ class Bot:
         self._lines.put(None)
 
     def until(self, name: str, *, times: int = 1, seconds: float = UNTIL_S) -> dict[str, Any]:
-        """Read events until the n-th of a kind from now on; it. Raises AssertionError if it does not come."""
+        """Read events until the n-th of a kind from now on; it. Raises AssertionError if it does not come.
+
+        Several kinds are written with | between them.
+        """
         deadline = time.monotonic() + seconds
         while times:
             try:
@@ -89,7 +92,7 @@ class Bot:
                 continue  # cut off by a kill
             event = json.loads(line)
             self.events.append(event)
-            times -= event["event"] == name
+            times -= event["event"] in name.split("|")
         return self.events[-1]
 
     def kill(self) -> None:

@@ -5,7 +5,7 @@ use std::fmt;
 use mmbot_types::Nanos;
 
 use crate::entry::{Entry, Kind};
-use crate::reader::{Fault, Reader};
+use crate::reader::{Fault, Reader, Record};
 use crate::writer::JournalError;
 
 /// The first place where a replay left the recorded path.
@@ -39,11 +39,14 @@ pub(crate) struct Checker {
     difference: Option<Box<Difference>>,
     /// The journal has said its end.
     ended: bool,
+    /// The record that was read last was looked at, and not compared yet.
+    peeked: bool,
 }
 
 impl Checker {
     pub(crate) fn new(reader: Reader) -> Self {
-        Self { reader, encoded: Vec::new(), counts: [0; Kind::ALL.len()], difference: None, ended: false }
+        let counts = [0; Kind::ALL.len()];
+        Self { reader, encoded: Vec::new(), counts, difference: None, ended: false, peeked: false }
     }
 
     pub(crate) fn head(&self) -> (u64, String) {
@@ -63,8 +66,8 @@ impl Checker {
         }
         self.encoded.clear();
         entry.encode(&mut self.encoded);
-        let next = self.reader.seq();
-        while let Some(record) = self.reader.next_record()? {
+        let next = self.reader.seq() - u64::from(self.peeked);
+        while let Some(record) = Self::next(&mut self.reader, &mut self.peeked)? {
             let expected = Kind::from_number(record.kind).ok_or(Fault::Meaningless { seq: record.seq })?;
             self.ended |= expected == Kind::RunEnd;
             if !expected.is_drivers() {
@@ -85,6 +88,18 @@ impl Checker {
         self.differs(Difference { seq: next, time, expected: NOTHING.into(), found: entry.to_string() })
     }
 
+    fn next<'a>(reader: &'a mut Reader, peeked: &mut bool) -> Result<Option<Record<'a>>, Fault> {
+        if std::mem::take(peeked) { Ok(Some(reader.last_record())) } else { reader.next_record() }
+    }
+
+    /// Whether the recorded run made a snapshot here.
+    pub(crate) fn snapshot_is_next(&mut self) -> bool {
+        if !self.peeked {
+            self.peeked = matches!(self.reader.next_record(), Ok(Some(_))); // a fault is met again when it is compared
+        }
+        self.peeked && self.reader.last_record().kind == Kind::Snapshot as u16
+    }
+
     fn differs(&mut self, difference: Difference) -> Result<(), JournalError> {
         Err(JournalError::Differs(self.difference.insert(Box::new(difference)).clone()))
     }
@@ -94,7 +109,7 @@ impl Checker {
         if let Some(known) = &self.difference {
             return Err(JournalError::Differs(known.clone()));
         }
-        while let Some(record) = self.reader.next_record()? {
+        while let Some(record) = Self::next(&mut self.reader, &mut self.peeked)? {
             let kind = Kind::from_number(record.kind).ok_or(Fault::Meaningless { seq: record.seq })?;
             if kind.is_drivers() {
                 let expected = record.entry()?.to_string();

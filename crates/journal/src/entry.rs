@@ -45,11 +45,15 @@ pub enum Kind {
     Outside = 14,
     /// An order that somebody above the strategy wants out.
     Ordered = 15,
+    /// All state as of then, at the beginning of a segment: a reader may begin here.
+    Snapshot = 16,
+    /// The newest note on a topic from the segments before, said again for who begins with this one.
+    Carried = 17,
 }
 
 impl Kind {
     /// All of them, by number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::RunStart,
         Self::Event,
         Self::Wake,
@@ -65,6 +69,8 @@ impl Kind {
         Self::Adopted,
         Self::Outside,
         Self::Ordered,
+        Self::Snapshot,
+        Self::Carried,
     ];
 
     pub(crate) fn from_number(number: u16) -> Option<Self> {
@@ -74,7 +80,7 @@ impl Kind {
     /// Written by the driver of the engine, so that a replay must write the same.
     #[must_use]
     pub const fn is_drivers(self) -> bool {
-        !matches!(self, Self::RunStart | Self::Note | Self::RunEnd)
+        !matches!(self, Self::RunStart | Self::Note | Self::RunEnd | Self::Carried)
     }
 
     /// The name that Python and reports use.
@@ -96,6 +102,8 @@ impl Kind {
             Self::Adopted => "adopted",
             Self::Outside => "outside",
             Self::Ordered => "ordered",
+            Self::Snapshot => "snapshot",
+            Self::Carried => "carried",
         }
     }
 }
@@ -207,6 +215,22 @@ pub enum Entry<'a> {
     Outside(Outside),
     /// An order that somebody above the strategy wants out.
     Ordered(OrderRequest),
+    /// All state as of then.
+    Snapshot {
+        /// Nothing more is placed.
+        halted: bool,
+        /// Orders, books and executions, in JSON.
+        text: &'a str,
+    },
+    /// A note from before the segment.
+    Carried {
+        /// When it was said.
+        at: Nanos,
+        /// What it is about.
+        topic: &'a str,
+        /// What it says.
+        text: &'a str,
+    },
 }
 
 impl fmt::Display for Entry<'_> {
@@ -242,6 +266,11 @@ impl fmt::Display for Entry<'_> {
             }
             Self::Outside(told) => write!(f, "{told:?}"),
             Self::Ordered(request) => write!(f, "an order from above: {request:?}"),
+            Self::Snapshot { halted, text } => {
+                let crc = crc32c::crc32c(text.as_bytes());
+                write!(f, "a snapshot of {} bytes, crc32c {crc:08x}, halted: {halted}", text.len())
+            }
+            Self::Carried { at, topic, text } => write!(f, "the note of {at} ns on {topic}: {text}"),
         }
     }
 }
@@ -266,6 +295,8 @@ impl<'a> Entry<'a> {
             Self::Adopted { .. } => Kind::Adopted,
             Self::Outside(_) => Kind::Outside,
             Self::Ordered(_) => Kind::Ordered,
+            Self::Snapshot { .. } => Kind::Snapshot,
+            Self::Carried { .. } => Kind::Carried,
         }
     }
 
@@ -322,6 +353,16 @@ impl<'a> Entry<'a> {
             }
             Self::Outside(told) => told.put(out),
             Self::Ordered(request) => request.put(out),
+            Self::Snapshot { halted, text } => {
+                u8::from(*halted).put(out);
+                text.put(out);
+            }
+            Self::Carried { at, topic, text } => {
+                at.0.put(out);
+                (topic.len() as u32).put(out);
+                topic.put(out);
+                text.put(out);
+            }
         }
     }
 
@@ -377,6 +418,12 @@ impl<'a> Entry<'a> {
             }
             Kind::Outside => Self::Outside(rest.outside()?),
             Kind::Ordered => Self::Ordered(rest.request()?),
+            Kind::Snapshot => Self::Snapshot { halted: rest.flag()?, text: rest.text()? },
+            Kind::Carried => {
+                let (at, topic) = (Nanos(rest.i64()?), rest.u32()? as usize);
+                let topic = std::str::from_utf8(rest.take(topic)?).ok()?;
+                Self::Carried { at, topic, text: rest.text()? }
+            }
         };
         rest.0.is_empty().then_some(entry)
     }

@@ -253,12 +253,57 @@ impl Reader {
         })
     }
 
+    /// The segments whose files lie at `path`, the first included: each with the number of its first entry, oldest
+    /// first.
+    ///
+    /// # Errors
+    /// As [`Reader::open`], for the heads alone.
+    pub fn segments(path: impl AsRef<Path>) -> Result<Vec<(u64, u64)>, Fault> {
+        let path = path.as_ref();
+        let mut found = vec![(0, 0)];
+        for number in segments_beside(path)? {
+            let mut head = Vec::new();
+            fill_head(&mut *open_file(&segment_path(path, number))?, &mut head)?;
+            if let Ok((_, Head { segment, first, .. })) = Layout::decode(&head) {
+                found.push((segment, first));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Opens a journal at the beginning of a segment, whose head is taken at its word: what is before it is vouched for
+    /// by an anchor that fits behind it, because each chain value covers all before it, and by nothing else.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_at(path: impl AsRef<Path>, segment: u64) -> Result<Self, Fault> {
+        let path = path.as_ref();
+        let mut reader = Self::open(path)?;
+        if segment == 0 {
+            return Ok(reader);
+        }
+        let later = segments_beside(path)?.into_iter().filter(|number| *number > segment);
+        reader.later = later.map(|number| segment_path(path, number)).collect();
+        let mut head = Vec::new();
+        reader.source = open_file(&segment_path(path, segment))?;
+        fill_head(&mut *reader.source, &mut head)?;
+        let (layout, said) = Layout::decode(&head)
+            .map_err(|_| Fault::Head(format!("segment {segment} does not begin with a head that can be read")))?;
+        if said.segment != segment {
+            return Err(Fault::Head(format!("segment {} lies in the place of segment {segment}", said.segment)));
+        }
+        reader.before = layout.opening(&head, said.before);
+        (reader.layout, reader.offset, reader.segment) = (layout, layout.head as u64, segment);
+        (reader.seq, reader.chain, reader.vouched) = (said.first, said.before, said.first);
+        Ok(reader)
+    }
+
     /// Holds the journal against what was kept elsewhere: (number of entries, chain value after them, as hex). To be
     /// said before the first record is read.
     #[must_use]
     pub fn anchored(mut self, mut anchors: Vec<(u64, String)>) -> Self {
         anchors.sort_unstable();
-        self.anchors = anchors.into_iter().filter(|(entries, _)| *entries > 0).collect();
+        self.anchors = anchors.into_iter().filter(|(entries, _)| *entries > self.seq).collect();
         self
     }
 
@@ -274,14 +319,17 @@ impl Reader {
             return Ok(None);
         }
         match self.take() {
-            Ok(true) => {
-                let (seq, time) = (self.seq - 1, Nanos(u64_at(&self.record, 16) as i64));
-                let (kind, payload) = (u16_at(&self.record, 24), &self.record[self.layout.record()..]);
-                Ok(Some(Record { seq, time, kind, payload }))
-            }
+            Ok(true) => Ok(Some(self.last_record())),
             Ok(false) => Ok(None),
             Err(fault) => Err(self.fault.insert(fault).clone()),
         }
+    }
+
+    /// The record that was read last, which is there until the next is asked for.
+    pub(crate) fn last_record(&self) -> Record<'_> {
+        let (seq, time) = (self.seq - 1, Nanos(u64_at(&self.record, 16) as i64));
+        let (kind, payload) = (u16_at(&self.record, 24), &self.record[self.layout.record()..]);
+        Record { seq, time, kind, payload }
     }
 
     /// Reads one record into `self.record` and checks it; false at the end.

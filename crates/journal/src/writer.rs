@@ -1,5 +1,6 @@
 //! The one writer: records are gathered in memory, written by one call, made durable by one more.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -40,9 +41,9 @@ impl Segments {
 }
 
 impl Default for Segments {
-    /// 64 MiB, a million records, and a reserve for some 30,000 cancels and their answers.
+    /// 64 MiB, 65,536 records, and a reserve for some 30,000 cancels and their answers.
     fn default() -> Self {
-        Self { bytes: 64 << 20, records: 1_000_000, reserve: 4 << 20 }
+        Self { bytes: 64 << 20, records: 65_536, reserve: 4 << 20 }
     }
 }
 
@@ -201,6 +202,10 @@ struct Writer {
     before: Chain,
     /// Records and chain value as of the last flush or sync that was asked for and went well.
     acknowledged: (u64, Chain),
+    /// Somebody begins segments with snapshots; without one they are begun when they have twice their size.
+    awaited: bool,
+    /// The newest note of each topic, with its time.
+    notes: BTreeMap<String, (Nanos, String)>,
     full: Option<String>,
     dead: Option<String>,
 }
@@ -224,6 +229,8 @@ impl Writer {
             chain,
             before,
             acknowledged: (0, chain),
+            awaited: false,
+            notes: BTreeMap::new(),
             full: None,
             dead: None,
         }
@@ -248,6 +255,9 @@ impl Writer {
         self.chain = frame::complete(record, self.seq, time.0, entry.kind() as u16, self.before);
         self.before = self.chain;
         self.seq += 1;
+        if let Entry::Note { topic, text } = *entry {
+            self.notes.insert(topic.to_owned(), (time, text.to_owned()));
+        }
         if self.gathered.len() > GATHERED_MAX { self.flush() } else { Ok(()) }
     }
 
@@ -258,7 +268,7 @@ impl Writer {
     /// finds half of it; and the way out has the reserve.
     fn make_room(&mut self, kind: Kind) -> Result<(), JournalError> {
         if self.full.is_none() {
-            if self.segment_is_full() {
+            if self.segment_has(if self.awaited { 2 } else { 1 }) {
                 self.rotate()?;
             }
             let used = self.taken + self.gathered.len() as u64;
@@ -277,9 +287,29 @@ impl Writer {
         }
     }
 
-    fn segment_is_full(&self) -> bool {
+    /// Whether the segment has so many times its size.
+    fn segment_has(&self, times: u64) -> bool {
         let bytes = self.taken - self.earlier + self.gathered.len() as u64;
-        bytes >= self.segments.bytes.max(1) || self.seq - self.first >= self.segments.records.max(1)
+        let size = |of: u64| of.max(1).saturating_mul(times);
+        bytes >= size(self.segments.bytes) || self.seq - self.first >= size(self.segments.records)
+    }
+
+    /// Begins a segment with a snapshot and the newest note of each topic; nothing on a full disk.
+    fn begin_segment(&mut self, time: Nanos, snapshot: &Entry<'_>) -> Result<bool, JournalError> {
+        self.alive()?;
+        if self.full.is_none() {
+            self.rotate()?;
+        }
+        if self.full.is_some() {
+            return Ok(false); // the old segment and its reserve serve on
+        }
+        self.append(time, snapshot)?;
+        let notes = std::mem::take(&mut self.notes);
+        let carried = notes
+            .iter()
+            .try_for_each(|(topic, (at, text))| self.append(time, &Entry::Carried { at: *at, topic, text }));
+        self.notes = notes;
+        carried.map(|()| true)
     }
 
     /// Closes the segment, durably, and begins the next one, whose head names what it follows.
@@ -415,27 +445,34 @@ impl Journal {
         }
     }
 
-    /// Begins a segment with this entry, before it is full: for a snapshot, from which a reader can then begin.
-    ///
-    /// # Errors
-    /// As [`Journal::append`].
-    pub fn begin_segment(&self, time: Nanos, entry: &Entry<'_>) -> Result<(), JournalError> {
-        match &mut *self.sink() {
-            Sink::Write(writer) => {
-                writer.alive()?;
-                if writer.full.is_none() {
-                    writer.rotate()?;
-                }
-                writer.append(time, entry)
-            }
-            Sink::Check(checker) => checker.append(time, entry),
+    /// From here on whoever calls this begins the segments, with snapshots: they grow to twice their size before one is
+    /// begun without.
+    pub fn await_snapshots(&self) {
+        if let Sink::Write(writer) = &mut *self.sink() {
+            writer.awaited = true;
         }
     }
 
-    /// The next entry will begin a segment: a good moment to let a snapshot begin it.
+    /// Tells whether the moment for a snapshot has come: the segment is full, or the recorded run made one here.
     #[must_use]
-    pub fn segment_is_full(&self) -> bool {
-        matches!(&*self.sink(), Sink::Write(writer) if writer.segment_is_full())
+    pub fn wants_snapshot(&self) -> bool {
+        match &mut *self.sink() {
+            Sink::Write(writer) => writer.full.is_none() && writer.segment_has(1),
+            Sink::Check(checker) => checker.snapshot_is_next(),
+        }
+    }
+
+    /// Begins a segment with a snapshot, from which a reader can then begin; the newest note of each topic follows.
+    /// False on a full disk: nothing was written.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn begin_segment(&self, time: Nanos, halted: bool, text: &str) -> Result<bool, JournalError> {
+        let snapshot = Entry::Snapshot { halted, text };
+        match &mut *self.sink() {
+            Sink::Write(writer) => writer.begin_segment(time, &snapshot),
+            Sink::Check(checker) => checker.append(time, &snapshot).map(|()| true),
+        }
     }
 
     /// Writes what was gathered: one write(2), unless the system takes it in parts.

@@ -385,25 +385,54 @@ fn a_full_disk_refuses_wakes_alone() {
     assert_eq!((found.len() as u64, end), (journal.head().0, Ok(Tail::Whole)));
 }
 
-/// A snapshot begins a segment, before the one before is full, and a reader passes the border.
+/// A snapshot begins a segment when it is due, the newest notes follow it, and a reader passes the border.
 #[test]
-fn a_segment_begins_with_what_it_is_told() {
+fn a_segment_begins_with_a_snapshot_and_the_newest_notes() {
     let disk = Arc::new(SimDisk::default());
     let journal = Journal::in_segments(disk.clone(), Segments { records: 3, ..Segments::default() });
-    note(&journal, "1").unwrap();
-    journal.begin_segment(Nanos(2), &Entry::Halt).unwrap();
-    assert!(!journal.segment_is_full());
-    note(&journal, "2").unwrap();
-    note(&journal, "3").unwrap();
-    assert!(journal.segment_is_full());
-    note(&journal, "4").unwrap();
+    journal.await_snapshots();
+    assert!(!journal.wants_snapshot());
+    let say = |at: i64, topic, text| journal.append(Nanos(at), &Entry::Note { topic, text }).unwrap();
+    for (at, topic, text) in [(1, "a", "old"), (2, "b", "other"), (3, "a", "new"), (4, "c", "late")] {
+        say(at, topic, text);
+    }
+    assert!(journal.wants_snapshot(), "it waits for one beyond its size");
+    assert!(journal.begin_segment(Nanos(5), true, "state").unwrap());
+    assert!(journal.wants_snapshot(), "a snapshot and three notes are three records and one");
+    journal.begin_segment(Nanos(6), true, "state").unwrap();
+    for at in 7..10 {
+        say(at, "c", "more");
+    }
     journal.sync().unwrap();
     let mut reader = reader(&disk.durable()).unwrap().anchored(vec![journal.head()]);
-    let mut segments = Vec::new();
-    while reader.next_record().unwrap().is_some() {
-        segments.push(reader.segment());
+    let mut found = Vec::new();
+    while let Some(record) = reader.next_record().unwrap() {
+        let said = match record.entry().unwrap() {
+            Entry::Snapshot { halted: true, text: "state" } => "snapshot".to_owned(),
+            Entry::Carried { at, topic, text } => format!("{topic} {text} {}", at.0),
+            _ => "note".to_owned(),
+        };
+        found.push((reader.segment(), said));
     }
-    assert_eq!(segments, [0, 1, 1, 1, 2]);
+    let second: Vec<_> = found.iter().filter(|(segment, _)| *segment == 1).map(|(_, said)| said.as_str()).collect();
+    assert_eq!(second, ["snapshot", "a new 3", "b other 2", "c late 4"]);
+    assert_eq!(found.last().unwrap().0, 3, "twice the size of a segment, and no snapshot: begun without one");
+}
+
+/// On a full disk no segment begins, and no snapshot is made.
+#[test]
+fn a_full_disk_has_no_room_for_snapshots() {
+    let disk = Arc::new(SimDisk::default());
+    let journal = Journal::in_segments(disk.clone(), Segments { records: 1, ..Segments::default() });
+    note(&journal, "1").unwrap();
+    assert!(journal.wants_snapshot());
+    disk.fail(DiskCall::Write, DiskError::Full, 0);
+    let wake = Entry::Wake { reasons: Reasons(1), heard: [Heard::default()].into_iter().collect() };
+    while journal.full().is_none() {
+        let _ = journal.append(Nanos(2), &wake);
+    }
+    assert!(!journal.wants_snapshot());
+    assert!(!journal.begin_segment(Nanos(3), false, "state").unwrap());
 }
 
 /// A sync that failed once is never asked again: the next one might lie.

@@ -26,7 +26,7 @@ pub fn fault(fault: Fault) -> PyErr {
     match fault {
         Fault::Io(text) => PyOSError::new_err(text),
         other => {
-            let told = JournalFault::new_err(other.to_string());
+            let (said, short) = (other.to_string(), matches!(other, Fault::Short { .. }));
             let place = match other {
                 Fault::Damaged { seq, segment, offset, .. } => Some((seq, Some(segment), Some(offset))),
                 Fault::Unproven { segment, offset } => Some((0, Some(segment), Some(offset))),
@@ -35,9 +35,21 @@ pub fn fault(fault: Fault) -> PyErr {
                 Fault::Meaningless { seq } => Some((seq, None, None)),
                 _ => None,
             };
-            Python::attach(|py| told.value(py).setattr("place", place).map_or_else(|error| error, |()| told))
+            fault_at(said, place, short)
         }
     }
+}
+
+/// `place`: first bad entry, segment, byte in it; `short`: nothing is bad, the end is missing.
+pub fn fault_at(said: String, place: Option<(u64, Option<u64>, Option<u64>)>, short: bool) -> PyErr {
+    let told = JournalFault::new_err(said);
+    Python::attach(|py| {
+        let value = told.value(py);
+        match value.setattr("place", place).and_then(|()| value.setattr("short", short)) {
+            Ok(()) => told,
+            Err(error) => error,
+        }
+    })
 }
 
 pub fn journal_error(error: JournalError) -> PyErr {

@@ -103,6 +103,15 @@ pub fn fields<'py>(py: Python<'py>, entry: &Entry<'_>) -> PyResult<Bound<'py, Py
         }
         Entry::Outside(told) => outside_fields(&out, told)?,
         Entry::Ordered(request) => request_fields(&out, request)?,
+        Entry::Snapshot { halted, text } => {
+            out.set_item("halted", halted)?;
+            out.set_item("text", text)?;
+        }
+        Entry::Carried { at, topic, text } => {
+            out.set_item("at", at.0)?;
+            out.set_item("topic", topic)?;
+            out.set_item("text", text)?;
+        }
         Entry::StateHash { state, commands } => {
             out.set_item("state", format!("{state:016x}"))?;
             out.set_item("commands", format!("{commands:016x}"))?;

@@ -1,5 +1,7 @@
 //! What a journal leaves for the next run, as Python sees it.
 
+use std::path::PathBuf;
+
 use mmbot_journal::JournalError;
 use mmbot_replay::{RecoverError, Recovered};
 use mmbot_types::InstrumentId;
@@ -8,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::data::PyInstrument;
-use crate::journal::{JournalFault, fault, journal_error, opened};
+use crate::journal::{fault, fault_at, journal_error, opened};
 use crate::run::order_row;
 
 fn recover_error(error: RecoverError) -> PyErr {
@@ -16,17 +18,27 @@ fn recover_error(error: RecoverError) -> PyErr {
         RecoverError::Fault(inner) => fault(inner),
         RecoverError::Differs(inner) => journal_error(JournalError::Differs(inner)),
         RecoverError::Opening { .. } | RecoverError::Start(_) => PyValueError::new_err(error.to_string()),
-        RecoverError::Engine { .. } => JournalFault::new_err(error.to_string()),
+        RecoverError::Engine { seq, .. } => fault_at(error.to_string(), Some((seq, None, None)), false),
     }
 }
 
 /// See the stub.
 #[pyfunction]
-#[pyo3(signature = (journal, instruments = None))]
-fn recover(journal: &Bound<'_, PyAny>, instruments: Option<Vec<PyRef<'_, PyInstrument>>>) -> PyResult<PyRecovered> {
+#[pyo3(signature = (journal, instruments = None, *, until = None))]
+fn recover(
+    journal: &Bound<'_, PyAny>,
+    instruments: Option<Vec<PyRef<'_, PyInstrument>>>,
+    until: Option<u64>,
+) -> PyResult<PyRecovered> {
     let instruments = instruments.map(|all| all.iter().map(|each| each.inner.clone()).collect());
-    let inner = mmbot_replay::recover(opened(journal)?, instruments).map_err(recover_error)?;
+    let inner = mmbot_replay::recover(opened(journal)?, instruments, until).map_err(recover_error)?;
     Ok(PyRecovered { inner })
+}
+
+/// See the stub.
+#[pyfunction]
+fn take_over(journal: PathBuf, anchors: Vec<(u64, String)>) -> PyResult<PyRecovered> {
+    Ok(PyRecovered { inner: mmbot_replay::take_over(journal, anchors).map_err(recover_error)? })
 }
 
 /// See the stub.
@@ -124,6 +136,11 @@ impl PyRecovered {
     }
 
     #[getter]
+    fn begins(&self) -> u64 {
+        self.inner.begins()
+    }
+
+    #[getter]
     fn torn(&self) -> Option<(u64, u64)> {
         self.inner.torn
     }
@@ -137,5 +154,6 @@ impl PyRecovered {
 /// Adds this room's names to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(recover, module)?)?;
+    module.add_function(wrap_pyfunction!(take_over, module)?)?;
     module.add_class::<PyRecovered>()
 }

@@ -26,6 +26,6 @@ pub use join_touch::JoinTouch;
 pub use live::{Execution, Live, LiveError, LiveListing, Moved};
 pub use opening::OpeningError;
 pub use record::{FillRecord, OrderRecord, Recorder, Sample};
-pub use recovery::{RecoverError, Recovered, recover};
+pub use recovery::{RecoverError, Recovered, recover, take_over};
 pub use replay::{Listing, Plan, Replay, ReplayError, Woken};
 pub use seat::{Seat, WakeRule};

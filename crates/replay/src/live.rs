@@ -150,6 +150,9 @@ impl Live {
         let instruments: Vec<Instrument> = listings.iter().map(|listing| listing.instrument.clone()).collect();
         let feed = |listing: &LiveListing| Feed::new(Arc::clone(&listing.tape), FeedLatency::Recorded(Nanos::ZERO));
         let market = Market::new(&specs).map_err(ReplayError::from)?;
+        if let Some(journal) = &journal {
+            journal.await_snapshots();
+        }
         Ok(Self {
             market,
             feeds: listings.iter().map(feed).collect(),
@@ -312,7 +315,22 @@ impl Live {
     /// [`LiveError::Journal`].
     #[inline]
     pub fn rest(&mut self) -> Result<(), LiveError> {
-        if self.unhashed < HASH_EVERY { Ok(()) } else { self.append_hash() }
+        if self.unhashed < HASH_EVERY {
+            return Ok(());
+        }
+        self.append_hash()?;
+        self.begin_segment_if_due()
+    }
+
+    /// A segment that is full is followed by one that begins with all state, so that who takes over reads no other.
+    fn begin_segment_if_due(&self) -> Result<(), LiveError> {
+        match &self.journal {
+            Some(journal) if journal.wants_snapshot() => {
+                journal.begin_segment(self.now, self.halted, &self.snapshot())?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Takes in one fact, with the venue's own words for it (the reason of a refusal), empty where it has none. A fill

@@ -96,12 +96,7 @@ impl Opening {
         executions: &mut Executions,
         names: &mut Names,
     ) -> Result<(), OpeningError> {
-        if !executions.fits(&self.executions) {
-            return Err(OpeningError::Executions);
-        }
-        engine.restore(self.engine)?;
-        executions.restore(self.executions);
-        *names = self.names;
+        self.resume(engine, executions, names)?;
         let on_its_way = engine
             .orders()
             .iter()
@@ -109,6 +104,22 @@ impl Opening {
         for id in on_its_way.map(|order| order.id).collect::<Vec<_>>() {
             engine.step(now, Input::Event(&Event::OrderUnknown { id }))?;
         }
+        Ok(())
+    }
+
+    /// Puts it in the place of the state of an engine at rest, as it was.
+    pub(crate) fn resume(
+        self,
+        engine: &mut Engine,
+        executions: &mut Executions,
+        names: &mut Names,
+    ) -> Result<(), OpeningError> {
+        if !executions.fits(&self.executions) {
+            return Err(OpeningError::Executions);
+        }
+        engine.restore(self.engine)?;
+        executions.restore(self.executions);
+        *names = self.names;
         Ok(())
     }
 }

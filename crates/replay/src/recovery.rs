@@ -4,8 +4,10 @@
 //! run took them, and recorded commands and denials in the place of those that would be made. Every state hash on the
 //! way must come out.
 
+use std::path::Path;
+
 use mmbot_engine::{Controls, Desk, DifferRules, Engine, EngineError, Input, Limits, Recorded};
-use mmbot_journal::{Difference, Entry, Fault, Reader, Tail};
+use mmbot_journal::{Difference, Entry, Fault, Kind, Reader, Tail};
 use mmbot_types::{ContractKind, Event, FeeSchedule, Instrument, Lots, Nanos, OrderId, Step};
 use serde::Deserialize;
 use thiserror::Error;
@@ -48,6 +50,8 @@ pub struct Recovered {
     engine: Engine,
     executions: Executions,
     names: Names,
+    /// The first entry that was taken in; a snapshot there is what is begun with, any other has to come out.
+    begins: u64,
     /// The first entry: what the run was.
     pub start: String,
     /// Said on the way: time, topic, text.
@@ -84,6 +88,7 @@ impl Recovered {
             engine: Engine::new(desks),
             executions,
             names: Names::new(),
+            begins: 0,
             start: String::new(),
             notes: Vec::new(),
             ended: false,
@@ -99,6 +104,12 @@ impl Recovered {
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The first entry that was taken in: 0, or a snapshot.
+    #[must_use]
+    pub fn begins(&self) -> u64 {
+        self.begins
     }
 
     /// Client id and the venue's own of an order, where the journal says them.
@@ -133,19 +144,33 @@ impl Recovered {
                     .restore(now, engine, executions, &mut self.names)
                     .map_err(|source| RecoverError::Opening { seq, source })
             }
+            Entry::Snapshot { halted, text } if seq == self.begins => {
+                let opening = Opening::read(text).map_err(|source| RecoverError::Opening { seq, source })?;
+                self.halted = halted;
+                opening
+                    .resume(&mut self.engine, &mut self.executions, &mut self.names)
+                    .map_err(|source| RecoverError::Opening { seq, source })
+            }
+            Entry::Snapshot { .. } => {
+                let text = self.snapshot();
+                let found = Entry::Snapshot { halted: self.halted, text: &text };
+                same(seq, now, entry, &found)
+            }
+            Entry::Carried { at, topic, text } => {
+                if self.notes.iter().all(|(_, known, _)| known != topic) {
+                    self.notes.push((at, topic.to_owned(), text.to_owned()));
+                }
+                Ok(())
+            }
             Entry::Command(command) => self.engine.recorded(now, Recorded::Command(command)).map_err(contradicts),
             Entry::Denied { denials, .. } => self.engine.recorded(now, Recorded::Denied(denials)).map_err(contradicts),
             Entry::Outside(told) => self.engine.step(now, Input::Outside(&told)).map(drop).map_err(contradicts),
             Entry::Intent { .. } | Entry::CancelAsked(_) | Entry::Ordered(_) => {
                 self.engine.recorded(now, Recorded::Asked).map_err(contradicts)
             }
-            Entry::StateHash { state, commands } => {
+            Entry::StateHash { .. } => {
                 let found = Entry::StateHash { state: self.engine.state_hash(), commands: self.engine.commands_hash() };
-                if found == (Entry::StateHash { state, commands }) {
-                    return Ok(());
-                }
-                let (expected, found) = (entry.to_string(), found.to_string());
-                Err(RecoverError::Differs(Box::new(Difference { seq, time: now, expected, found })))
+                same(seq, now, entry, &found)
             }
             Entry::Note { topic, text } => {
                 self.notes.push((now, topic.to_owned(), text.to_owned()));
@@ -190,13 +215,69 @@ impl Recovered {
     }
 }
 
-/// Reads a journal to its end. `instruments`: what was traded, where its first entry does not say it.
+/// Two entries that have to say the same.
+fn same(seq: u64, time: Nanos, expected: &Entry<'_>, found: &Entry<'_>) -> Result<(), RecoverError> {
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (expected.to_string(), found.to_string());
+    Err(RecoverError::Differs(Box::new(Difference { seq, time, expected, found })))
+}
+
+/// Reads a journal to its end, or `until` so many entries. `instruments`: what was traded, where its first entry does
+/// not say it.
 ///
 /// # Errors
 /// [`RecoverError`]. A torn last entry is none: nothing was done because of it.
-pub fn recover(mut reader: Reader, instruments: Option<Vec<Instrument>>) -> Result<Recovered, RecoverError> {
-    let mut run = instruments.map(Recovered::new);
-    while let Some(record) = reader.next_record()? {
+pub fn recover(
+    reader: Reader,
+    instruments: Option<Vec<Instrument>>,
+    until: Option<u64>,
+) -> Result<Recovered, RecoverError> {
+    read_on(reader, instruments.map(Recovered::new), until)
+}
+
+/// As [`recover`] to the end, but begins with the last snapshot that an anchor vouches for, or with the last one where
+/// there is no anchor at all: what is read does not grow with the run. Entries before it are not looked at; what was
+/// anchored is held against what is read. Anchors: (number of entries, chain value after them).
+///
+/// # Errors
+/// [`RecoverError`], as of the whole journal.
+pub fn take_over(path: impl AsRef<Path>, anchors: Vec<(u64, String)>) -> Result<Recovered, RecoverError> {
+    let path = path.as_ref();
+    let newest = anchors.iter().map(|(entries, _)| *entries).max();
+    for (segment, first) in Reader::segments(path)?.into_iter().skip(1).rev() {
+        if newest.is_none_or(|newest| newest > first)
+            && let Ok(Some(run)) = from_segment(path, segment, first, anchors.clone())
+        {
+            return Ok(run);
+        }
+    }
+    recover(Reader::open(path)?.anchored(anchors), None, None) // from the start, which also names what is wrong
+}
+
+/// None for a segment that does not begin with a snapshot.
+fn from_segment(
+    path: &Path,
+    segment: u64,
+    first: u64,
+    anchors: Vec<(u64, String)>,
+) -> Result<Option<Recovered>, RecoverError> {
+    if !matches!(Reader::open_at(path, segment)?.next_record()?, Some(record) if record.kind == Kind::Snapshot as u16) {
+        return Ok(None);
+    }
+    let mut beginning = Reader::open(path)?;
+    let Some(record) = beginning.next_record()? else { return Ok(None) };
+    let Entry::RunStart(start) = record.entry()? else { return Ok(None) };
+    let mut run = Recovered::new(traded(start)?);
+    start.clone_into(&mut run.start);
+    run.begins = first;
+    read_on(Reader::open_at(path, segment)?.anchored(anchors), Some(run), None).map(Some)
+}
+
+fn read_on(mut reader: Reader, mut run: Option<Recovered>, until: Option<u64>) -> Result<Recovered, RecoverError> {
+    while until.is_none_or(|until| reader.seq() < until) {
+        let Some(record) = reader.next_record()? else { break };
         let (seq, time, entry) = (record.seq, record.time, record.entry()?);
         let run = match (&mut run, &entry) {
             (Some(run), _) => run,

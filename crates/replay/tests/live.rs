@@ -5,6 +5,7 @@
 #[path = "../../sim/tests/market/mod.rs"]
 mod market;
 
+use std::borrow::Cow;
 use std::io::{self, Cursor};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use mmbot_engine::{
     Adoption, Bounds, Circle, Controls, Desk, DifferRules, Elsewhere, FreezeLevel, Intent, Life, Limits, Outside,
     Owner, Quote, Scope, Temper,
 };
-use mmbot_journal::{Disk, Entry, Journal, Reader};
+use mmbot_journal::{Disk, Entry, Journal, Kind, Reader, Segments};
 use mmbot_replay::{
     Execution, FillRecord, Live, LiveError, LiveListing, Moved, OpeningError, RecoverError, Sample, Seat, WakeRule,
     recover,
@@ -278,15 +279,19 @@ fn run(scene: &Scene) -> (Left, Vec<u8>, u64) {
 /// A run, half of them taking over from an earlier one: steps, facts, verdicts, fills (some told twice), orders of
 /// others, moves of the position, cancels asked for, and at last a halt.
 fn marked(scene: &Scene, mark: bool) -> (Left, Vec<u8>, u64, Vec<Mark>) {
+    ran_until(scene, mark, 4_800)
+}
+
+fn ran_until(scene: &Scene, mark: bool, until: i64) -> (Left, Vec<u8>, u64, Vec<Mark>) {
     let disk = Arc::new(Memory::default());
-    let journal = Journal::on(disk.clone());
+    let journal = Journal::in_segments(disk.clone(), Segments { records: 900, ..Segments::default() });
     let mut live = live(scene, journal.clone());
     let (mut dice, mut mind) = (Dice(scene.seed ^ 1), Dice(scene.seed ^ 2));
     let (mut now, mut told, mut placed, mut marks) = (0, Vec::new(), 0, Vec::new());
     if scene.seed.is_multiple_of(2) {
         live.open(Nanos(0), &left_before(scene), [(OrderId(1), "an earlier name".to_owned())]).unwrap();
     }
-    while now < 4_800 {
+    while now < until {
         now += 1 + dice.below(40);
         let named = live.engine().orders_named();
         if mark {
@@ -355,6 +360,32 @@ fn again(scene: &Scene, bytes: &[u8]) -> (Left, Journal) {
     (left(&live), check)
 }
 
+/// Snapshots in a journal.
+fn snapshots_in(bytes: &[u8]) -> u64 {
+    let (mut reader, mut made) = (reader(bytes), 0);
+    while let Some(record) = reader.next_record().unwrap() {
+        made += u64::from(matches!(record.entry().unwrap(), Entry::Snapshot { .. }));
+    }
+    made
+}
+
+/// A run of many entries begins segments with snapshots. Each says what the engine is: its replay makes the same, and
+/// what the journal says before each comes to it, or `recover` would stop there.
+#[test]
+fn long_runs_make_snapshots_that_say_what_they_are() {
+    for seed in 0..3 {
+        let scene = scene(seed);
+        let (ran, bytes, _, marks) = ran_until(&scene, true, 60_000);
+        let (replayed, check) = again(&scene, &bytes);
+        assert!(ran == replayed);
+        let made = snapshots_in(&bytes);
+        assert!(made >= 2, "{made}");
+        assert!(check.compared().unwrap().contains(&(Kind::Snapshot, made)));
+        let left = recover(reader(&bytes), Some(vec![scene.tape.instrument().clone()]), None).unwrap();
+        assert_eq!(left.snapshot(), marks.last().unwrap().1);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
@@ -370,17 +401,6 @@ proptest! {
     }
 }
 
-/// A journal of the first `entries` of another.
-fn cut(bytes: &[u8], entries: u64) -> Vec<u8> {
-    let (disk, mut whole) = (Arc::new(Memory::default()), reader(bytes));
-    let journal = Journal::on(disk.clone());
-    while let Some(record) = whole.next_record().unwrap().filter(|record| record.seq < entries) {
-        journal.append(record.time, &record.entry().unwrap()).unwrap();
-    }
-    journal.flush().unwrap();
-    disk.0.lock().unwrap().clone()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
@@ -393,7 +413,7 @@ proptest! {
         let (_, bytes, _, marks) = marked(&scene, true);
         let all = marks.last().unwrap().0;
         for entries in 0..=all {
-            let left = recover(reader(&cut(&bytes, entries)), instruments()).unwrap();
+            let left = recover(reader(&bytes), instruments(), Some(entries)).unwrap();
             prop_assert_eq!(left.entries, entries);
             prop_assert_eq!(left.ended, entries == all);
             left.engine().check_invariants();
@@ -409,7 +429,8 @@ proptest! {
         let scene = scene(seed);
         let (_, bytes, _, marks) = marked(&scene, true);
         let (entries, _) = &marks[at % marks.len()];
-        let left = recover(reader(&cut(&bytes, *entries)), Some(vec![scene.tape.instrument().clone()])).unwrap();
+        let instruments = Some(vec![scene.tape.instrument().clone()]);
+        let left = recover(reader(&bytes), instruments, Some(*entries)).unwrap();
         let mut next = live(&scene, Journal::on(Arc::new(Memory::default())));
         next.open(Nanos(5_000), &left.snapshot(), []).unwrap();
         next.check_invariants();
@@ -429,15 +450,135 @@ proptest! {
     }
 }
 
+/// Does again what the entries say: facts, and what was wanted when the strategy was asked.
+fn driven<'a>(live: &mut Live, entries: impl IntoIterator<Item = &'a (u64, Nanos, Entry<'static>)>) {
+    let (mut asked, mut entries) = (false, entries.into_iter().peekable());
+    while let Some((_, time, entry)) = entries.next() {
+        match entry {
+            Entry::Intent { instrument, intent } => live.decide(*instrument, intent).unwrap(),
+            Entry::Wake { .. } => drop(live.wake(*time).unwrap()),
+            other => drop(live.replay(*time, other).unwrap()),
+        }
+        asked |= matches!(entry, Entry::Wake { .. });
+        if asked && entries.peek().is_none_or(|(_, next, _)| next > time) {
+            live.rest().unwrap();
+            asked = false;
+        }
+    }
+}
+
+/// The entries of a journal, with texts that live as long as the test.
+fn entries_of(bytes: &[u8]) -> Vec<(u64, Nanos, Entry<'static>)> {
+    let (mut reader, mut all) = (reader(bytes), Vec::new());
+    while let Some(record) = reader.next_record().unwrap() {
+        let entry: Entry<'_> = record.entry().unwrap();
+        let leaked = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let kept = match entry {
+            Entry::Event { event, words } => Entry::Event { event, words: leaked(words) },
+            Entry::Opening(text) => Entry::Opening(leaked(text)),
+            Entry::Adopted { id, adoption, client_id, venue_id } => {
+                Entry::Adopted { id, adoption, client_id: leaked(client_id), venue_id: leaked(venue_id) }
+            }
+            Entry::Intent { instrument, intent } => {
+                Entry::Intent { instrument, intent: Cow::Owned(intent.into_owned()) }
+            }
+            Entry::Wake { reasons, heard } => Entry::Wake { reasons, heard },
+            Entry::Command(command) => Entry::Command(command),
+            Entry::Denied { denials, command } => Entry::Denied { denials, command },
+            Entry::CancelAsked(id) => Entry::CancelAsked(id),
+            Entry::Halt => Entry::Halt,
+            Entry::StateHash { state, commands } => Entry::StateHash { state, commands },
+            Entry::Outside(told) => Entry::Outside(told),
+            Entry::Ordered(request) => Entry::Ordered(request),
+            Entry::Snapshot { halted, .. } => Entry::Snapshot { halted, text: "" },
+            _ => continue,
+        };
+        all.push((record.seq, record.time, kept));
+    }
+    all
+}
+
+/// Whether nothing that this run asked for waits for an answer.
+fn is_quiet(live: &Live) -> bool {
+    let waits = |order: &mmbot_engine::Order| {
+        matches!(order.life, Life::Intent | Life::Sent | Life::Acked) || order.op != mmbot_engine::Op::Idle
+    };
+    !live.engine().orders().iter().any(waits)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4))]
+
+    /// Killed after every input, in turn, and taken over: what comes later comes to the same. Where nothing was on its
+    /// way at the kill, that is every later command and the state, to the last bit. What was on its way has become
+    /// unknown by the kill, which frees the engine's hand: it may say a cancel or an amend again that the other still
+    /// holds back. There the same later facts have to come to the same books, and no order of which one more fact came
+    /// may differ in anything; one of which none came stays unknown, and counts.
+    ///
+    /// A kill between an input and the last entry that followed from it is another matter: a command that was not
+    /// written never left, so the runs differ in what they sent. `a_journal_cut_anywhere` says what is then left.
+    #[test]
+    fn taken_over_at_any_point_the_rest_comes_to_the_same(seed in any::<u64>()) {
+        let scene = scene(seed);
+        let (_, bytes, _, _) = marked(&scene, false);
+        let all = entries_of(&bytes);
+        let (mut quiet, mut busy) = (0, 0);
+        for at in 1..all.len() {
+            let ((_, before, _), (entries, after, _)) = (&all[at - 1], &all[at]);
+            if after.0 - before.0 < 2 {
+                continue; // of one input, or no room for another
+            }
+            let memory = || Journal::on(Arc::new(Memory::default()));
+            let (mut one, mut other) = (live(&scene, memory()), live(&scene, memory()));
+            driven(&mut one, &all[..at]);
+            let instruments = Some(vec![scene.tape.instrument().clone()]);
+            let left = recover(reader(&bytes), instruments, Some(*entries)).unwrap();
+            prop_assert_eq!(left.snapshot(), one.snapshot());
+            other.open(Nanos(before.0 + 1), &left.snapshot(), []).unwrap();
+            if one.is_halted() {
+                continue; // the run was over; one that takes over from it trades anew
+            }
+            let rest = &all[at..];
+            if is_quiet(&one) {
+                quiet += 1;
+                driven(&mut one, rest);
+                driven(&mut other, rest);
+                let ends = |live: &Live| (live.engine().state_hash(), live.engine().commands_hash(), live.snapshot());
+                prop_assert_eq!(ends(&one), ends(&other));
+                continue;
+            }
+            busy += 1;
+            let named = one.engine().orders_named();
+            let of_then = |event: &Event| event.order().is_none_or(|id| id.0 <= named);
+            let facts: Vec<_> = rest
+                .iter()
+                .filter(|(_, _, entry)| matches!(entry, Entry::Event { event, .. } if of_then(event)))
+                .cloned()
+                .collect();
+            driven(&mut one, &facts);
+            driven(&mut other, &facts);
+            let (was, is) = (one.engine(), other.engine());
+            prop_assert_eq!(was.ledger().state_hash(), is.ledger().state_hash());
+            for order in was.orders().iter() {
+                let same = is.orders().get(order.id).expect("what is open in one is open in the other");
+                prop_assert!(same.exposure() >= order.exposure());
+                prop_assert_eq!((same.booked, same.leaves()), (order.booked, order.leaves()));
+                prop_assert!(same.life == order.life || same.life == Life::Unknown, "{same:?}\n{order:?}");
+            }
+        }
+        prop_assert!(quiet + busy > 20, "{quiet} {busy}");
+    }
+}
+
 /// A journal that says a state that does not follow, or not what was traded, and snapshots of other accounts: refused.
 #[test]
 fn what_cannot_be_taken_over_is_refused_by_name() {
     let scene = scene(4);
     let (_, bytes, _) = run(&scene);
-    let unknown = recover(reader(&bytes), None).err().unwrap();
+    let unknown = recover(reader(&bytes), None, None).err().unwrap();
     assert!(matches!(unknown, RecoverError::Start(_)), "{unknown}");
     let other = mmbot_types::Instrument { symbol: "OTHER".into(), ..scene.tape.instrument().clone() };
-    let error = recover(reader(&bytes), Some(vec![other])).err().unwrap().to_string();
+    let error = recover(reader(&bytes), Some(vec![other]), None).err().unwrap().to_string();
     assert!(error.contains("trades the same instruments"), "{error}");
     let mut live = live(&scene, Journal::on(Arc::new(Memory::default())));
     for (text, expected) in [("{", "cannot be read"), ("{\"version\":99}", "version 99")] {

@@ -10,6 +10,7 @@ beside it, and belongs on another machine, as do the anchors.
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -84,14 +85,15 @@ class AnchorKeeper:
         os.close(self._file)
 
 
-def read_anchors(path: Path, public: Ed25519PublicKey | None = None) -> Iterator[Anchor]:
+def read_anchors(path: Path, public: Ed25519PublicKey | None = None, *, newest: int | None = None) -> Iterator[Anchor]:
     """Read anchors, oldest first, each checked against `public`, or the public key beside the file.
 
-    A last line that was cut off while it was written is passed over. Raises OSError, AnchorFault.
+    newest: so many of the last lines, and no others. A last line that was cut off while it was written is passed over.
+    Raises OSError, AnchorFault.
     """
     key = public or Ed25519PublicKey.from_public_bytes(bytes.fromhex((path.parent / PUBLIC).read_text("ascii")))
     with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in deque(enumerate(lines, 1), maxlen=newest):
             if not line.endswith(b"\n"):
                 return
             try:

@@ -11,10 +11,10 @@ from mmbot.config import ConfigError
 from mmbot.execution.client_ids import ClientIds
 from mmbot.execution.recovery import CRASH_LOOP, Chain, Estate, HeldOrder, crash_loop
 from mmbot.ops.account_state import AccountState, write_durably
+from mmbot.ops.evidence import believed, is_missing, quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from mmbot.runtime.bridge import Listed
     from mmbot.runtime.clock import RunClock
@@ -44,14 +44,15 @@ class Left:
 def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: str) -> Left | None:
     """Return what the newest run on the account left; None where it left nothing, or there was none.
 
-    Raises ConfigError for a run of other instruments that left something, and OSError, JournalFault or JournalDiffers
-    for a journal that cannot be believed.
+    Raises ConfigError for a run of other instruments that left something, and for a journal that is gone although
+    anchors of it were kept; OSError, JournalFault or ValueError for one of which nothing can be believed.
     """
     folder = state.newest_run()
-    if folder is None or not (folder / "journal.mmj").exists():
+    if folder is None or is_missing(state, folder):
         return None
-    recovered = _core.recover(folder / "journal.mmj")
-    if recovered.ended and not recovered.orders and not any(recovered.positions):
+    found = believed(state, folder)
+    recovered = found.recovered
+    if found.whole and recovered.ended and not recovered.orders and not any(recovered.positions):
         return None
     traded = [(each.instrument.venue, each.instrument.symbol) for each in listed]
     if recovered.instruments != traded:
@@ -61,7 +62,7 @@ def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: st
         )
     chain, began = _chain(recovered)
     orders = tuple(_held(row, chain) for row in recovered.orders)
-    frozen = crash_loop(_recoveries(state, now), now, account)
+    reasons = (crash_loop(_recoveries(state, now), now, account), quarantine(found, now, account))
     estate = Estate(
         journal=str(folder),
         chain=chain,
@@ -71,8 +72,8 @@ def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: st
         orders=orders,
         custody=_newest(recovered, "custody"),
         ended=recovered.ended,
-        lost=_lost(state, folder, recovered),
-        frozen=() if frozen is None else (frozen,),
+        lost=found.lost,
+        frozen=tuple(asked for asked in reasons if asked is not None),
     )
     return Left(
         snapshot=recovered.snapshot,
@@ -127,23 +128,3 @@ def _recoveries(state: AccountState, now: int) -> list[int]:
     times = [*known, now][-2 * CRASH_LOOP[0] :]
     write_durably(path, "".join(f"{at}\n" for at in times).encode())
     return times
-
-
-def _anchor(line: str) -> dict[str, Any]:
-    """Read one anchor; a last line that was cut off while it was written says nothing."""
-    try:
-        return dict(json.loads(line))
-    except ValueError:
-        return {}
-
-
-def _lost(state: AccountState, folder: Path, recovered: _core.Recovered) -> str:
-    """Say what the journal has lost by an anchor that somebody else kept of it; "" where nothing is known to be."""
-    entries, _ = recovered.head
-    if not state.anchors.exists():
-        return ""
-    for line in reversed(state.anchors.read_text(encoding="utf-8").splitlines()):
-        anchor = _anchor(line)
-        if folder.name in str(anchor.get("journal", "")) and int(anchor.get("seq", 0)) > entries:
-            return f"{folder.name}: the journal has {entries} entries, and an anchor was kept of {anchor['seq']}"
-    return ""
