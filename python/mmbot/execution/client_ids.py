@@ -105,7 +105,5 @@ def _base36(number: int, width: int) -> str:
 
 def _remainder(text: str, before: int = 0) -> int:
     """Return the text, read as one number after `before`, modulo 1271; dashes count for nothing."""
-    for character in text:
-        if character != "-":
-            before = (before * 36 + int(character, 36)) % _MODULUS
-    return before
+    digits = text.replace("-", "")
+    return (before * pow(36, len(digits), _MODULUS) + int(digits, 36)) % _MODULUS

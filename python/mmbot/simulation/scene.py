@@ -24,7 +24,7 @@ from mmbot.simulation.links import Link
 from mmbot.simulation.markets import MOODS, Walk
 from mmbot.simulation.ports import Paths
 from mmbot.simulation.venue import MS, NS_PER_S, ModelVenue
-from mmbot.simulation.world import World
+from mmbot.simulation.world import StuckError, World
 from mmbot.venues.port import ExecutionSeen
 
 if TYPE_CHECKING:
@@ -178,20 +178,11 @@ class Scene:
     # ---- the play
 
     def play(self) -> Outcome:
-        """Storm, calm, stop; then judge."""
-        self.engine.boot()
-        self._market()
-        for fault in self.plan:
-            self.world.at(START + fault.at_ms * MS, lambda f=fault: self._strike(f))  # type: ignore[misc]
-        self.world.run_until(START + STORM_S * NS_PER_S)
-        if not self.world.stopped:
-            self.engine.heal()
-            self.world.run_until(START + STOP_S * NS_PER_S)
-        if not self.world.stopped:
-            self.engine.stop()
-            self.world.run_until(START + LENGTH_S * NS_PER_S)
-        if not self.world.stopped:
-            self.checks.settled()
+        """Storm, calm, stop; then judge. A process that never comes to rest breaks H0."""
+        try:
+            self._story()
+        except StuckError as error:
+            self.checks.fail("H0", str(error))
         digest = hash(
             (self.world.trace, self.world.turns, self.venue.cash, len(self.venue.executions), self.engine.digest())
         )
@@ -209,6 +200,21 @@ class Scene:
             log=tuple(self.log),
             bugs=self.bugs,
         )
+
+    def _story(self) -> None:
+        self.engine.boot()
+        self._market()
+        for fault in self.plan:
+            self.world.at(START + fault.at_ms * MS, lambda f=fault: self._strike(f))  # type: ignore[misc]
+        self.world.run_until(START + STORM_S * NS_PER_S)
+        if not self.world.stopped:
+            self.engine.heal()
+            self.world.run_until(START + STOP_S * NS_PER_S)
+        if not self.world.stopped:
+            self.engine.stop()
+            self.world.run_until(START + LENGTH_S * NS_PER_S)
+        if not self.world.stopped:
+            self.checks.settled()
 
     def _strike(self, fault: Fault) -> None:
         self.mark(f"fault: {fault.kind}")

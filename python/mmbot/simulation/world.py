@@ -27,7 +27,9 @@ __all__ = ["NodeLoop", "StuckError", "World"]
 
 NS_PER_S = 1_000_000_000
 TURNS_MAX = 20_000
-"""Callbacks that one instant may have: more is a loop without end."""
+"""What may happen in one instant: more is a loop without end."""
+LIFE_TURNS_MAX = 1_000_000
+"""Callbacks of a whole world, a hundred times the usual: more is a loop in which time creeps on."""
 
 
 class StuckError(Exception):
@@ -71,12 +73,11 @@ class World:
         due, ready = self._due, self._ready
         at_once = 0
         while not self.stopped:
+            at_once += 1
+            if at_once > TURNS_MAX:
+                raise StuckError(f"{at_once} callbacks at {self.now}; next is {(ready or due)[0][-1]!r}")
             if ready:
-                loop, handle = ready.popleft()
-                at_once += 1
-                if at_once > TURNS_MAX:
-                    raise StuckError(f"{at_once} callbacks at {self.now}; the last was {handle!r}")
-                self._run(loop, handle)
+                self._run(*ready.popleft())
                 continue
             if not due or due[0][0] > until:
                 self.now = max(self.now, until)
@@ -97,6 +98,8 @@ class World:
             loop.backlog.append(handle)
             return
         self.turns += 1
+        if self.turns > LIFE_TURNS_MAX:
+            raise StuckError(f"{self.turns} callbacks by {self.now}; the last was {handle!r}")
         self.trace = hash((self.trace, self.now, loop.number))
         asyncio._set_running_loop(loop)
         try:

@@ -101,3 +101,18 @@ def test_a_loop_without_end_is_named():
     again()
     with pytest.raises(StuckError, match="again"):
         world.run_until(SECOND)
+
+
+@pytest.mark.parametrize("step_s", [0.0, 1e-9])
+def test_a_timer_that_sets_itself_again_without_end_is_found(step_s: float, monkeypatch: pytest.MonkeyPatch):
+    """At the same instant, or a nanosecond later each time: neither world ends by itself."""
+    monkeypatch.setattr("mmbot.simulation.world.LIFE_TURNS_MAX", 30_000)
+    world = World(0)
+    loop, _ = node(world)
+
+    def again() -> None:
+        loop.call_later(step_s, again)
+
+    again()
+    with pytest.raises(StuckError, match="again"):
+        world.run_until(SECOND)
