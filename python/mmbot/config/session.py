@@ -53,6 +53,19 @@ class LeaderConfig(Strict):
         return self
 
 
+class JournalConfig(Strict):
+    """How the journal lies on its disk."""
+
+    segment_records: Annotated[int, Field(ge=2_000, le=10_000_000)] = 65_536
+    """A segment with so many records is followed by one that begins with a snapshot. A start reads one or two of
+    them, at about 1 µs a record."""
+    segment_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
+    """So is one of so many MiB."""
+    reserve_mib: Annotated[int, Field(ge=1, le=4_096)] = 4
+    """MiB that are always set aside behind what is written, for the way out of a run that meets a full disk: 4 are
+    some 30,000 cancels and their answers."""
+
+
 class RedisConfig(Strict):
     """A Redis for heartbeats and caches. It holds no lease, and losing it stops no trading."""
 
@@ -89,6 +102,8 @@ class SessionConfig(Strict):
     """When the journal is on the disk: before the orders it speaks of leave, or when the system writes it."""
     folder: str = "runs"
     """Where each run gets a folder of its own: journal, tapes, report."""
+    journal: JournalConfig = JournalConfig()
+    """How the journal lies on its disk."""
     calls_per_second: Annotated[int, Field(gt=0, le=10_000)] = 9
     """Requests that may leave within any second, a fifth of them kept for cancels. Bybit takes 10 from an ordinary
     account, more from some."""

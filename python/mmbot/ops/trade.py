@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from mmbot.config import BacktestConfig, InstrumentConfig
+    from mmbot.config.session import JournalConfig
     from mmbot.research.result import Result
     from mmbot.runtime.audience import Watcher
     from mmbot.runtime.latency import Spread
@@ -287,7 +288,7 @@ class _Run:
         self.ids = ClientIds(
             env=ENVIRONMENT_LETTERS[wiring.session.environment], epoch_s=epoch, strategy=_letters(strategy)
         )
-        self.journal = _core.Journal.create(folder.journal, clock(), self._start())
+        self.journal = _core.Journal.create(folder.journal, clock(), self._start(), **_sizes(wiring.session.journal))
         core, windows = live_engine(
             config,
             strategy,
@@ -423,6 +424,14 @@ class _Run:
             **{f"{stage} latency": _latency(stage, runner.latencies.spread(stage)) for stage in STAGES},
         }
         return Setting(mode=self._wiring.mode, laws=laws, limitations=LIMITATIONS)
+
+
+def _sizes(journal: JournalConfig) -> dict[str, int]:
+    return {
+        "segment_bytes": journal.segment_mib << 20,
+        "segment_records": journal.segment_records,
+        "reserve_bytes": journal.reserve_mib << 20,
+    }
 
 
 def _latency(stage: str, spread: Spread | None) -> str:
