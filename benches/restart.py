@@ -1,6 +1,5 @@
-"""`python -m benches.restart [FOLDER]`: how long a start reads the journal of a run of 10,000, and of 1,000,000 entries.
-
-Taken over from the last snapshot, and, for comparison, read from its first entry.
+"""`python -m benches.restart [FOLDER]`: how long a start reads the journal of a run of 10,000 to 1,000,000 entries:
+taken over from the last snapshot, and, for comparison, from its first entry.
 """
 
 import sys
@@ -13,9 +12,7 @@ from mmbot import _core
 from mmbot.strategy import quotes
 
 SIZES = (10_000, 100_000, 1_000_000)
-START = (
-    '{"instruments": [{"venue": "binance-usdm", "symbol": "%s", "kind": "linear", "tick": "%s", "lot": "%s"}]}'
-)
+START = '{"instruments": [{"venue": "binance-usdm", "symbol": "%s", "kind": "linear", "tick": "%s", "lot": "%s"}]}'
 
 
 def written(path: Path, entries: int) -> tuple[int, str]:

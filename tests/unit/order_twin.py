@@ -50,6 +50,8 @@ class TwinOrder:
     terms_at: int = 0
     busy: str = "idle"
     busy_with: tuple[int, int] | None = None
+    given_up: bool = False
+    """By a person, after the venue's last word, which was not that it is over."""
 
     @property
     def booked(self) -> int:
@@ -66,9 +68,14 @@ class TwinOrder:
         """The strongest word of the venue, else our own; executed whole is the end whatever was said."""
         if self.cum >= self.lots_max:
             return "filled"
-        if self.words:
+        if self.words and not self.abandoned:
             return max(self.words, key=WORDS.index)
         return max(self.stages, key=STAGES.index)
+
+    @property
+    def abandoned(self) -> bool:
+        """A person's word holds, not the venue's."""
+        return self.given_up and self.cum < self.lots_max
 
     @property
     def lots_max(self) -> int:
@@ -93,7 +100,7 @@ class TwinOrder:
     @property
     def risen(self) -> bool:
         """We had concluded its end, and the venue speaks of it, other than of a refusal."""
-        return any(stage in ENDS for stage in self.stages) and bool(self.words) and self.life != "rejected"
+        return any(stage in ENDS for stage in self.stages) and bool(self.words) and not self.abandoned and self.life != "rejected"
 
     @property
     def op(self) -> str:
@@ -124,7 +131,9 @@ class TwinOrder:
         """Take one fact, named as the method of `Live` that it is told by."""
         if name in CONCLUDES:
             self.stages.append(CONCLUDES[name])
+            self.given_up |= name == "expired_unproven" and not {"canceled", "rejected"} & {*self.words}
         if name in SAYS:
+            self.given_up = False
             self.words.append("partial" if name == "executed" and cum else SAYS[name])
         if name in ("executed", "canceled"):
             self.cums.append(cum)
@@ -136,7 +145,7 @@ class TwinOrder:
             self.amend_refused(ts, held)
         if name == "unknown" or (name == "cancel refused" and self.busy == "cancel"):
             self.busy = "idle"
-        if self.over and self.words:  # what we conclude ourselves answers no request
+        if self.over and self.words and not self.abandoned:  # what we conclude ourselves answers no request
             self.busy = "idle"
 
     def amended(self, ts: int, tick: int, lots: int) -> None:

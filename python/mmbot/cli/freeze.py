@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmbot.ops.account_state import AccountState
     from mmbot.risk.override import Override
 
-__all__ = ["freeze", "freeze_app", "keys_app", "kill", "status", "unfreeze"]
+__all__ = ["freeze", "freeze_app", "give_up", "keys_app", "kill", "status", "unfreeze"]
 
 freeze_app = typer.Typer(help="Stop trading on an account; a running engine obeys within 50 ms.")
 keys_app = typer.Typer(help="Keys of the people who may lift a freeze.", no_args_is_help=True)
@@ -217,6 +217,27 @@ def _apply(state: AccountState, token: Path) -> None:
 
     override: Override = freeze_tokens.read_token(token)
     typer.echo(asyncio.run(freeze_tokens.apply(state, override, os.environ)))
+
+
+def give_up(
+    order: Annotated[str, typer.Argument(help="The order's client id, as the alarm names it.")],
+    reason: Annotated[str, typer.Option("--reason", help="What you looked at, and what it said.")],
+    sign: Annotated[Path, typer.Option("--sign", help="Your private key; one enrolled person signs.")],
+    account: Account = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Sign that nobody can prove any more what became of an order, after a day in doubt; the running engine judges it.
+
+    The order counts in no limit from then on. A later word of the venue brings it back.
+    """
+    import asyncio
+
+    from mmbot.ops.freeze_tokens import TokenError, read_key
+    from mmbot.ops.giving_up import ask_to_give_up
+
+    with one_clear_line(NoAccountError, TokenError):
+        [state] = _chosen(runs, account)
+        typer.echo(asyncio.run(ask_to_give_up(state, order, reason, read_key(sign))))
 
 
 @keys_app.command("new")

@@ -117,6 +117,8 @@ class Estate:
     orders: tuple[HeldOrder, ...] = ()
     custody: Mapping[str, Any] | None = None
     """What was known of the account's coins (`mmbot.execution.custody`)."""
+    left_at: int = 0
+    """Time of the journal's last entry."""
     ended: bool = False
     """The run ended in order."""
     lost: str = ""

@@ -178,6 +178,11 @@ class Resolver:
         elif create and not known.create:
             self._doubts[number] = replace(known, create=True, since=now, empty_at=None, told=0)
 
+    def since(self, number: int) -> int | None:
+        """Return when the doubt about the order arose, ns; None where nothing is in doubt."""
+        doubt = self._doubts.get(number)
+        return None if doubt is None else doubt.since
+
     def forget(self, number: int) -> None:
         """It is known what became of the order."""
         self._doubts.pop(number, None)

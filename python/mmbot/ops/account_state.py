@@ -3,6 +3,7 @@
 <session.folder>/accounts/<environment>-<account>/
     freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`)
     override.json      a signed lowering that waits for the running engine, and override-answer.json
+    giving-up.json     a signed word that an order is given up, and giving-up-answer.json
     session.json       where the account trades, for whoever has to cancel there without an engine
     alarms.jsonl       what a person has to look at, and who has (`mmbot.ops.alarm_log`)
     metrics.json       the numbers of the engine that trades, or traded last
@@ -108,6 +109,16 @@ class AccountState:
     def override_answer(self) -> Path:
         """What the running engine said to the signed lowering."""
         return self.path / "override-answer.json"
+
+    @property
+    def giving_up(self) -> Path:
+        """A signed word that waits for the running engine: an order is given up."""
+        return self.path / "giving-up.json"
+
+    @property
+    def giving_up_answer(self) -> Path:
+        """What the running engine said to it."""
+        return self.path / "giving-up-answer.json"
 
     @property
     def session(self) -> Path:

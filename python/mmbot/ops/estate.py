@@ -71,6 +71,7 @@ def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: st
         since=_agreed(recovered) or began,
         orders=orders,
         custody=_newest(recovered, "custody"),
+        left_at=recovered.last_time,
         ended=recovered.ended,
         lost=found.lost,
         frozen=tuple(asked for asked in reasons if asked is not None),

@@ -30,6 +30,7 @@ from mmbot.ops.entry import Entry
 from mmbot.ops.estate import left_on
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
+from mmbot.ops.giving_up import hear_giving_up
 from mmbot.ops.guarding import Guard, Watch
 from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.ops.metrics import RunMetrics
@@ -162,6 +163,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         run.board.metrics = metrics.all
         helpers = [
             asyncio.create_task(_stopped(run.runner, stop, duration_s)),
+            asyncio.create_task(hear_giving_up(account.state, run.runner)),
             asyncio.create_task(apply_overrides(account.state, account.latch, run.runner, clock.peek)),
             asyncio.create_task(alarms.watch(run.runner.freeze, clock.peek)),
             asyncio.create_task(metrics.keep(account.state)),

@@ -32,6 +32,7 @@ __all__ = [
     "Reconciled",
     "Signature",
     "signed",
+    "signer_of",
     "verified",
 ]
 
@@ -50,6 +51,9 @@ OverrideRefusal: TypeAlias = Literal[
     "weak_nonce",
     "replayed_nonce",
     "not_reconciled",
+    "wrong_account",
+    "not_in_doubt",
+    "too_young",
 ]
 
 EXPIRY_MAX_NS = 600_000_000_000
@@ -62,7 +66,7 @@ _TWO_PEOPLE = FreezeLevel.CANCEL_ALL
 
 
 class OverrideRefusedError(Exception):
-    """A freeze stays as it is. `name` is the reason in one word."""
+    """Everything stays as it is. `name` is the reason in one word."""
 
     def __init__(self, name: OverrideRefusal, said: str) -> None:
         super().__init__(f"{name}: {said}")
@@ -152,7 +156,8 @@ def signed(override: Override, key: Ed25519PrivateKey) -> Signature:
 def verified(override: Override, level: FreezeLevel, operators: Operators, *, now: int, head: str) -> tuple[str, ...]:
     """Return the identities whose signatures lower from `level`. Raises OverrideRefusedError."""
     _check_words(override, now, head)
-    signers = [_signer(override, signature, operators, now) for signature in dict.fromkeys(override.signatures)]
+    words = override.canonical()
+    signers = [signer_of(words, signature, operators, now) for signature in dict.fromkeys(override.signatures)]
     wanted = 2 if level >= _TWO_PEOPLE else 1
     if len(signers) < wanted:
         raise OverrideRefusedError(
@@ -183,14 +188,15 @@ def _check_words(override: Override, now: int, head: str) -> None:
         )
 
 
-def _signer(override: Override, signature: Signature, operators: Operators, now: int) -> Operator:
+def signer_of(words: bytes, signature: Signature, operators: Operators, now: int) -> Operator:
+    """Return whose signature of these words it is. Raises OverrideRefusedError."""
     signer = next((each for each in operators if each.key == signature.key), None)
     if signer is None:
         raise OverrideRefusedError("not_enrolled", f"key {signature.key.hex()[:16]}… is nobody's here; enrol it first")
     if now >= signer.retired:
         raise OverrideRefusedError("not_enrolled", f"that key of {signer.identity} is retired; sign with another")
     try:
-        Ed25519PublicKey.from_public_bytes(signer.key).verify(signature.signature, override.canonical())
+        Ed25519PublicKey.from_public_bytes(signer.key).verify(signature.signature, words)
     except InvalidSignature:
         raise OverrideRefusedError(
             "bad_signature", f"the signature of {signer.identity} is not of what the token says"

@@ -255,6 +255,10 @@ class Bridge:
         """Tell an execution of an order of ours."""
         return self._number(fact) is not None
 
+    def number_of(self, client_id: str) -> int | None:
+        """Return the number of the order of that name; None for one that nobody here knows."""
+        return self._named(client_id)
+
     def _named(self, client_id: str) -> int | None:
         number = self._chain.number(client_id)
         return self._adopted.get(client_id) if number is None else number

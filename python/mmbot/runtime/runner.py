@@ -764,9 +764,16 @@ class Runner:
 
     def on_aged(self, aged: Aged) -> None:
         """Tell of a doubt that lasts, and stop trading where its age says so."""
-        self.told({"event": "in doubt", "order": aged.number, "age_s": aged.age_s, "why": aged.said})
+        name = self.bridge.name(aged.number)
+        words = {"order": aged.number, "correlation_id": name, "age_s": aged.age_s, "why": aged.said}
+        self.told({"event": "in doubt", **words})
         if aged.freeze is not None:
             self.on_freeze(aged.freeze)
+
+    @property
+    def estate(self) -> Estate | None:
+        """What an earlier run left."""
+        return self._estate
 
     def linked(self) -> bool:
         """Whether every private link is up."""
