@@ -100,7 +100,8 @@ class TwinOrder:
     @property
     def risen(self) -> bool:
         """We had concluded its end, and the venue speaks of it, other than of a refusal."""
-        return any(stage in ENDS for stage in self.stages) and bool(self.words) and not self.abandoned and self.life != "rejected"
+        concluded = any(stage in ENDS for stage in self.stages)
+        return concluded and bool(self.words) and not self.abandoned and self.life != "rejected"
 
     @property
     def op(self) -> str:
