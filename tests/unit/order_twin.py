@@ -132,7 +132,7 @@ class TwinOrder:
         """Take one fact, named as the method of `Live` that it is told by."""
         if name in CONCLUDES:
             self.stages.append(CONCLUDES[name])
-            self.given_up |= name == "expired_unproven" and not {"canceled", "rejected"} & {*self.words}
+            self.give_up(name)
         if name in SAYS:
             self.given_up = False
             self.words.append("partial" if name == "executed" and cum else SAYS[name])
@@ -148,6 +148,10 @@ class TwinOrder:
             self.busy = "idle"
         if self.over and self.words and not self.abandoned:  # what we conclude ourselves answers no request
             self.busy = "idle"
+
+    def give_up(self, name: str) -> None:
+        """A person's word holds where the venue has not said that the order is over, until its next word."""
+        self.given_up |= name == "expired_unproven" and not {"canceled", "rejected"} & {*self.words}
 
     def amended(self, ts: int, tick: int, lots: int) -> None:
         """The venue shows these terms, as of `ts`."""

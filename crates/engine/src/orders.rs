@@ -728,8 +728,8 @@ mod tests {
         assert_eq!(order.request.qty, Lots(25), "told late");
     }
 
-    /// Every fact that a venue, or our own patience, may tell of one order; what was asked for is noted by the caller. Not
-    /// among them: that a person gives it up, which holds until the venue's next word, so that its place matters.
+    /// Every fact that a venue, or our own patience, may tell of one order; what was asked for is noted by the caller.
+    /// Not among them: that a person gives it up, which holds until the venue's next word, so that its place matters.
     fn facts() -> Vec<Event> {
         let amended = |qty, at| Event::OrderAmended { id: ID, price: Ticks(101), qty: Lots(qty), ts_venue: Nanos(at) };
         vec![

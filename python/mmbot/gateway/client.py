@@ -16,6 +16,8 @@ import os
 import time
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from msgspec import structs
+
 from mmbot.gateway import wire
 from mmbot.gateway.place import connected, peer_uid
 from mmbot.venues.port import (
@@ -81,7 +83,9 @@ class GatewayOrders:
         self._path, self._sink, self._clock, self._steady = path, sink, clock, steady
         self._epoch, self._lease, self._ago, self._role = epoch, lease, decided_ago, role
         self._engaged = False
-        self._offset = 0
+        self._ahead = time.time_ns() - steady()
+        """The venue's time against the steady clock; our own wall clock's before the venue was asked."""
+        self._wall_ahead = self._ahead
         self._uids = {0, os.geteuid(), *([] if gateway_uid is None else [gateway_uid])}
         self._transport: asyncio.Transport | None = None
         self._welcomed: asyncio.Future[wire.Welcome] | None = None
@@ -129,7 +133,7 @@ class GatewayOrders:
 
     def venue_ns(self) -> int:
         """The venue's time, ns since epoch, as the gateway's session estimated it when it was last asked to attest."""
-        return time.time_ns() + self._offset
+        return self._steady() + self._ahead
 
     async def stop(self) -> None:
         """Answer every open request with Unanswered and close. Cancels nothing. Safe to call twice."""
@@ -344,8 +348,8 @@ class GatewayOrders:
     async def attest(self) -> Attestation:
         """What the gateway's key may do and how the account is set. Raises VenueError."""
         attestation = _one(Attestation, await self._ask("attest"))
-        self._offset = attestation.clock_offset
-        return attestation
+        self._ahead = attestation.clock_offset  # against the clock that both have
+        return structs.replace(attestation, clock_offset=self._ahead - self._wall_ahead)
 
     async def instrument(self, category: str, symbol: str) -> InstrumentTerms:
         """The rules of one instrument, asked anew. Raises VenueError."""

@@ -189,7 +189,7 @@ class GatewayServer:
 
 
 _READS: dict[str, Callable[[GuardedOrders, wire.Ask], Awaitable[msgspec.Struct | list[Any]]]] = {
-    "attest": lambda guard, _: guard.attest(),
+    "attest": lambda guard, _: guard.attest_here(),
     "executions": lambda guard, ask: guard.executions(ask.category, ask.symbol, ask.since_ns),
     "executions_of": lambda guard, ask: guard.executions_of(ask.category, ask.symbol, ask.client_id),
     "fee_rates": lambda guard, ask: guard.fee_rates(ask.category, ask.symbol),

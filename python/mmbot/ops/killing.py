@@ -25,6 +25,7 @@ from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import Reconciled
 from mmbot.runtime.cancelling import Cancelling
+from mmbot.venues.bybit.clock import steady_clock
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.session import BybitOrders
 from mmbot.venues.port import Credentials, VenueError
@@ -105,8 +106,9 @@ async def _cancel_everything(
     orders = _session(session, environ, deaf, markets)
     await orders.start()
     try:
-        deaf.cancelling = Cancelling(orders, markets, time.time_ns, told=told)
-        late = time.time_ns() + (ARRIVES_NS if state.engine() is not None else 0)
+        clock = steady_clock()
+        deaf.cancelling = Cancelling(orders, markets, clock, told=told)
+        late = clock() + (ARRIVES_NS if state.engine() is not None else 0)
         result = await deaf.cancelling.run("kill", late_until=lambda: late)
         outcome.done.append(f"{result.canceled_count} orders cancelled ({result.method}, {result.took_ns / 1e9:.1f} s)")
         await _end_engine(state, outcome)
@@ -130,7 +132,7 @@ def _session(
         raise ConfigError(f"{' and '.join(names)} are not set: nothing can be cancelled without the key")
     endpoint = Endpoint.of(session["environment"], session["url"])
     credentials = Credentials(key=key, secret=SecretStr(secret))
-    return BybitOrders(endpoint, credentials, sink, time.time_ns, instruments=markets)
+    return BybitOrders(endpoint, credentials, sink, steady_clock(), instruments=markets)
 
 
 async def _end_engine(state: AccountState, outcome: Killed) -> None:
