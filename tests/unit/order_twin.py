@@ -136,10 +136,7 @@ class TwinOrder:
         if name in SAYS:
             self.given_up = False
             self.words.append("partial" if name == "executed" and cum else SAYS[name])
-        if name in ("executed", "canceled"):
-            self.cums.append(cum)
-        if name == "filled":
-            self.fills.append(cum)
+        self.count(name, cum)
         if name == "amended":
             self.amended(ts, *terms)
         if name == "amend refused":
@@ -148,6 +145,13 @@ class TwinOrder:
             self.busy = "idle"
         if self.over and self.words and not self.abandoned:  # what we conclude ourselves answers no request
             self.busy = "idle"
+
+    def count(self, name: str, cum: int) -> None:
+        """What was executed, by the venue's word or by an execution."""
+        if name in ("executed", "canceled"):
+            self.cums.append(cum)
+        if name == "filled":
+            self.fills.append(cum)
 
     def give_up(self, name: str) -> None:
         """A person's word holds where the venue has not said that the order is over, until its next word."""
