@@ -570,6 +570,21 @@ proptest! {
     }
 }
 
+/// A snapshot in the middle that says another state than the entries before it is named.
+#[test]
+fn a_snapshot_that_does_not_follow_is_named() {
+    let scene = scene(3);
+    let disk = Arc::new(Memory::default());
+    let journal = Journal::on(disk.clone());
+    let mut live = live(&scene, journal.clone());
+    live.wake(Nanos(10)).unwrap();
+    journal.begin_segment(Nanos(10), true, &live.snapshot()).unwrap();
+    journal.flush().unwrap();
+    let bytes = disk.0.lock().unwrap().clone();
+    let error = recover(reader(&bytes), Some(vec![scene.tape.instrument().clone()]), None).err().unwrap();
+    assert!(matches!(&error, RecoverError::Differs(found) if found.seq == 1), "{error}");
+}
+
 /// A journal that says a state that does not follow, or not what was traded, and snapshots of other accounts: refused.
 #[test]
 fn what_cannot_be_taken_over_is_refused_by_name() {

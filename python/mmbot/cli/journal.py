@@ -94,3 +94,22 @@ def cut(
     with one_clear_line():
         gone = cut_torn_end(place, anchors, key)
     typer.echo("the end is whole; nothing was cut" if gone is None else f"{gone} bytes of an unfinished record cut off")
+
+
+@app.command("restore")
+def restore(
+    copy: Annotated[Path, typer.Argument(help="A copy of the folder of runs, as it was on the host that is gone.")],
+    *,
+    runs: Annotated[Path, typer.Option("--runs", help="Where to: the folder of runs of this host.")] = Path("runs"),
+    account: Annotated[str, typer.Option("--account", help="Which account, as its folder is called: live-10001.")],
+) -> None:
+    """Bring an account back from a copy. The next run on it begins in quarantine; nobody may trade on it elsewhere."""
+    from mmbot.ops.restoring import RestoreError
+    from mmbot.ops.restoring import restore as brought_back
+
+    with one_clear_line(RestoreError):
+        done = brought_back(copy, runs, account)
+    typer.echo(f"{done.account}: {done.run}, {done.entries:,} good entries")
+    typer.echo(f"  the next run begins in quarantine: {done.lost}")
+    if done.differs:
+        typer.echo(f"  and freezes the account: {done.differs}")

@@ -9,6 +9,7 @@
     metrics.json       the numbers of the engine that trades, or traded last
     operators.toml     the public keys of who may lower a freeze
     last-run           the path of the newest run's folder
+    restored.json      that this run's journal was brought back from a copy (`mmbot.ops.restoring`)
     engine             the process that trades now: its id and when it started
     epoch              the newest epoch that was used
     guardian.sock, gateway.sock, anchors.jsonl

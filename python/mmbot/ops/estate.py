@@ -12,6 +12,7 @@ from mmbot.execution.client_ids import ClientIds
 from mmbot.execution.recovery import CRASH_LOOP, Chain, Estate, HeldOrder, crash_loop
 from mmbot.ops.account_state import AccountState, write_durably
 from mmbot.ops.evidence import believed, is_missing, quarantine
+from mmbot.ops.restoring import marked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: st
     folder = state.newest_run()
     if folder is None or is_missing(state, folder):
         return None
-    found = believed(state, folder)
+    found = marked(state, folder, believed(state, folder))
     recovered = found.recovered
     if found.whole and recovered.ended and not recovered.orders and not any(recovered.positions):
         return None
