@@ -548,10 +548,22 @@ class Runner:
         self.told({"event": "stray", "why": why, "correlation_id": name, "fact": repr(fact)})
         if isinstance(fact, ExecutionSeen):
             self.pause("stray execution", f"{fact.symbol}: {why}; reconcile by hand, then start again")
-        if isinstance(fact, TermsChanged) and _grid(fact.before) != _grid(fact.after):
-            self.fail(
-                VenueError(f"{why}: tick and lot were {_grid(fact.before)}, are {_grid(fact.after)}; start again")
-            )
+        if isinstance(fact, TermsChanged):
+            self._follow(fact, why)
+
+    def _follow(self, changed: TermsChanged, why: str) -> None:
+        """No quotes while an instrument is halted; cancels go on. Another grid ends the run: its prices lie on the old.
+
+        Other rules (least and largest quantity) are the venue's to enforce: it refuses, and refusals are counted.
+        """
+        before, after = changed.before, changed.after
+        if _grid(before) != _grid(after):
+            self.fail(VenueError(f"{why}: tick and lot were {_grid(before)}, are {_grid(after)}; start again"))
+        name = f"halted {after.category} {after.symbol}"
+        if after.tradable:
+            self.resume(name)
+        else:
+            self.pause(name, f"{after.symbol} is not traded now, by the venue's listing")
 
     def on_adopted(self, number: int, seen: OrderSeen, owner: Owner) -> None:
         """An order that nobody here sent counts from now on. One of ours is taken out, which is the first moment at

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from trading_desk import Desk, settle
+from trading_desk import TERMS, Desk, settle
 
 from mmbot.execution.client_ids import ClientIds
 from mmbot.execution.reconcile import Depth
 from mmbot.runtime.leaving import Leaving
-from mmbot.venues.port import CancelOrder, ExecutionSeen, OrderSeen, PlaceOrder, Refused, VenueError
+from mmbot.venues.port import CancelOrder, ExecutionSeen, OrderSeen, PlaceOrder, Refused, TermsChanged, VenueError
 from mmbot.venues.records import BookUpdate
 
 HOUR_NS = 3_600_000_000_000
@@ -337,3 +337,34 @@ def test_what_we_held_back_is_no_refusal_of_the_venue(tmp_path: Path, monkeypatc
     assert (desk.runner.counters["held back"], desk.runner.counters["amend refused"]) == (3, 0)
     assert len(desk.told("held back")) == 1
     assert desk.runner.bridge.doubts == {}
+
+
+def test_a_symbol_that_is_halted_in_the_middle_takes_the_quotes_out_until_it_trades_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Row 32: by the venue's listing. Cancels leave, nothing new does, and the quotes come back by themselves."""
+    desk = opened(tmp_path)
+    sent = listening(desk, monkeypatch)
+    trading, halted = TERMS, msgspec.structs.replace(TERMS, tradable=False)
+    desk.runner.on_facts([TermsChanged(before=trading, after=halted)], desk.clock.peek())
+    assert [type(request) for request in sent] == [CancelOrder, CancelOrder]
+    settle(desk)
+    desk.book("100.1", "100.3")
+    assert not [request for request in sent if isinstance(request, PlaceOrder)]
+    assert "not traded now" in desk.runner.pauses["halted linear BTCUSDT"]
+    desk.runner.on_facts([TermsChanged(before=halted, after=trading)], desk.clock.peek())
+    desk.book("100.0", "100.2")
+    assert [request for request in sent if isinstance(request, PlaceOrder)]
+    assert desk.runner.failure is None
+
+
+def test_rules_that_change_under_the_run_end_it_where_its_prices_lie_on_them(tmp_path: Path):
+    """Row 30: another tick or lot ends the run, which says what they were and are; another minimum is told."""
+    desk = opened(tmp_path)
+    larger = msgspec.structs.replace(TERMS, min_qty="0.002")
+    desk.runner.on_facts([TermsChanged(before=TERMS, after=larger)], desk.clock.peek())
+    assert (desk.runner.failure, len(desk.told("stray"))) == (None, 1)
+    coarser = msgspec.structs.replace(larger, tick="0.5")
+    desk.runner.on_facts([TermsChanged(before=larger, after=coarser)], desk.clock.peek())
+    assert "tick and lot were ('0.1', '0.001'), are ('0.5', '0.001')" in str(desk.runner.failure)
+    assert desk.runner.ended.is_set()
