@@ -15,6 +15,7 @@ Known limitation: two runs of one strategy on one account that start in the same
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 __all__ = ["ENVIRONMENT_LETTERS", "ClientIds", "Named", "parse"]
 
@@ -86,6 +87,7 @@ class ClientIds:
         return named.sequence if named is not None and mine else None
 
 
+@lru_cache(maxsize=1 << 13)
 def parse(client_id: str) -> Named | None:
     """Read a name that some run of ours gave; None for any other text, a name with one wrong character included."""
     shape = _SHAPE.fullmatch(client_id)
