@@ -98,7 +98,8 @@ class References:
 class GuardedOrders:
     """See the module. `attach` a session before `start`.
 
-    steady: ns of one clock of this machine that also counts sleep; wall: ns since epoch, as the session signs by.
+    steady: ns of one clock of this machine that also counts sleep. wall: ns since epoch, where the session tells no time
+    of the venue's to sign by.
     levels: the freeze levels now, by "category symbol" and "" for all; asked before each decision, so it must be quick.
     decided_ago: ns since what an engine in this process sends now was decided. asked: hears what an operator must know.
     """
@@ -158,10 +159,11 @@ class GuardedOrders:
     def pass_on(self, requests: Sequence[OrderRequest], decided: int, epoch: int) -> None:
         """As `send`, for requests that were decided then, by the steady clock, by an engine of that epoch."""
         self.core.freeze(self.levels())
+        signing = self.venue_ns()
         passing: list[OrderRequest] = []
         refused: list[Fact] = []
         for request in requests:
-            said = self.core.judge(request, epoch=epoch, decided=decided, now=self._steady(), wall=self._wall())
+            said = self.core.judge(request, epoch=epoch, decided=decided, now=self._steady(), wall=signing)
             if said:
                 refused.append(_no(request, said))
             else:

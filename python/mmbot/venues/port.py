@@ -187,8 +187,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def held_back(self) -> bool:
-        """We did not let it out: our pace, its earlier complaint, a freeze, our lease. It knows nothing of it."""
-        return self.code == 0 and self.reason in ("rate_limited", "frozen", "fenced")
+        """We did not let it out: our pace, its earlier complaint, a freeze, our lease, a clock. It knows nothing of it."""
+        return self.code == 0 and self.reason in ("rate_limited", "frozen", "fenced", "clock")
 
 
 class Unanswered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
