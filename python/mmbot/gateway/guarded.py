@@ -98,8 +98,8 @@ class References:
 class GuardedOrders:
     """See the module. `attach` a session before `start`.
 
-    steady: ns of one clock of this machine that also counts sleep. wall: ns since epoch, where the session tells no time
-    of the venue's to sign by.
+    steady: ns of one clock of this machine that also counts sleep. wall: ns since epoch, for a session that does not
+    tell the venue's time, by which requests are signed.
     levels: the freeze levels now, by "category symbol" and "" for all; asked before each decision, so it must be quick.
     decided_ago: ns since what an engine in this process sends now was decided. asked: hears what an operator must know.
     """

@@ -187,7 +187,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def held_back(self) -> bool:
-        """We did not let it out: our pace, its earlier complaint, a freeze, our lease, a clock. It knows nothing of it."""
+        """We did not let it out, and it knows nothing of it: our pace, its complaint, a freeze, our lease, a clock."""
         return self.code == 0 and self.reason in ("rate_limited", "frozen", "fenced", "clock")
 
 
