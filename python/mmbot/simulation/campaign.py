@@ -28,6 +28,7 @@ __all__ = ["MARKS", "CampaignReport", "campaign", "hunt"]
 
 MARKS: tuple[str, ...] = (
     *(f"fault: {kind}" for kind in KINDS),
+    *("another machine trades", "fenced", "stopped between the check and the sending", "said: deposed"),
     *(f"said: {name}" for name in ("request", "fill", "link", "paused", "quoting", "reconcile", "refused", "stopping")),
 )
 """What has to happen in a campaign for it to have tested anything: every fault, and every branch that answers one."""

@@ -212,6 +212,35 @@ def _burst(scene: Scene, fault: Fault, rng: random.Random) -> None:
         scene.step_market(fault.symbol)
 
 
+# ---- two machines and their lease
+
+
+def _lease(rows: tuple[int, ...], said: str, longest_s: float = 40.0) -> FaultKind:
+    """A fault of a scene with two machines, which knows it by its name."""
+
+    def strike(scene: Scene, fault: Fault, rng: random.Random) -> None:
+        if scene.pair is not None:
+            scene.pair.suffer(fault.kind, fault, rng)
+
+    return FaultKind(rows, said, strike, longest_s=longest_s, shortest_s=2.0)
+
+
+LEASE_KINDS: Mapping[str, FaultKind] = {
+    "leader paused": _lease((53, 72), "SIGSTOP of who leads"),
+    "leader paused in mid-send": _lease((53, 72), "SIGSTOP between the look at the lease and the sending"),
+    "leader suspended": _lease((54, 72), "the machine of who leads sleeps, and its clocks with it"),
+    "leader killed": _lease((52,), "kill -9 of who leads"),
+    "leader leaves": _lease((52,), "who leads ends in order"),
+    "leader cut from the database": _lease((7, 10), "who leads does not reach the lease"),
+    "both cut from the database": _lease((7, 10), "nobody reaches the lease"),
+    "database answers lost": _lease((2,), "the lease database's answers do not arrive"),
+    "database down": _lease((7,), "the lease database answers nobody"),
+    "database slow": _lease((11,), "the lease database answers 3 s late"),
+    "database clock set": _lease((70,), "the lease database's clock is set, by up to 10 s"),
+    "venue time misjudged": _lease((70, 71), "a machine's estimate of the venue's time is off by up to 250 ms"),
+    "orders late": _lease((3, 11), "what a machine orders arrives up to 2.5 s late", 120.0),
+}
+
 KINDS: Mapping[str, FaultKind] = {
     "requests lost": FaultKind((1,), "requests do not arrive", _weather("trade_out", lose=0.9)),
     "answers lost": FaultKind((2,), "answers to requests do not arrive", _weather("trade_in", lose=0.9)),
@@ -261,11 +290,13 @@ KINDS: Mapping[str, FaultKind] = {
     "book gap": FaultKind((45, 46), "the book's chain breaks", _gap, of_symbol=True),
     "frozen feed": FaultKind((47,), "market data stops without a word", _frozen),
     "burst": FaultKind((49,), "a hundred messages at once", _burst, of_symbol=True),
+    **LEASE_KINDS,
 }
 """Every fault that the simulator knows, by name."""
 
 PROFILES: Mapping[str, tuple[str, ...]] = {
-    "mixed": tuple(KINDS),
+    "mixed": tuple(kind for kind in KINDS if kind not in LEASE_KINDS),
+    "lease": tuple(LEASE_KINDS),
     "network": tuple(list(KINDS)[:14]),
     "venue": ("rate limited", "overloaded", "maintenance", "venue lag", "venue restart", "funding", "told again"),
     "process": (

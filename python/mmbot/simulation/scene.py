@@ -20,6 +20,7 @@ from mmbot.simulation.checks import Checks, Violation
 from mmbot.simulation.dice import Dice
 from mmbot.simulation.engine import EngineNode
 from mmbot.simulation.faults import KINDS, PROFILES, Fault, draw_plan
+from mmbot.simulation.lease import Pair
 from mmbot.simulation.links import Link
 from mmbot.simulation.markets import MOODS, Walk
 from mmbot.simulation.ports import Paths
@@ -103,6 +104,8 @@ class Scene:
         self.traps: dict[str, int] = {}
         """Points at which the engine is killed next, and how long it stays dead, in ns."""
         self.engine = EngineNode(self)
+        self.pair = Pair(self, self.venue) if self.profile == "lease" else None
+        """Two machines and their lease, in place of the one engine."""
 
     # ---- what the venue says
 
@@ -183,10 +186,10 @@ class Scene:
             self._story()
         except StuckError as error:
             self.checks.fail("H0", str(error))
-        digest = hash(
-            (self.world.trace, self.world.turns, self.venue.cash, len(self.venue.executions), self.engine.digest())
-        )
+        digest = hash((self.world.trace, self.world.turns, self.venue.cash, len(self.venue.executions), self._state()))
         self.engine.kill(self.dice.of("end"))
+        if self.pair is not None:
+            self.pair.kill()
         return Outcome(
             seed=self.seed,
             profile=self.profile,
@@ -202,19 +205,23 @@ class Scene:
         )
 
     def _story(self) -> None:
-        self.engine.boot()
+        trader = self.pair or self.engine
+        trader.boot()
         self._market()
         for fault in self.plan:
             self.world.at(START + fault.at_ms * MS, lambda f=fault: self._strike(f))  # type: ignore[misc]
         self.world.run_until(START + STORM_S * NS_PER_S)
         if not self.world.stopped:
-            self.engine.heal()
+            trader.heal()
             self.world.run_until(START + STOP_S * NS_PER_S)
         if not self.world.stopped:
-            self.engine.stop()
+            trader.stop()
             self.world.run_until(START + LENGTH_S * NS_PER_S)
-        if not self.world.stopped:
+        if not self.world.stopped and self.pair is None:
             self.checks.settled()
+
+    def _state(self) -> int:
+        return self.engine.digest() if self.pair is None else self.pair.digest()
 
     def _strike(self, fault: Fault) -> None:
         self.mark(f"fault: {fault.kind}")

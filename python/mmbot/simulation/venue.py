@@ -185,10 +185,10 @@ class ModelVenue:
             client_id=request.client_id, request=kind_of(request), why="10016 internal error", reason="overloaded"
         )
 
-    def take(self, request: OrderRequest, signed: int) -> Fact:
-        """Act on a request that was signed then, and answer it."""
+    def take(self, request: OrderRequest, signed: int, window: int = RECV_WINDOW) -> Fact:
+        """Act on a request that was signed then, and answer it. `window`: how old it may be, as it says itself."""
         now = self.world.now
-        if signed < now - RECV_WINDOW or signed > now + AHEAD_MAX:
+        if signed < now - window or signed > now + AHEAD_MAX:
             return self._no(request, "clock", 10002, "timestamp outside of recv_window")
         if isinstance(request, PlaceOrder):
             return self._place(request)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["NodeLoop", "StuckError", "World"]
 
 NS_PER_S = 1_000_000_000
+UNWIND_MAX = 20
 TURNS_MAX = 20_000
 """What may happen in one instant: more is a loop without end."""
 LIFE_TURNS_MAX = 1_000_000
@@ -150,6 +151,29 @@ class NodeLoop(asyncio.AbstractEventLoop):
         finally:
             asyncio._set_running_loop(None)
         self._tasks.clear()
+
+    def unwind(self, task: asyncio.Task[Any]) -> None:
+        """SIGKILL of a process whose coroutines have to await to their end, as context managers do: what the task still
+        does runs here, at once, and must meet ports that are closed already.
+        """
+        self.paused = False
+        task.cancel()
+        for _ in range(UNWIND_MAX):
+            mine = [*self.backlog, *(handle for loop, handle in self.world._ready if loop is self)]
+            self.backlog.clear()
+            others = [pair for pair in self.world._ready if pair[0] is not self]
+            self.world._ready.clear()
+            self.world._ready.extend(others)
+            asyncio._set_running_loop(self)
+            try:
+                for handle in mine:
+                    if not handle.cancelled():
+                        handle._run()
+            finally:
+                asyncio._set_running_loop(None)
+            if task.done():
+                break
+        self.kill()
 
     # ---- what asyncio asks of a loop
 

@@ -10,7 +10,14 @@ from mmbot.simulation.planted import BUGS
 from mmbot.simulation.scene import play
 from mmbot.simulation.shrink import CaseError, Shrinking, load_case, play_case, run_case, story, write_case
 
-RARE = ("late executions dropped", "not found thrice is dead", "unknown is free", "no quarantine", "any age")
+RARE = (
+    "late executions dropped",
+    "not found thrice is dead",
+    "unknown is free",
+    "no quarantine",
+    "any age",
+    "hand-over not waited for",
+)
 """Those that take dozens of seeds."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ class Leadership:
         venue_ns: Callable[[], int],
         *,
         terms: FenceTerms | None = None,
+        monotonic: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.venue_ns = venue_ns
         """The venue's time as estimated here; may be replaced by a better estimate before `held`."""
@@ -54,7 +56,7 @@ class Leadership:
         """None while somebody else leads."""
         self.quiet = False
         """Said by the run at its end: nothing of ours is left at the venue, or can still arrive there."""
-        self._told, self._terms = told, terms or FenceTerms()
+        self._told, self._terms, self._monotonic = told, terms or FenceTerms(), monotonic
         self._over: VenueError | None = None
         self._moved: Callable[[LinkEvent], None] = lambda _: None
         self._deposed: Callable[[VenueError], None] | None = None
@@ -98,6 +100,7 @@ class Leadership:
             poll_s=min(1.0, renew_s / 5),
             told=self._told,
             terms=self._terms,
+            monotonic=self._monotonic,
         )
         try:
             self.fence = await standby.until_leading(stop)
