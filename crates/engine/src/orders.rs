@@ -465,7 +465,7 @@ impl Order {
             return; // told twice or late: what was asked for since waits for its own answer
         }
         (self.request.price, self.request.qty, self.ts_amended) = (price, qty, ts_venue);
-        if let Some(at) = self.amending.iter().rposition(|terms| *terms == (price, qty)) {
+        if let Some(at) = self.amending.iter().position(|terms| *terms == (price, qty)) {
             self.amending.drain(..=at);
         }
     }
@@ -726,6 +726,23 @@ mod tests {
         assert_eq!((order.request.qty, order.op, order.amends), (Lots(25), Op::Idle, 2));
         order.observe(&amended(5, 3));
         assert_eq!(order.request.qty, Lots(25), "told late");
+    }
+
+    /// The same terms were asked for twice, and others in between: shown once, they are the first request's answer, and
+    /// what was asked for in between may still be taken.
+    #[test]
+    fn terms_that_were_asked_for_again_answer_the_first_request() {
+        let shown = |qty, at| Event::OrderAmended { id: ID, price: Ticks(101), qty: Lots(qty), ts_venue: Nanos(at) };
+        let mut order = order(13);
+        for qty in [14, 15, 14] {
+            order.ask(Op::Amend { price: Ticks(101), qty: Lots(qty) });
+        }
+        order.observe(&shown(14, 3));
+        assert_eq!((order.request.qty, order.exposure()), (Lots(14), Lots(15)));
+        order.observe(&shown(15, 4));
+        assert_eq!(order.exposure(), Lots(15));
+        order.observe(&shown(14, 5));
+        assert_eq!((order.exposure(), order.is_uncertain()), (Lots(14), false));
     }
 
     /// Every fact that a venue, or our own patience, may tell of one order; what was asked for is noted by the caller.
