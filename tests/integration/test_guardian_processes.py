@@ -83,7 +83,9 @@ def test_a_stopped_engine_has_no_order_after_four_seconds(run: WatchedRun):
     """SIGSTOP: three seconds of silence, then zero; and when it wakes up it is told, and trades no more."""
     engine = run.quoting()
     engine.send_signal(signal.SIGSTOP)
-    until(lambda: run.open_orders() == 0, 5, "no order at the venue")
+    # Not the orders alone: it may have been stopped between two quotes, and would wake up before anybody missed it.
+    until(lambda: bool(run.guardian.events("alarm")), 4, "the guardian acts")
+    until(lambda: run.open_orders() == 0, 1, "no order at the venue")
     engine.send_signal(signal.SIGCONT)
     until(lambda: "guardian_acting" in [event["control"] for event in run.told.events("freeze")], 5, "it is told")
     until(lambda: run.open_orders() == 0, 5, "no order at the venue, still")

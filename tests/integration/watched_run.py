@@ -115,9 +115,8 @@ class WatchedRun:
         return int((self.state / "guardian.pid").read_text())
 
     def open_orders(self) -> int:
-        """How many orders the exchange has open, by its own account of it."""
-        truth = self.exchange.admin("GET", "truth")["accounts"]
-        return sum(len(account["open"]) for account in truth.values())
+        """How many orders of the account are open, by the exchange's own books; other accounts' are none of ours."""
+        return len(self.exchange.truth(self.account)["open"])
 
     def lives(self, pid: int) -> bool:
         """Whether a process is there, and no zombie."""

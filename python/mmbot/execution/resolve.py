@@ -10,12 +10,15 @@
     found among the recent orders, or in the history     ─▶ FOUND
     executions and no order                              ─▶ EXECUTED: book them
     venue's clock ≥ D, twice nothing in all three        ─▶ NEVER_PLACED
-    sources, ≥ 1 s apart, venue well
+    sources, ≥ V and 1 s apart, venue well
     anything else                                        ─▶ ASK again, after 0.25, 0.5, 1 s and then every 2 s
 
 Not found, however often, proves nothing before D: the request may be parked on the way and arrive later. And the clock
 of the proof is the venue's, from its own answers, because it is the venue that refuses by age. `sent` is the time at
 which the doubt arose, which is not before the request was signed: later is only more careful.
+
+The two looks are V apart, because what somebody else cancelled just before the first one may show in the history only
+so much later, and the venue loses its list of recent orders when it restarts.
 
 Limit of the proof: R is checked at the venue's gateway, and a request could wait behind it. Hence V, hence the venue's
 health, and hence any later word of the venue overrides the verdict. A venue without R (none here) has no such proof.
@@ -72,7 +75,7 @@ class ResolveTerms(Strict):
     lag_span_s: int = Field(default=300, gt=0)
     """What was measured so long ago does not count any more."""
     look_again_ms: int = Field(default=1_000, gt=0)
-    """Between the two looks of the proof."""
+    """Between the two looks of the proof, and never less than V."""
     trouble_span_s: int = Field(default=60, gt=0)
     """The venue is not well for so long after a burst of trouble."""
     trouble_burst: int = Field(default=3, gt=0)
@@ -224,11 +227,11 @@ class Resolver:
         if not doubt.create or ts_venue < self.deadline(doubt.since, now) or not linked or not self.lag.well(now):
             self._doubts[number] = replace(self._doubts[number], empty_at=None)
             return Finding.ASK
+        apart = max(self.terms.look_again_ms * MS, self.lag.bound(now))
         if doubt.empty_at is None:
-            due = now + self.terms.look_again_ms * MS
-            self._doubts[number] = replace(self._doubts[number], empty_at=now, due=due)
+            self._doubts[number] = replace(self._doubts[number], empty_at=now, due=now + apart)
             return Finding.ASK
-        if now - doubt.empty_at < self.terms.look_again_ms * MS:
+        if now - doubt.empty_at < apart:
             return Finding.ASK
         self.forget(number)
         return Finding.NEVER_PLACED
