@@ -155,12 +155,12 @@ class GuardianLink:
                 if message.heard > self._heard:
                     self._heard, self._heard_at = message.heard, at
                     self._asked.pop("lost", None)
+                # Before it heard a beat of ours it acts for the engine before us: our first beat takes over.
+                acts = message.acting and message.heard >= 0
                 blind = message.blind_ns >= self._terms.blind_ns
                 words = f"the guardian has no answer from the venue for {message.blind_ns / SECOND:.0f} s"
                 return [
-                    *self._ask(
-                        "acting", message.acting, FreezeLevel.CANCEL_ALL, f"the guardian acts: {message.why}", now
-                    ),
+                    *self._ask("acting", acts, FreezeLevel.CANCEL_ALL, f"the guardian acts: {message.why}", now),
                     *self._ask("blind", blind, FreezeLevel.NO_NEW, words, now),
                 ]
         return []

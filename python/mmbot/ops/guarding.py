@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mmbot.risk.levels import FreezeAsked
     from mmbot.runtime.runner import Runner
 
-__all__ = ["GUARDIAN_KEYS", "Guard", "Watch", "latch_reader"]
+__all__ = ["GUARDIAN_KEYS", "Guard", "Watch", "latch_reader", "reading"]
 
 GUARDIAN_KEYS = ("MMBOT_GUARDIAN_API_KEY", "MMBOT_GUARDIAN_API_SECRET")
 """Environment variables that hold the guardian's own key and secret."""
@@ -115,7 +115,7 @@ class Guard:
     def begin(self, runner: Runner, journal: _core.Journal) -> None:
         """Beat from now on, from the loop that trades."""
         self._runner, self._journal = runner, journal
-        self._client.begin(lambda late: self._reading(runner, journal, late))
+        self._client.begin(lambda late: reading(runner, journal, self._watch.journal, late))
 
     async def leave(self, why: str) -> None:
         """Say goodbye: the watch ends if the venue said that no order of ours is there."""
@@ -130,28 +130,32 @@ class Guard:
         if self._runner is not None:
             self._runner.freeze(asked)
 
-    def _reading(self, runner: Runner, journal: _core.Journal, late: int) -> Reading:
-        """What the run believes now. What the head counts was handed to the system: a kill leaves no head beyond it."""
-        try:
-            if journal.dead is None:
-                journal.flush()
-        except OSError as error:
-            runner.fail(error)
-        seq, chain = journal.head()
-        now, oldest = runner.clock.peek(), runner.bridge.oldest_unanswered()
-        unanswered = 0 if oldest is None else now - oldest
-        links = [state for name, state in runner.links.items() if name.split()[0] in ("private", "trade")]
-        return Reading(
-            head=Head(journal=self._watch.journal, seq=seq, chain=chain),
-            positions=dict(_positions(runner)),
-            open_orders=len(runner.bridge.open()),
-            ready="start" not in runner.pauses and not runner.stopping,
-            linked=all(state == "up" for state in links),
-            level=_level(runner),
-            lag_ns=late,
-            unanswered_ns=unanswered,
-            unheard_ns=0 if oldest is None or runner.heard_at > oldest else unanswered,
-        )
+
+def reading(runner: Runner, journal: _core.Journal, name: str, late: int) -> Reading:
+    """What a run believes now; `name`: how anchors call its journal, `late`: by how much its loop was, in ns.
+
+    What the head counts was handed to the system: a kill leaves no head beyond it.
+    """
+    try:
+        if journal.dead is None:
+            journal.flush()
+    except OSError as error:
+        runner.fail(error)
+    seq, chain = journal.head()
+    now, oldest = runner.clock.peek(), runner.bridge.oldest_unanswered()
+    unanswered = 0 if oldest is None else now - oldest
+    links = [state for name, state in runner.links.items() if name.split()[0] in ("private", "trade")]
+    return Reading(
+        head=Head(journal=name, seq=seq, chain=chain),
+        positions=dict(_positions(runner)),
+        open_orders=len(runner.bridge.open()),
+        ready="start" not in runner.pauses and not runner.stopping,
+        linked=all(state == "up" for state in links),
+        level=_level(runner),
+        lag_ns=late,
+        unanswered_ns=unanswered,
+        unheard_ns=0 if oldest is None or runner.heard_at > oldest else unanswered,
+    )
 
 
 def latch_reader(state: AccountState) -> Callable[[], tuple[FreezeLevel, str]]:

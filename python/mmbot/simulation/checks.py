@@ -78,6 +78,8 @@ class Checks:
         """P1: what leaves was on the disk before. A cancel may leave all the same: safety goes first."""
         if not written and not isinstance(request, CancelOrder):
             self.fail("P1", f"{type(request).__name__} {request.client_id} leaves and is not on the disk")
+        if self._scene.guard is not None:
+            self._scene.guard.sent(request)
         if isinstance(request, PlaceOrder):
             age = self._scene.heard_ago()
             if age > self._scene.silence_max:

@@ -15,6 +15,7 @@ from mmbot.runtime.clock import RunClock
 from mmbot.runtime.gate import OrderGate
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.runner import RunFailedError, Runner
+from mmbot.simulation.guard import Presence
 from mmbot.simulation.planted import BUGS
 from mmbot.simulation.ports import SimFeed, SimOrders
 from mmbot.simulation.venue import NS_PER_S
@@ -159,6 +160,8 @@ class Life:
         """Its disk forgets what it said was safe."""
         self.planted = 0
         """Counts for a planted bug that needs to."""
+        self.presence = None if scene.guard is None else Presence(self, scene.guard)
+        """What its guardian sees of it, where there is one."""
         for bug in scene.bugs:
             BUGS[bug].plant(self)
         self.task = self.loop.create_task(self._main())
@@ -221,11 +224,16 @@ class Life:
             await self.gate.start()
             attestation = await self.gate.attest()
             self.clock.correct(attestation.clock_offset)
+            if self.presence is not None:
+                await self.presence.meet()
+                self.presence.begin()
             await self.runner.run(self.feed, self.gate)
             self._node.ended("in order")
         except (VenueError, RunFailedError) as error:
             self._node.ended(f"{type(error).__name__}: {error}")
         finally:
+            if self.presence is not None:
+                self.presence.leave(left=self.runner.left, why=self._node.end)
             await self.gate.stop()
 
 
@@ -263,6 +271,8 @@ class EngineNode:
             life.orders.cut()
             life.feed.cut()
             life.loop.kill()
+            if self._scene.guard is not None and life.presence is not None:
+                self._scene.guard.died(life.presence)
             life.die(rng.randrange(1, 200_000) if life.lies else 0)
             self.end = "killed"
 
@@ -343,6 +353,11 @@ class EngineNode:
             self._scene.world.after(300_000_000, lambda: life.feed.resync("linear", symbol, "a gap"))
 
     # ---- what is read of it
+
+    @property
+    def life(self) -> Life | None:
+        """The process that is there."""
+        return self._life
 
     @property
     def alive(self) -> bool:

@@ -212,6 +212,27 @@ def _burst(scene: Scene, fault: Fault, rng: random.Random) -> None:
         scene.step_market(fault.symbol)
 
 
+# ---- the guardian
+
+
+def _guard(rows: tuple[int, ...], said: str, longest_s: float = 40.0) -> FaultKind:
+    """A fault of guardian, or of what is between it and engine or venue."""
+
+    def strike(scene: Scene, fault: Fault, rng: random.Random) -> None:
+        if scene.guard is not None:
+            scene.guard.suffer(fault, rng)
+
+    return FaultKind(rows, said, strike, longest_s=longest_s, shortest_s=1.0)
+
+
+GUARD_KINDS: Mapping[str, FaultKind] = {
+    "guardian killed": _guard((52,), "kill -9 of the guardian, and a restart"),
+    "guardian paused": _guard((53,), "SIGSTOP of the guardian"),
+    "guardian cut from the venue": _guard((7, 10), "the guardian does not reach the venue"),
+    "beats lost": _guard((10,), "engine and guardian do not hear each other, or one does not"),
+    "engine lies": _guard((56,), "the engine beats on, and its journal stands still"),
+}
+
 # ---- two machines and their lease
 
 
@@ -290,12 +311,18 @@ KINDS: Mapping[str, FaultKind] = {
     "book gap": FaultKind((45, 46), "the book's chain breaks", _gap, of_symbol=True),
     "frozen feed": FaultKind((47,), "market data stops without a word", _frozen),
     "burst": FaultKind((49,), "a hundred messages at once", _burst, of_symbol=True),
+    **GUARD_KINDS,
     **LEASE_KINDS,
 }
 """Every fault that the simulator knows, by name."""
 
 PROFILES: Mapping[str, tuple[str, ...]] = {
     "mixed": tuple(kind for kind in KINDS if kind not in LEASE_KINDS),
+    "guardian": (
+        *GUARD_KINDS,
+        *("pause", "kill", "kill in recovery", "requests parked", "answers lost", "trade link down", "venue lag"),
+        "lying disk",
+    ),
     "lease": tuple(LEASE_KINDS),
     "network": tuple(list(KINDS)[:14]),
     "venue": ("rate limited", "overloaded", "maintenance", "venue lag", "venue restart", "funding", "told again"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec import structs
 
 from mmbot.execution.resolve import Finding
+from mmbot.simulation.guard import GUARD_BUGS
 from mmbot.simulation.lease import LEASE_BUGS
 from mmbot.venues.port import Acked, ExecutionSeen, OrderSeen, Refused, Unanswered
 
@@ -273,6 +274,7 @@ BUGS: Mapping[str, Bug] = {
     "amend counts at once": Bug("an amend counts before the venue took it", _amend_counts_at_once, "stream"),
     "leaves without asking": Bug("a run ends without cancelling", _leaves_without_asking, "quiet"),
     "any age": Bug("decisions of any age leave", _any_age, "process"),
+    **{name: Bug(said, lambda _life: None, where, within) for name, (said, where, within, _) in GUARD_BUGS.items()},
     **{name: Bug(said, lambda _life: None, "lease", within) for name, (said, within, _) in LEASE_BUGS.items()},
 }
 """Every planted bug, by name."""

@@ -19,7 +19,8 @@ from mmbot.simulation.cast import Cast
 from mmbot.simulation.checks import Checks, Violation
 from mmbot.simulation.dice import Dice
 from mmbot.simulation.engine import EngineNode
-from mmbot.simulation.faults import KINDS, PROFILES, Fault, draw_plan
+from mmbot.simulation.faults import GUARD_KINDS, KINDS, PROFILES, Fault, draw_plan
+from mmbot.simulation.guard import Guarded
 from mmbot.simulation.lease import Pair
 from mmbot.simulation.links import Link
 from mmbot.simulation.markets import MOODS, Walk
@@ -104,6 +105,9 @@ class Scene:
         self.traps: dict[str, int] = {}
         """Points at which the engine is killed next, and how long it stays dead, in ns."""
         self.engine = EngineNode(self)
+        guarded = self.profile == "guardian" or any(fault.kind in GUARD_KINDS for fault in self.plan)
+        self.guard = Guarded(self) if guarded else None
+        """The guardian, in scenes that have one."""
         self.pair = Pair(self, self.venue) if self.profile == "lease" else None
         """Two machines and their lease, in place of the one engine."""
 
@@ -190,6 +194,8 @@ class Scene:
         self.engine.kill(self.dice.of("end"))
         if self.pair is not None:
             self.pair.kill()
+        if self.guard is not None:
+            self.guard.kill()
         return Outcome(
             seed=self.seed,
             profile=self.profile,
@@ -212,6 +218,8 @@ class Scene:
             self.world.at(START + fault.at_ms * MS, lambda f=fault: self._strike(f))  # type: ignore[misc]
         self.world.run_until(START + STORM_S * NS_PER_S)
         if not self.world.stopped:
+            if self.guard is not None:
+                self.guard.heal()
             trader.heal()
             self.world.run_until(START + STOP_S * NS_PER_S)
         if not self.world.stopped:

@@ -100,3 +100,12 @@ def test_a_link_that_was_cut_says_hello_again():
     assert side.link.step(Opened(), side.now) == [Send(HELLO)]
     side.tell(Answered(TurnedAway(why="no")))
     assert side.link.refused == "no"
+
+
+def test_a_guardian_that_acts_for_the_engine_before_freezes_nobody():
+    """Until it heard a beat of ours it acts for whom we take over from; that it still acts after that counts."""
+    side = Side()
+    side.tell(beat(-1, acting=True))
+    assert side.asked == []
+    side.tell(beat(1, acting=True))
+    assert [asked.control for asked in side.asked] == ["guardian_acting"]
