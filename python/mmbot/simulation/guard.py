@@ -470,39 +470,37 @@ class Guarded:
 
     def _judge(self) -> None:
         """P8, the guardian's side, looked at twice a second."""
-        scene = self.scene
-        now, guardian, presence = scene.world.now, self.life, self._newest()
-        scene.world.after(NS_PER_S // 2, self._judge)
-        able = (
-            guardian is not None
-            and not guardian.loop.paused
-            and now >= self._blind_until
-            and not scene.venue.maintenance
-            and guardian.heard >= self.begun
-        )
-        if not able:
-            self._since = self._woken_at = self._untrue_at = None
-            if guardian is None or guardian.heard < self.begun:
-                self._condemned = 0
+        now, guardian, presence = self.scene.world.now, self.life, self._newest()
+        self.scene.world.after(NS_PER_S // 2, self._judge)
+        if guardian is None or guardian.heard < self.begun:  # it never heard of this engine
+            self._condemned = 0
+        elif not guardian.loop.paused and now >= self._blind_until and not self.scene.venue.maintenance:
+            gone = presence is None or presence.life.loop.paused
+            self._judge_gone(now, gone=gone)
+            self._judge_woken(presence, now, hidden=gone or now < self._cut_until)
+            self._judge_lie(presence, now, hidden=gone or now < self._cut_until)
             return
+        self._since = self._woken_at = self._untrue_at = None
+
+    def _judge_gone(self, now: int, *, gone: bool) -> None:
         cut = now < self._cut_until
-        gone = presence is None or presence.life.loop.paused
         if self.left == self.begun or not (gone or cut):
             self._since = None
-        else:
-            self._since = self._since or now
-            bound = CUT_NS if cut else GONE_NS
-            if now - self._since >= CUT_NS:
-                self._condemned = self.begun
-            if now - self._since >= bound:
-                scene.mark("guardian judged: engine gone")
-                self._none_open(0, f"{(now - self._since) / NS_PER_S:.1f} s after the engine was heard last")
-        woken = presence is not None and not (gone or cut) and presence.life.number == self._condemned
+            return
+        self._since = self._since or now
+        silent = now - self._since
+        if silent >= CUT_NS:
+            self._condemned = self.begun
+        if silent >= (CUT_NS if cut else GONE_NS):
+            self.scene.mark("guardian judged: engine gone")
+            self._none_open(0, f"{silent / NS_PER_S:.1f} s after the engine was heard last")
+
+    def _judge_woken(self, presence: Presence | None, now: int, *, hidden: bool) -> None:
+        woken = not hidden and presence is not None and presence.life.number == self._condemned
         self._woken_at = (self._woken_at or now) if woken else None
         if self._woken_at is not None and now - self._woken_at >= WOKEN_NS:
-            scene.mark("guardian judged: engine woken")
+            self.scene.mark("guardian judged: engine woken")
             self._none_open(self._woken_at + WOKEN_NS, "and its engine was given up before it woke")
-        self._judge_lie(presence, now, hidden=gone or cut)
 
     def _judge_lie(self, presence: Presence | None, now: int, *, hidden: bool) -> None:
         since = None if presence is None else presence.lies_since
