@@ -32,6 +32,10 @@ def guardian(
         list[str] | None, typer.Option(help="CATEGORY:SYMBOL to watch; repeat it. Default: what the run trades.")
     ] = None,
     stay: Annotated[bool, typer.Option("--stay", help="Wait for runs, and end only when told to.")] = False,
+    credentials_fd: Annotated[
+        int | None,
+        typer.Option(help="Open descriptor that key and secret come through. Default: the environment."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object per event, for machines.")] = False,
 ) -> None:
     """Watch an account's runs from a process of its own; cancel everything when one is dead, hung or lying."""
@@ -41,9 +45,13 @@ def guardian(
     with one_clear_line(VenueError):
         import asyncio
 
+        from mmbot.gateway.hardening import credentials_from, harden
+
+        harden()
         read = load(config, BacktestConfig)
         told = _teller(json=json)
-        end = asyncio.run(_watch(read, _markets(read, market), told, stay=stay))
+        given = None if credentials_fd is None else credentials_from(credentials_fd)
+        end = asyncio.run(_watch(read, _markets(read, market), told, given=given, stay=stay))
     told({"event": "ended", "clean": end.clean, "why": end.why})
     if not end.clean:
         raise typer.Exit(1)
@@ -83,26 +91,28 @@ def _credentials(
     from pydantic import SecretStr
 
     from mmbot.config import ConfigError
-    from mmbot.ops.guarding import GUARDIAN_KEYS
+    from mmbot.ops.guarding import GUARDIAN_KEYS, key_names
     from mmbot.venues.port import Credentials
 
-    names = GUARDIAN_KEYS
-    if not all(environ.get(name) for name in names):
-        if session.environment == "mainnet":
-            raise ConfigError(
-                f"{' and '.join(names)} not set: on mainnet the guardian has a key of its own, so that it can cancel "
-                "when the run's is revoked. Make one that may only trade, and export it"
-            )
-        names = (session.key_variable, session.secret_variable)
+    names = key_names(session, environ)
+    if names != GUARDIAN_KEYS:
         told({"event": "remark", "why": "no key of its own: it goes by the run's, and fails when that does"})
     missing = [name for name in names if not environ.get(name)]
     if missing:
-        raise ConfigError(f"{' and '.join(missing)} not set: the guardian needs a key to cancel with; export it")
+        raise ConfigError(
+            f"{' and '.join(missing)} not set: the guardian needs a key to cancel with, on mainnet one of its own, so "
+            "that it can when the run's is revoked. Make one that may only trade, and export it"
+        )
     return Credentials(key=environ[names[0]], secret=SecretStr(environ[names[1]]))
 
 
 async def _watch(
-    read: BacktestConfig, markets: list[tuple[str, str]], told: Callable[[dict[str, object]], None], *, stay: bool
+    read: BacktestConfig,
+    markets: list[tuple[str, str]],
+    told: Callable[[dict[str, object]], None],
+    *,
+    given: Credentials | None,
+    stay: bool,
 ) -> End:
     import asyncio
     import signal
@@ -119,9 +129,8 @@ async def _watch(
     session = read.session or SessionConfig()
     if session.environment == "simulator" and session.url is None:
         raise ConfigError("session.url: an exchange that is started with the run ends with it; there is none to watch")
-    venue = GuardedVenue(
-        Endpoint.of(session.environment, session.url), _credentials(session, os.environ, told), markets
-    )
+    credentials = given or _credentials(session, os.environ, told)
+    venue = GuardedVenue(Endpoint.of(session.environment, session.url), credentials, markets)
     try:
         account = await venue.start()
         for remark in venue.remarks:

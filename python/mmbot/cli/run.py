@@ -76,7 +76,7 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         read = load(config, BacktestConfig)
         wiring = wire(Mode(mode.value), read, os.environ, override_gate=override_gate)
         if isinstance(wiring, Trading) and wiring.apart:
-            _give_away_the_key(wiring)
+            _give_away_the_keys(wiring)
         if not isinstance(wiring, Trading):
             _watch(config, read, wiring, duration, out, json=json)
             return
@@ -94,13 +94,25 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
         raise typer.Exit(1)
 
 
-def _give_away_the_key(wiring: Trading) -> None:
-    """Where a gateway holds the key, this process must never have held it: it begins again without."""
-    from mmbot.ops.entry import give_away_the_key
-    from mmbot.ops.guarding import GUARDIAN_KEYS
+def _give_away_the_keys(wiring: Trading) -> None:
+    """Where a gateway holds the key, this process must never have held one: it begins again without.
 
-    names = [wiring.session.key_variable, wiring.session.secret_variable, *GUARDIAN_KEYS]
-    give_away_the_key(wiring.apart, names, os.environ, sys.argv[1:])
+    Each key goes through a pipe to the process that it is for. Raises ConfigError.
+    """
+    from mmbot.ops.entry import GATEWAY_FD, give_away_the_keys
+    from mmbot.ops.guarding import GUARDIAN_FD, GUARDIAN_KEYS, key_names
+
+    session = wiring.session
+    ours = (session.key_variable, session.secret_variable)
+    pipes = {GATEWAY_FD: ours}
+    if session.guardian and not wiring.embedded:
+        pipes[GUARDIAN_FD] = names = key_names(session, os.environ)
+        if names == ours and os.environ.get(names[0]):
+            typer.echo(
+                f"{' and '.join(GUARDIAN_KEYS)} not set: the guardian goes by the run's key, and fails when that does",
+                err=True,
+            )
+    give_away_the_keys(pipes, [*ours, *GUARDIAN_KEYS], os.environ, sys.argv[1:])
 
 
 def _check_options(mode: Stage, *, plain: bool, override_gate: str | None) -> None:

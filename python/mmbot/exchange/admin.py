@@ -108,6 +108,7 @@ class Admin:
             ("POST", "mute"): self.mute,
             ("POST", "clock"): self.clock,
             ("POST", "account"): self.account,
+            ("POST", "revoke"): self.revoke,
             ("POST", "transfer"): self.transfer,
             ("POST", "market"): self.market,
         }
@@ -191,6 +192,10 @@ class Admin:
         for category, (maker, taker) in dict(ask.get("fees", {})).items():
             account.fees[category] = (rate_units(maker), rate_units(taker))
         return {"uid": uid}
+
+    def revoke(self, ask: Ask) -> object:
+        """Revoke an API key: `key`. Its connections are cut."""
+        return {"revoked": self._gateway.revoke(str(ask["key"]))}
 
     def transfer(self, ask: Ask) -> object:
         """Bring coins into an account, or take them out: `uid`, `coin`, `amount`."""

@@ -13,6 +13,8 @@ class Conversation:
 
     def __init__(self, gateway: Gateway, line: Line, connection: str, address: str, idle_ms: int) -> None:
         self.uid: int | None = None
+        self.key = ""
+        """The API key that it logged in with."""
         self.heard_ms = gateway.now_ms()
         self.idle_ms = idle_ms
         self._gateway = gateway

@@ -45,6 +45,7 @@ class Session(Protocol):
 
     link: str
     uid: int | None
+    key: str
     heard_ms: int
     idle_ms: int
 
@@ -219,6 +220,13 @@ class Gateway:
         for session in chosen:
             session.cut(how)
         return len(chosen)
+
+    def revoke(self, key: str) -> bool:
+        """Revoke an API key and end what was logged in with it; False if there is none."""
+        known = self.keyring.remove(key)
+        for session in [each for each in self.sessions if known and each.key == key]:
+            session.cut("close")
+        return known
 
     def mute(self, link: str, uid: int | None) -> int:
         """Make connections half-open: they stay, and say nothing more."""

@@ -93,7 +93,8 @@ class PrivateSocket(Conversation):
             self._answer(frame, "auth", success=False, said=error.message)
             self._line.cut("close", gateway.house.switches.ack_ms)
             return
-        self.uid = self._line.uid = key.uid
+        self.uid, self.key = key.uid, key.key
+        self._line.uid = self.uid
         self._answer(frame, "auth")
 
     def _subscribe(self, frame: dict[str, Any], op: str) -> None:

@@ -125,7 +125,8 @@ class TradeSocket(Conversation):
         else:
             try:
                 self._key = self._gateway.keyring.admit_socket(frame.get("args"), now_ms, self._address)
-                self.uid = self._line.uid = self._key.uid
+                self.uid, self.key = self._key.uid, self._key.key
+                self._line.uid = self.uid
             except RefusedError as error:
                 answer |= {"retCode": error.code, "retMsg": error.message}
         self._line.send(msgspec.json.encode(answer), self._gateway.house.switches.ack_ms)

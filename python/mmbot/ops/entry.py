@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mmbot.venues.port import Clock, Credentials
     from mmbot.wiring import Trading
 
-__all__ = ["GATEWAY_FD", "Entry", "give_away_the_key"]
+__all__ = ["GATEWAY_FD", "Entry", "give_away_the_keys"]
 
 GATEWAY_FD = "MMBOT_GATEWAY_FD"
 """Environment variable with the number of the pipe that holds the key for the gateway, unread."""
@@ -150,16 +150,19 @@ class Entry:
             await self._child.stop()
 
 
-def give_away_the_key(
-    wiring_apart: bool, names: Sequence[str], environ: Mapping[str, str], words: Sequence[str]
+def give_away_the_keys(
+    pipes: Mapping[str, tuple[str, str]], hidden: Sequence[str], environ: Mapping[str, str], words: Sequence[str]
 ) -> None:
-    """Put key and secret into a pipe for the gateway, and begin again in an environment without them.
+    """Put keys into pipes, and begin again in an environment without them.
 
-    names: the variables of key and secret, then others that hold keys. It returns only where there is nothing to hide.
+    pipes: for each variable that will hold a pipe's descriptor, the variables of key and secret; one that is not set
+    gets none. hidden: every variable that holds a secret. It returns only where there is nothing to hide.
     """
-    if not wiring_apart or not any(environ.get(name) for name in names):
+    if not any(environ.get(name) for name in hidden):
         return
-    key, secret = (environ.get(name, "") for name in names[:2])
-    if key and secret:
-        environ = {**environ, GATEWAY_FD: str(piped(key, secret))}
-    begin_again_without(names, environ, words)
+    given = {}
+    for descriptor, names in pipes.items():
+        key, secret = (environ.get(name, "") for name in names)
+        if key and secret:
+            given[descriptor] = str(piped(key, secret))
+    begin_again_without(hidden, {**environ, **given}, words)

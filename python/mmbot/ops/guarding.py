@@ -8,11 +8,14 @@ an earlier run died a moment ago, is taken as it is.
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmbot.config import ConfigError
+from mmbot.gateway.hardening import piped
 from mmbot.guardian.client import GuardianClient
 from mmbot.guardian.doors import reachable
 from mmbot.guardian.link import GuardianLink, Reading
@@ -21,9 +24,10 @@ from mmbot.ops.freeze_latch import read_operators
 from mmbot.risk.freeze import FreezeBoard
 from mmbot.risk.freeze_log import read
 from mmbot.risk.levels import FreezeLevel
+from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
     from pathlib import Path
 
     from mmbot import _core
@@ -32,14 +36,18 @@ if TYPE_CHECKING:
     from mmbot.risk.levels import FreezeAsked
     from mmbot.runtime.runner import Runner
 
-__all__ = ["GUARDIAN_KEYS", "Guard", "Watch", "latch_reader", "reading"]
+__all__ = ["GUARDIAN_FD", "GUARDIAN_KEYS", "Guard", "Watch", "key_names", "latch_reader", "reading"]
 
 GUARDIAN_KEYS = ("MMBOT_GUARDIAN_API_KEY", "MMBOT_GUARDIAN_API_SECRET")
 """Environment variables that hold the guardian's own key and secret."""
+GUARDIAN_FD = "MMBOT_GUARDIAN_FD"
+"""Environment variable with the number of the pipe that holds the guardian's key, unread, where a gateway holds the
+run's."""
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "PYTHONPATH", "PYTHONUTF8", "PYTHONHASHSEED")
 """What else of the environment a guardian gets: no secret that it does not use."""
 MEET_S = 20.0
 LISTENS_S = 1.0
+LOOK_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -84,33 +92,56 @@ class Guard:
         self._runner: Runner | None = None
         self._journal: _core.Journal | None = None
 
-    async def meet(self, config: Path, environ: Mapping[str, str]) -> Head | None:
+    async def meet(self, config: Path, environ: MutableMapping[str, str]) -> Head | None:
         """Find the guardian, or start it from the configuration at that path; return the last anchor that it kept.
 
-        Raises VenueError where nobody will watch.
+        A pipe with its key is taken out of `environ`, needed or not. Raises VenueError where nobody will watch, and
+        ConfigError where there is no key to start it with.
         """
-        if not await _listens(self._state):
-            self._start(config, environ)
-        anchor = await self._client.meet(MEET_S)
+        given = environ.pop(GUARDIAN_FD, "")
+        pipe = int(given) if given.isdecimal() else None
+        child = None
+        try:
+            if not await _listens(self._state):
+                if pipe is None:
+                    pipe = self._piped(environ)
+                child = _Child.start(self._words(config, pipe), pipe, environ, self._state.path / "guardian.log")
+        finally:
+            if pipe is not None:
+                os.close(pipe)
+        anchor = await self._met(child)
         self._told({"event": "guardian", "state": "watching", "anchor": None if anchor is None else anchor.seq})
         return anchor
 
-    def _start(self, config: Path, environ: Mapping[str, str]) -> None:
-        session = self._watch.session
+    def _words(self, config: Path, pipe: int) -> list[str]:
         words = [sys.executable, "-m", "mmbot", "guardian", str(config.resolve()), "--json"]
         words += [word for category, symbol in self._watch.markets for word in ("--market", f"{category}:{symbol}")]
-        own = all(environ.get(name) for name in GUARDIAN_KEYS)
-        keys = GUARDIAN_KEYS if own else (session.key_variable, session.secret_variable)
-        needed = {name: environ[name] for name in (*INHERITED, *keys) if name in environ}
-        with (self._state.path / "guardian.log").open("ab") as log:
-            subprocess.Popen(  # noqa: S603  our own interpreter and words
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=needed,
-                start_new_session=True,
+        return [*words, "--credentials-fd", str(pipe)]
+
+    def _piped(self, environ: Mapping[str, str]) -> int:
+        names = key_names(self._watch.session, environ)
+        missing = [name for name in names if not environ.get(name)]
+        if missing:
+            raise ConfigError(
+                f"{' and '.join(missing)} not set: no guardian listens at {self._state.guardian_socket}, and there is "
+                f"no key to start one with. Export {' and '.join(GUARDIAN_KEYS)}, a key of the same account that may "
+                "only trade, or start the guardian yourself: mmbot guardian CONFIG --stay"
             )
+        if names != GUARDIAN_KEYS:
+            self._told({"event": "guardian", "state": "starts with the run's key: it fails when that does"})
+        return piped(*(environ[name] for name in names))
+
+    async def _met(self, child: _Child | None) -> Head | None:
+        """Be welcomed; a guardian that ended instead is not waited for."""
+        meeting = asyncio.create_task(self._client.meet(MEET_S))
+        try:
+            while not meeting.done():
+                await asyncio.wait([meeting], timeout=LOOK_S)
+                if child is not None and child.process.poll() is not None and not await _listens(self._state):
+                    raise VenueError(f"the guardian did not start: {child.said()}; see {child.log}")
+            return meeting.result()
+        finally:
+            meeting.cancel()
 
     def begin(self, runner: Runner, journal: _core.Journal) -> None:
         """Beat from now on, from the loop that trades."""
@@ -156,6 +187,46 @@ def reading(runner: Runner, journal: _core.Journal, name: str, late: int) -> Rea
         unanswered_ns=unanswered,
         unheard_ns=0 if oldest is None or runner.heard_at > oldest else unanswered,
     )
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A guardian that was started here. It outlives the run; only its start is watched."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    begun: int
+    """Where in the log its own lines begin."""
+
+    @classmethod
+    def start(cls, words: Sequence[str], pipe: int, environ: Mapping[str, str], log: Path) -> _Child:
+        """Start it in a session of its own, with nothing secret but what the pipe holds."""
+        with log.open("ab") as out:
+            begun = out.tell()
+            process = subprocess.Popen(  # noqa: S603  our own interpreter and words
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env={name: environ[name] for name in INHERITED if name in environ},
+                pass_fds=[pipe],
+                start_new_session=True,
+            )
+        return cls(process, log, begun)
+
+    def said(self) -> str:
+        """Its last words."""
+        lines = self.log.read_bytes()[self.begun :].decode(errors="replace").strip().splitlines()
+        return "; ".join(lines[-2:]) or f"it printed nothing and ended with {self.process.returncode}"
+
+
+def key_names(session: SessionConfig, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the variables of the guardian's key and secret, set or not: its own, so that it can cancel when the run's
+    is revoked; the run's only where it has none and no real money is at stake.
+    """
+    if session.environment == "mainnet" or all(environ.get(name) for name in GUARDIAN_KEYS):
+        return GUARDIAN_KEYS
+    return session.key_variable, session.secret_variable
 
 
 def latch_reader(state: AccountState) -> Callable[[], tuple[FreezeLevel, str]]:

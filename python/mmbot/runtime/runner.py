@@ -43,6 +43,7 @@ from mmbot.venues.port import (
     AmendOrder,
     CancelOrder,
     ExecutionSeen,
+    KeyRefusedError,
     LinkEvent,
     PlaceOrder,
     Refused,
@@ -268,10 +269,22 @@ class Runner:
                 self._held_back = now
                 self.told({"event": "held back", "why": fact.message, "times": self.counters["held back"]})
             return
+        if fact.reason == "credentials":
+            self._lose_key(f"{fact.request}: {fact.code} {fact.message}")
         self.counters[f"{fact.request} refused"] += 1
         words = {"request": fact.request, "reason": fact.reason, "code": fact.code, "message": fact.message}
         self.note("refused", {"client_id": fact.client_id, **words})
         self.told({"event": "refused", "correlation_id": fact.client_id, **words})
+
+    def _lose_key(self, said: str) -> None:
+        """End the run: nothing can be ordered or cancelled with this key any more. The guardian has another one."""
+        if self.failure is None:
+            why = (
+                f"the venue does not take the run's key any more ({said}): was it revoked, or is this another address? "
+                "The guardian cancels with its own; make a new key, then start again"
+            )
+            self.told({"event": "key refused", "why": why})
+            self.fail(KeyRefusedError(why))
 
     def _is_history(self, fact: Fact) -> bool:
         """Tell executions from before the books began: the position that they began with holds them.
@@ -697,6 +710,8 @@ class Runner:
             pulled = await self.reconciler.pull(self.session(), depth, wide=wide)
         except VenueError as error:
             self.told({"event": "reconcile", "error": str(error)})
+            if isinstance(error, KeyRefusedError):
+                self._lose_key(str(error))
             return None
         self.on_pulled(pulled.facts)
         report = self.reconciler.compare(pulled, self.clock.peek())

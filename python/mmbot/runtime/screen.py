@@ -324,6 +324,7 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "unanswered": lambda event: f"order {event['order']}: {event['why']}",
     "held back": lambda event: f"{event['times']} requests held back so far: {event['why']}",
     "refused": lambda event: f"{event['request']} refused ({event['code']}): {event['message']}",
+    "key refused": lambda event: f"KEY REFUSED: {event['why']}",
     "cleaned": lambda event: str(event["what"]),
     "reconcile": _reconciled,
     "freeze": lambda event: (

@@ -36,6 +36,7 @@ __all__ = [
     "Fence",
     "Heard",
     "InstrumentTerms",
+    "KeyRefusedError",
     "LinkEvent",
     "LinkState",
     "Looked",
@@ -108,6 +109,10 @@ Market: TypeAlias = tuple[str, str]
 
 class VenueError(Exception):
     """A venue could not be asked, or did not answer as it documents. The message says what, where and what to do."""
+
+
+class KeyRefusedError(VenueError):
+    """The venue does not take our key any more: revoked, ended, or not for this address. Asking again helps nothing."""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):

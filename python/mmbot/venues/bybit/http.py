@@ -24,7 +24,7 @@ from mmbot.venues.bybit.codes import verdict
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.orders_wire import Answer, decode_answer, sign
 from mmbot.venues.bybit.wire import NS_PER_MS
-from mmbot.venues.port import Clock, Credentials, Fence, VenueError
+from mmbot.venues.port import Clock, Credentials, Fence, KeyRefusedError, VenueError
 from mmbot.venues.records import UNREADABLE, WireError
 
 __all__ = ["BAN_S", "Banned", "BybitHttp", "HttpTiming", "NoAnswer", "Params"]
@@ -187,7 +187,8 @@ class BybitHttp:
                 measured = True
                 await self.measure_clock()
             elif not _passes(answer.code):
-                raise VenueError(f"GET {path}: the venue refuses: {said}")
+                refused = KeyRefusedError if verdict(answer.code).reason == "credentials" else VenueError
+                raise refused(f"GET {path}: the venue refuses: {said}")
         raise VenueError(f"GET {path}: no usable answer in {self._timing.read_tries} tries; the last was: {said}")
 
     async def _afford(self, group: str, weight: int = 1, *, urgent: bool = False) -> None:

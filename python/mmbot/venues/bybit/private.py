@@ -2,7 +2,11 @@
 
 The stream sends no snapshot when it starts and repeats nothing that was missed while it was down, so whoever listens
 asks over HTTP after each login.
-Source: Bybit v5 documents, "WebSocket stream: private".
+
+It also subscribes the topics of the venue's own dead-man switch (DCP), which fires when every connection that
+subscribed them is dead for the window that is set. That is asked for and not waited for: an account that may not have
+it, or a venue that does not answer, changes nothing.
+Source: Bybit v5 documents, "WebSocket stream: private", "Dcp Stream".
 """
 
 import asyncio
@@ -26,6 +30,7 @@ IDLE_S = 60
 """How long the venue keeps a socket of ours that says nothing: it drops a half-open one even when we can not."""
 _AUTH_AHEAD_MS = 10_000
 _TOPICS = ["order", "execution", "position", "wallet"]
+_DEAD_MAN = "dead-man"
 
 
 class Login:
@@ -78,10 +83,13 @@ class PrivateStream:
         told: Callable[[Sequence[Fact], int], None],
         moved: Callable[[LinkState, str], None],
         unread: Callable[[str], None],
+        dead_man: Sequence[str] = (),
         timing: LinkTiming,
         random: Random,
     ) -> None:
+        """`dead_man`: topics of the venue's own dead-man switch."""
         self._login = login
+        self._dead_man = list(dead_man)
         self._clock = clock
         self._settle = settle
         self._told = told
@@ -100,6 +108,8 @@ class PrivateStream:
         await self._login.authenticate(self.link)
         frame = msgspec.json.encode({"req_id": "subscribe", "op": "subscribe", "args": _TOPICS})
         await self._login.ask(self.link, "subscribe", frame, "does the key have these permissions?")
+        if self._dead_man:
+            self.link.send(msgspec.json.encode({"req_id": _DEAD_MAN, "op": "subscribe", "args": self._dead_man}))
 
     def on_frame(self, raw: bytes) -> None:
         """Facts to the listener, answers to who waits."""
@@ -112,8 +122,12 @@ class PrivateStream:
             self._unread(str(error))
             return
         if isinstance(found, Reply):
-            if not self._login.replied(found) and found.op in ("ping", "pong"):
+            if self._login.replied(found):
+                return
+            if found.op in ("ping", "pong"):
                 self.link.ponged()
+            elif found.request_id == _DEAD_MAN and not found.ok:
+                log.warning("private: no dead-man switch of the venue's: %s %s", found.code, found.message)
         elif found:
             self._told(found, ts_recv)
 

@@ -132,6 +132,7 @@ class BybitOrders:
             told=self._told,
             moved=self._private_moved,
             unread=self._unread,
+            dead_man=sorted({"dcp.spot" if category == "spot" else "dcp.future" for category, _ in instruments}),
             timing=self._timing.links,
             random=random,
         )

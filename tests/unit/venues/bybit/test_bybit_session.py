@@ -110,6 +110,26 @@ def test_requests_are_acknowledged_and_shown() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("answer", ["taken", "refused", "silence"])
+def test_the_venue_s_dead_man_switch_is_asked_for_and_not_waited_for(answer: str) -> None:
+    """Its topic is subscribed apart from the others; whatever the venue says of it, the session is up and trades."""
+
+    async def scenario() -> None:
+        venue = ScriptedBybit(KEY)
+        if answer == "refused":
+            venue.unknown_topics = {"dcp.future"}
+        if answer == "silence":
+            venue.script["private subscribe"] = [lambda _: None, lambda _: "silence"]
+        async with trading(venue) as (_, session, heard):
+            session.send([place("mm-1")])
+            await heard.until(lambda: heard.of(Acked) and heard.of(OrderSeen, "mm-1"))
+            asked = [frame["args"] for frame in venue.sent("private subscribe")]
+            assert asked == [["order", "execution", "position", "wallet"], ["dcp.future"]]
+            assert heard.states("private") == ["up"]
+
+    run(scenario)
+
+
 def test_an_amend_changes_price_and_total_quantity() -> None:
     """An amend is acknowledged, and the order shows again with what changed."""
 
