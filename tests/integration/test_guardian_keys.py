@@ -1,4 +1,4 @@
-"""Whose key the guardian has: its own, through a pipe, also where a gateway holds the run's; and what it is good for."""
+"""Whose key the guardian has: its own, through a pipe, also beside a gateway; and what it is good for."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -146,7 +146,7 @@ def test_a_guardian_that_cannot_start_is_not_waited_for(run: WatchedRun):
 @pytest.mark.parametrize("gateway", [False, True], ids=["inside", "process"])
 def test_a_run_whose_key_is_revoked_ends_and_the_guardian_cancels_by_its_own(run: WatchedRun, gateway: bool):
     """In the middle of a run: it ends by itself and says why, no order stays, and one with a new key takes over."""
-    with apart(run) if gateway else suppress():
+    with apart(run) if gateway else nullcontext():
         engine = run.quoting()
         run.exchange.admin("POST", "revoke", key=run.account.key)
         until(lambda: bool(run.guardian.events("alarm")), 30, "the guardian acts")
