@@ -97,21 +97,16 @@ def run(  # noqa: PLR0917 (typer reads options from parameters)
 def _give_away_the_keys(wiring: Trading) -> None:
     """Where a gateway holds the key, this process must never have held one: it begins again without.
 
-    Each key goes through a pipe to the process that it is for. Raises ConfigError.
+    Each key goes through a pipe to the process that it is for.
     """
     from mmbot.ops.entry import GATEWAY_FD, give_away_the_keys
-    from mmbot.ops.guarding import GUARDIAN_FD, GUARDIAN_KEYS, key_names
+    from mmbot.ops.guarding import GUARDIAN_FD, GUARDIAN_KEYS
 
     session = wiring.session
     ours = (session.key_variable, session.secret_variable)
     pipes = {GATEWAY_FD: ours}
     if session.guardian and not wiring.embedded:
-        pipes[GUARDIAN_FD] = names = key_names(session, os.environ)
-        if names == ours and os.environ.get(names[0]):
-            typer.echo(
-                f"{' and '.join(GUARDIAN_KEYS)} not set: the guardian goes by the run's key, and fails when that does",
-                err=True,
-            )
+        pipes[GUARDIAN_FD] = GUARDIAN_KEYS
     give_away_the_keys(pipes, [*ours, *GUARDIAN_KEYS], os.environ, sys.argv[1:])
 
 

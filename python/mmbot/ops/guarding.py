@@ -120,12 +120,11 @@ class Guard:
 
     def _piped(self, environ: Mapping[str, str]) -> int:
         names = key_names(self._watch.session, environ)
-        missing = [name for name in names if not environ.get(name)]
-        if missing:
+        if not all(environ.get(name) for name in names):
             raise ConfigError(
-                f"{' and '.join(missing)} not set: no guardian listens at {self._state.guardian_socket}, and there is "
-                f"no key to start one with. Export {' and '.join(GUARDIAN_KEYS)}, a key of the same account that may "
-                "only trade, or start the guardian yourself: mmbot guardian CONFIG --stay"
+                f"{' and '.join(GUARDIAN_KEYS)} not set: no guardian listens at {self._state.guardian_socket}, and "
+                "there is no key to start one with: on mainnet and beside a gateway it has one of its own. Export a key "
+                "of the same account that may only trade, or start the guardian yourself: mmbot guardian CONFIG --stay"
             )
         if names != GUARDIAN_KEYS:
             self._told({"event": "guardian", "state": "starts with the run's key: it fails when that does"})
