@@ -123,7 +123,7 @@ class Guard:
         if not all(environ.get(name) for name in names):
             raise ConfigError(
                 f"{' and '.join(GUARDIAN_KEYS)} not set: no guardian listens at {self._state.guardian_socket}, and "
-                "there is no key to start one with: on mainnet and beside a gateway it has one of its own. Export a key "
+                "there is no key to start one with: on mainnet and beside a gateway it has one of its own. Export one "
                 "of the same account that may only trade, or start the guardian yourself: mmbot guardian CONFIG --stay"
             )
         if names != GUARDIAN_KEYS:
