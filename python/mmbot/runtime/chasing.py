@@ -48,21 +48,13 @@ class ChaseListener(Protocol):
 class Chaser:
     """Keeps the resolver and the bridge's doubts in step, and asks."""
 
-    def __init__(
-        self,
-        bridge: Bridge,
-        resolver: Resolver,
-        clock: Callable[[], int],
-        listener: ChaseListener,
-        every_s: float = CHASE_S,
-    ) -> None:
+    def __init__(self, bridge: Bridge, resolver: Resolver, clock: Callable[[], int], listener: ChaseListener) -> None:
         self._bridge, self._resolver, self._clock, self._listener = bridge, resolver, clock, listener
-        self._every_s = every_s
 
     async def run(self, orders: OrderEntry) -> None:
         """Ask until cancelled."""
         while True:
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(CHASE_S)
             await self.turn(orders)
 
     async def turn(self, orders: OrderEntry) -> None:

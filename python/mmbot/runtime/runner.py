@@ -30,7 +30,7 @@ from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.risk.override import Reconciled
 from mmbot.runtime.bridge import Bridge
 from mmbot.runtime.cancelling import Cancelling
-from mmbot.runtime.chasing import CHASE_S, Chaser
+from mmbot.runtime.chasing import Chaser
 from mmbot.runtime.latency import Latencies
 from mmbot.runtime.leaving import Leaving
 from mmbot.runtime.obedience import Obedience
@@ -97,7 +97,6 @@ class Runner:
     sync: False leaves the journal to the system's own time; the orders then leave before it is on the disk. account:
     its name, for who is told to freeze it. estate: what an earlier run left; the core was opened with its snapshot.
     adopt_position: the reason for which a position without a journal is taken into the books; "" refuses it.
-    chase_s: how often orders in doubt are looked after.
     """
 
     def __init__(  # noqa: PLR0915  its parts, one after the other
@@ -119,7 +118,6 @@ class Runner:
         account: str = "",
         estate: Estate | None = None,
         adopt_position: str = "",
-        chase_s: float = CHASE_S,
         recon: ReconTerms | None = None,
     ) -> None:
         self.freezing = freezing
@@ -157,7 +155,7 @@ class Runner:
         """The controls above the core's own; none: the core's own alone."""
         self.flattening: Flattening | None = None
         """Works positions off at FLATTEN; none: that is left to a person."""
-        self._chaser = Chaser(self.bridge, self.resolver, clock.peek, self, chase_s)
+        self._chaser = Chaser(self.bridge, self.resolver, clock.peek, self)
         self._decide, self._windows = strategy.decide, windows
         self._sync, self.settle_s = sync, settle_s
         self.told = told

@@ -39,8 +39,6 @@ ACCOUNT = "model"
 RESERVE_BYTES = 32 << 10
 """Small, so that a full disk reaches its end."""
 CALLS_PER_SECOND = 20
-CHASE_S = 0.5
-"""Half as often as a real run: looking after doubts is a tenth of what a seed costs."""
 DECISION_AGE_NS = 250_000_000
 EPOCH_S = 1_700_000_000
 LAST_LIFE_NS = 20 * NS_PER_S
@@ -130,7 +128,6 @@ class Life:
             windows=windows,
             sync=True,
             reconcile_s=10.0,
-            chase_s=CHASE_S,
             settle_s=10.0,
             told=self.told,
             account=ACCOUNT,
