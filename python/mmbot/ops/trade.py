@@ -187,6 +187,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             )
         except (RunFailedError, VenueError) as error:
             failure = error
+            watcher.told({"event": "failed", "why": str(error)})  # now: the report, which takes memory, may fail too
         finally:
             for helper in helpers:
                 helper.cancel()

@@ -338,6 +338,7 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "alarm": lambda event: f"ALARM {event['id']} {event['name']}: {event['why']}; acknowledge it: {event['ack']}",
     "guards": lambda event: f"guards {event['level']} {event['symbol']}: {'; '.join(event['why']) or 'content'}",
     "flatten": lambda event: f"flatten {event['symbol']}: {event['position']} left, {event['why']}",
+    "failed": lambda event: f"the run ends: {event['why']}",
     "stopping": lambda event: f"stopping: {event.get('why', 'quotes out')}",
     "left": lambda event: f"{event['symbol']}: {event['open_orders']} open orders of ours at the venue",
 }
