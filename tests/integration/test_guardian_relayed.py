@@ -72,7 +72,7 @@ def test_a_wire_that_is_cut_stops_the_trading_at_both_ends(run: WatchedRun, rela
 
 
 def test_an_engine_whose_journal_stands_still_while_it_orders_is_not_believed(run: WatchedRun, relay: Relay):
-    """Its beats go on and all say the same head, and new orders appear: the guardian cancels, and the engine hears it."""
+    """Its beats go on with one head, and new orders appear: the guardian cancels, and the engine hears it."""
     first: list[Head] = []
 
     def lie(message: Message) -> Message:
