@@ -2,7 +2,8 @@
 
     fits            taken over from its last snapshot that an anchor vouches for
     cut short       all of it is taken over; what is missing is said, and no order leaves until nothing can arrive any
-                    more that the lost part sent (`Estate.lost`)
+                    more that the lost part sent (`Estate.lost`); a torn end counts, for whole entries that a disk only
+                    said were safe may have gone with it, and waiting a few seconds costs less than knowing
     does not fit    what is good and vouched for is taken over; the account freezes until a person has looked
 
 A run that does not fit is begun all the same: it adopts and cancels what the venue has of ours, and says what differs.
@@ -73,7 +74,7 @@ def believed(state: AccountState, folder: Path) -> Believed:
         recovered = _core.take_over(path, _heads(anchors, name))
     except (_core.JournalFault, _core.JournalDiffers):
         return _first_part(path, _heads(_anchors(state)[0], name))
-    return Believed(recovered=recovered, lost=_later(anchors, name, recovered), differs=fault)
+    return Believed(recovered=recovered, lost=_later(anchors, name, recovered) or _torn(name, recovered), differs=fault)
 
 
 def quarantine(found: Believed, now: int, account: str) -> FreezeAsked | None:
@@ -104,6 +105,13 @@ def _later(anchors: list[Anchor], name: str, recovered: _core.Recovered) -> str:
     if not anchors or anchors[-1].journal == name or anchors[-1].time <= recovered.last_time:
         return ""
     return f"{name}: a later journal is missing, {anchors[-1].journal}, of which anchors were kept"
+
+
+def _torn(name: str, recovered: _core.Recovered) -> str:
+    """Say where the last entry is not whole, which a killed process leaves seldom and a power cut often."""
+    if recovered.torn is None:
+        return ""
+    return f"{name}: its last entry is not whole, and others after it may have been lost (byte {recovered.torn[0]})"
 
 
 def _heads(anchors: list[Anchor], name: str) -> list[tuple[int, str]]:

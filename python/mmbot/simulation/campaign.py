@@ -30,7 +30,7 @@ MARKS: tuple[str, ...] = (
     *(f"fault: {kind}" for kind in KINDS),
     *(f"guardian judged: engine {what}" for what in ("gone", "woken", "lies")),
     *(f"frozen: guardian_{what}" for what in ("lost", "acting")),
-    *("guardian: zero", "guardian: taken over", "restarted after a freeze"),
+    *("guardian: zero", "guardian: taken over", "restarted after a freeze", "quarantined"),
     *("another machine trades", "fenced", "stopped between the check and the sending", "said: deposed"),
     *(f"said: {name}" for name in ("request", "fill", "link", "paused", "quoting", "reconcile", "refused", "stopping")),
 )

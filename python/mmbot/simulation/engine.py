@@ -42,6 +42,8 @@ CALLS_PER_SECOND = 20
 DECISION_AGE_NS = 250_000_000
 EPOCH_S = 1_700_000_000
 LAST_LIFE_NS = 20 * NS_PER_S
+LOST_BYTES = (500, 5_000, 200_000)
+"""A disk that lied loses up to so much: a part of the last entries, some, or all since it began to."""
 LIVES_MAX = 30
 """A process that failed so often is not started again."""
 
@@ -83,6 +85,8 @@ class Life:
         self.disk = _core.SimDisk()
         self.born = world.now
         self.left = left = left_on(node.state, self.listed, self.clock(), ACCOUNT)
+        if left is not None and left.estate.lost:
+            scene.mark("quarantined")
         self.journal = _core.Journal.on(self.disk, self.clock(), self._start(), reserve_bytes=RESERVE_BYTES)
         self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake
@@ -270,7 +274,7 @@ class EngineNode:
             life.loop.kill()
             if self._scene.guard is not None and life.presence is not None:
                 self._scene.guard.died(life.presence)
-            life.die(rng.randrange(1, 200_000) if life.lies else 0)
+            life.die(rng.randrange(1, rng.choice(LOST_BYTES)) if life.lies else 0)
             self.end = "killed"
 
     def ended(self, how: str) -> None:

@@ -181,6 +181,7 @@ class GuardLife:
                     self._cancelling.cancel()
             case KeepAnchor(head):
                 self._keeper.keep(head, self._world.now)
+                self._guarded.kept(head)
             case Alarm(cause, words, times):
                 self._guarded.scene.mark(f"guardian: alarm {cause}")
                 self._guarded.scene.note(f"guardian: ALARM {times} {cause}: {words}")
@@ -334,6 +335,8 @@ class Guarded:
         self._woken_at: int | None = None
         self._condemned = 0
         self._untrue_at: int | None = None
+        self._waits_for: tuple[str, int, Callable[[], object]] | None = None
+        """A journal, entries of it, and what happens when a head is kept that is further."""
         scene.world.after(NS_PER_S // 2, self._judge)
         self.boot()
 
@@ -364,6 +367,7 @@ class Guarded:
 
     def heal(self) -> None:
         """Nothing is wrong with it any more."""
+        self._waits_for = None
         if self.life is not None:
             self.life.loop.resume()
         self.boot()
@@ -439,10 +443,37 @@ class Guarded:
                     link.suffer(Weather(rng=rng, until=until, lose=1.0))
                 if ways == (self._down,):
                     self._cut_until = 0  # it is heard, and does not hear: it freezes by itself
+            case "power lost":
+                self._lose_power(fault, rng)
             case _:  # an engine that lies
                 presence = self._newest()
                 if presence is not None and presence.lies_since is None:
                     presence.lies_since = self.scene.world.now
+
+    def _lose_power(self, fault: Fault, rng: random.Random) -> None:
+        """The engine's disk keeps nothing from here on. Once an anchor was kept of what is not on it, requests are late
+        for three seconds, and with the first order among them the power goes; the engine is back at once.
+        """
+        scene, presence = self.scene, self._newest()
+        if presence is None:
+            return
+
+        def go() -> None:
+            late = Weather(rng=rng, until=scene.world.now + 3 * NS_PER_S, park=round((1_600 + 350 * fault.size) * MS))
+            scene.paths.trade_out.suffer(late)
+            scene.traps["place"] = 20 * MS
+
+        scene.engine.disk_lies()
+        self._waits_for = (presence.name, presence.life.journal.head()[0], go)
+
+    def kept(self, head: Head) -> None:
+        """An anchor is on the guardian's disk."""
+        if self._waits_for is None:
+            return
+        journal, seq, go = self._waits_for
+        if head.journal == journal and head.seq > seq:
+            self._waits_for = None
+            go()
 
     def _newest(self) -> Presence | None:
         life = self.scene.engine.life

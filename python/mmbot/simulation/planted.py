@@ -270,7 +270,7 @@ BUGS: Mapping[str, Bug] = {
     "unknown is free": Bug("an order without an answer counts for nothing", _unknown_is_free, "stream"),
     "restart books again": Bug("a restart forgets what was booked", _changed(_restart_books_again), "process"),
     "strangers ignored": Bug("orders that nobody here knows are ignored", _strangers_ignored, "disk"),
-    "no quarantine": Bug("a journal that lost its end is trusted", _no_quarantine, "disk", 2_000),
+    "no quarantine": Bug("a journal that lost its end is trusted", _no_quarantine, "guardian"),
     "amend counts at once": Bug("an amend counts before the venue took it", _amend_counts_at_once, "stream"),
     "leaves without asking": Bug("a run ends without cancelling", _leaves_without_asking, "quiet"),
     "any age": Bug("decisions of any age leave", _any_age, "process"),

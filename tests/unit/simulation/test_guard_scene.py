@@ -17,6 +17,7 @@ from mmbot.simulation.scene import play
         ("guardian killed", "frozen: guardian_lost"),
         ("guardian paused", "frozen: guardian_lost"),
         ("engine lies", "guardian: alarm engine"),
+        ("power lost", "quarantined"),
     ],
 )
 def test_each_fault_is_answered(kind: str, mark: str):

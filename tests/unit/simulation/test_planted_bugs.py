@@ -14,7 +14,6 @@ RARE = (
     "late executions dropped",
     "not found thrice is dead",
     "unknown is free",
-    "no quarantine",
     "any age",
     "hand-over not waited for",
 )
