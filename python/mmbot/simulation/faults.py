@@ -231,7 +231,7 @@ GUARD_KINDS: Mapping[str, FaultKind] = {
     "guardian cut from the venue": _guard((7, 10), "the guardian does not reach the venue"),
     "beats lost": _guard((10,), "engine and guardian do not hear each other, or one does not"),
     "engine lies": _guard((56,), "the engine beats on, and its journal stands still"),
-    "power lost": _guard((66, 68), "the power goes with an order under way, and the journal loses what an anchor knows"),
+    "power lost": _guard((66, 68), "the power goes with an order under way, and the journal loses its end"),
 }
 
 # ---- two machines and their lease
