@@ -85,8 +85,6 @@ class Life:
         self.disk = _core.SimDisk()
         self.born = world.now
         self.left = left = left_on(node.state, self.listed, self.clock(), ACCOUNT)
-        if left is not None and left.estate.lost:
-            scene.mark("quarantined")
         self.journal = _core.Journal.on(self.disk, self.clock(), self._start(), reserve_bytes=RESERVE_BYTES)
         self.watched = WatchedJournal(self.journal)
         wake = self.strategy.wake
@@ -262,6 +260,8 @@ class EngineNode:
             self.lives += 1
             self._life = Life(self._scene, self.lives, self)
             self.end, self.ended_at, self.said_why = "running", 0, False
+            if self._life.left is not None and self._life.left.estate.lost:
+                self._scene.mark("quarantined")
             if self._stopping:
                 self._scene.world.after(LAST_LIFE_NS, self.stop)
 
