@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from exchange_server import Exchange
@@ -76,6 +76,8 @@ class WatchedRun:
             **(environ or {}),
         }
         self.account = exchange.account
+        self.place: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Where its process starts; a network namespace perhaps."""
         self.count = 0
         self.processes: list[subprocess.Popen[bytes]] = []
         self.told = Told(folder / "run-1.jsonl")
@@ -84,7 +86,7 @@ class WatchedRun:
         """Start a run; what it tells is in `told`."""
         self.count += 1
         self.told = Told(self.folder / f"run-{self.count}.jsonl")
-        with self.told.path.open("wb") as out:
+        with self.told.path.open("wb") as out, self.place():
             command = [sys.executable, "-m", "mmbot", "run", str(self.config), "--json"]
             process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=self.environ)
         self.processes.append(process)
