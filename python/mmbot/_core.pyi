@@ -930,7 +930,8 @@ class Recovered:
     def orders(self) -> list[tuple[Any, ...]]:
         """Orders that were not settled, oldest first:
 
-        (number, client id, instrument, side, tick, lots, booked, cum, life, exposure, op, owner, reduce-only, venue id)
+        (number, client id, instrument, side, tick, lots, booked, cum, life, exposure, op, owner, reduce-only, venue id,
+        when it was decided, ns)
 
         The names are empty where the journal does not say them: of the run's own orders, which follow from `start`.
         op: "idle", "cancel", "amend", or "amend_unknown" for one whose terms are in doubt.

@@ -80,7 +80,8 @@ def test_what_others_cancelled_before_we_looked_is_found(opened: Opener, forgets
             if forgets:
                 forget_recent(stage)
             resolver = Resolver(TERMS, "1")
-            resolver.doubt(1, f"{stage.category} {stage.symbol}", time.time_ns(), create=True)
+            now = time.time_ns()
+            resolver.doubt(1, f"{stage.category} {stage.symbol}", now, create=True, sent=now)
             finding, word = await found_out(stage, resolver, name)
             await stage.heard.until(lambda: stage.heard.of(Unanswered, name))
             assert (finding, word) == (Finding.FOUND, f"canceled 0 {'history' if forgets else 'realtime'}")
@@ -105,7 +106,7 @@ def test_what_was_cancelled_at_the_last_moment_is_not_taken_for_absent(opened: O
                     cancel_by_others(stage)
                     forget_recent(stage)
 
-            resolver.doubt(1, f"{stage.category} {stage.symbol}", since, create=True)
+            resolver.doubt(1, f"{stage.category} {stage.symbol}", since, create=True, sent=since)
             await stage.heard.until(lambda: time.time_ns() > due)
             assert await found_out(stage, resolver, name, at_the_last_moment) == (Finding.FOUND, "canceled 0 history")
 

@@ -24,7 +24,7 @@ def ns(text: str) -> int:
 def doubting() -> Resolver:
     """A resolver with one create in doubt since the start."""
     resolver = Resolver(ResolveTerms(), "7")
-    resolver.doubt(1, SYMBOL, START, create=True)
+    resolver.doubt(1, SYMBOL, START, create=True, sent=START)
     return resolver
 
 
@@ -74,10 +74,24 @@ def test_a_slow_venue_moves_the_deadline_out() -> None:
     assert resolver.deadline(START, later) == START + 4_750_000_000
 
 
+def test_what_was_sent_a_day_ago_is_for_a_person_however_young_the_doubt() -> None:
+    """A run that starts a day after the one before died asks about its orders, and concludes nothing from silence."""
+    resolver, day = Resolver(ResolveTerms(), "7"), 86_400 * SECOND
+    now = START + day - 5 * SECOND
+    resolver.doubt(1, SYMBOL, now, create=True, sent=START)
+    for at in range(0, 30, 3):
+        when = now + at * SECOND
+        assert resolver.looked(1, when, when, found=False, executed=False, linked=True) is Finding.ASK
+    [aged] = resolver.aged(now + 30 * SECOND)
+    assert "EXPIRED_UNPROVEN" in aged.said
+    assert aged.freeze is not None
+    assert aged.freeze.scope.kind == "account"
+
+
 def test_only_a_create_can_be_proven_never_placed() -> None:
     """An amend or a cancel in doubt is of an order that exists: its absence from all lists is asked about for ever."""
     resolver = Resolver(ResolveTerms(), "7")
-    resolver.doubt(1, SYMBOL, START, create=False)
+    resolver.doubt(1, SYMBOL, START, create=False, sent=START)
     looks = [
         resolver.looked(1, START + at * SECOND, START + at * SECOND, found=False, executed=False, linked=True)
         for at in range(10, 100, 10)

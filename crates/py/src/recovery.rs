@@ -57,7 +57,7 @@ impl PyRecovered {
             let (number, side, tick, lots, booked, cum, exposure, life, op, owner, reduce_only) = order_row(order);
             let ((client_id, venue_id), instrument) = (self.inner.name(order.id), order.request.instrument.0);
             let first = (number, client_id, instrument, side, tick, lots, booked, cum, life).into_pyobject(py)?;
-            let rest = (exposure, op, owner, reduce_only, venue_id).into_pyobject(py)?;
+            let rest = (exposure, op, owner, reduce_only, venue_id, order.ts_decided.0).into_pyobject(py)?;
             first.as_sequence().concat(rest.as_sequence())?.to_tuple()
         });
         told.collect()

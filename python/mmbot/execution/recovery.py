@@ -98,6 +98,8 @@ class HeldOrder:
     lots: int
     exists: bool
     """The venue has spoken of it: then it can be gone, but it cannot never have been there."""
+    decided: int
+    """When it was decided, ns since epoch: it was sent no earlier."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@
     found among the recent orders, or in the history     ─▶ FOUND
     executions and no order                              ─▶ EXECUTED: book them
     venue's clock ≥ D, twice nothing in all three        ─▶ NEVER_PLACED
-    sources, ≥ V and 1 s apart, venue well
+    sources, ≥ V and 1 s apart, venue well, and sent
+    less than a day ago
     anything else                                        ─▶ ASK again, after 0.25, 0.5, 1 s and then every 2 s
 
 Not found, however often, proves nothing before D: the request may be parked on the way and arrive later. And the clock
@@ -19,6 +20,9 @@ which the doubt arose, which is not before the request was signed: later is only
 
 The two looks are V apart, because what somebody else cancelled just before the first one may show in the history only
 so much later, and the venue loses its list of recent orders when it restarts.
+
+An order that was sent a day ago, by a run that died then perhaps, is in no list of the venue's if it was cancelled at
+once: its absence proves nothing any more, and a person has to sign for it.
 
 Limit of the proof: R is checked at the venue's gateway, and a request could wait behind it. Hence V, hence the venue's
 health, and hence any later word of the venue overrides the verdict. A venue without R (none here) has no such proof.
@@ -133,6 +137,8 @@ class _Doubt:
     due: int
     create: bool
     """Whether it is the order itself that may not exist; otherwise only an amend or a cancel of it is in doubt."""
+    sent: int
+    """The order was sent no earlier."""
     asked: int = 0
     empty_at: int | None = None
     """Our time of the first empty look after D; a second one, later enough, is the proof."""
@@ -170,14 +176,15 @@ class Resolver:
     def __len__(self) -> int:
         return len(self._doubts)
 
-    def doubt(self, number: int, symbol: str, now: int, *, create: bool) -> None:
+    def doubt(self, number: int, symbol: str, now: int, *, create: bool, sent: int) -> None:
         """Something was asked of the order and nobody knows what came of it; said again, it changes nothing.
 
+        sent: the order was sent no earlier, in an earlier run perhaps.
         A create in doubt is not forgotten because an amend of it came into doubt, and its clock starts once.
         """
         known = self._doubts.get(number)
         if known is None:
-            self._doubts[number] = _Doubt(symbol, now, now, create)
+            self._doubts[number] = _Doubt(symbol, now, now, create, min(sent, now))
         elif create and not known.create:
             self._doubts[number] = replace(known, create=True, since=now, empty_at=None, told=0)
 
@@ -207,6 +214,12 @@ class Resolver:
         """Until when orders may appear that nobody remembers sending: D, with the clock's error on both sides."""
         return self.deadline(since, now) + self.terms.clock_error_ms * MS
 
+    def _remembered(self, sent: int, now: int) -> int:
+        """Until when the venue surely still lists an order that was sent then, cancelled at once perhaps."""
+        terms = self.terms
+        careful = (terms.clock_error_ms + terms.margin_ms) * MS + self.lag.bound(now)
+        return sent + terms.expire_h * 3_600 * SECOND - careful
+
     def failed(self, number: int, now: int) -> None:
         """The venue gave no answer about the order."""
         self._again(number, now)
@@ -224,7 +237,8 @@ class Resolver:
             self.forget(number)
             return Finding.FOUND if found else Finding.EXECUTED
         self._again(number, now)
-        if not doubt.create or ts_venue < self.deadline(doubt.since, now) or not linked or not self.lag.well(now):
+        timely = self.deadline(doubt.since, now) <= ts_venue < self._remembered(doubt.sent, now)
+        if not doubt.create or not timely or not linked or not self.lag.well(now):
             self._doubts[number] = replace(self._doubts[number], empty_at=None)
             return Finding.ASK
         apart = max(self.terms.look_again_ms * MS, self.lag.bound(now))
@@ -247,7 +261,8 @@ class Resolver:
         found = []
         for number, doubt in list(self._doubts.items()):
             steps = self._steps(doubt.symbol)
-            age = now - doubt.since
+            forgotten = now - doubt.sent >= self.terms.expire_h * 3_600 * SECOND
+            age = now - (doubt.sent if forgotten else doubt.since)
             reached = sum(age >= after_s * SECOND for after_s, _, _ in steps)
             if reached > doubt.told:
                 self._doubts[number] = replace(doubt, told=reached)

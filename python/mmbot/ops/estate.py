@@ -86,7 +86,7 @@ def left_on(state: AccountState, listed: Sequence[Listed], now: int, account: st
 
 
 def _held(row: tuple[Any, ...], chain: Chain) -> HeldOrder:
-    number, client_id, instrument, _, tick, lots, _, cum, life, _, _, owner, _, venue_id = row
+    number, client_id, instrument, _, tick, lots, _, cum, life, _, _, owner, _, venue_id, decided = row
     named = client_id or (chain.name(number) if owner == "strategy" else "")
     return HeldOrder(
         number=number,
@@ -96,6 +96,7 @@ def _held(row: tuple[Any, ...], chain: Chain) -> HeldOrder:
         tick=tick,
         lots=lots,
         exists=life in EXISTS or cum > 0 or owner != "strategy",
+        decided=decided,
     )
 
 

@@ -80,6 +80,8 @@ class _Sent:
     qty: str
     touched: int
     """When it was last asked or told about."""
+    decided: int
+    """When it was decided: it was sent no earlier. Of an order that nobody here sent, when it was first heard of."""
     asked_at: dict[Doubt, int] = field(default_factory=dict)
     venue_id: str = ""
     exists: bool = False
@@ -155,7 +157,7 @@ class Bridge:
         if kind == "place":
             _, _, _, side, tick, lots, tif, post_only, reduce_only = command
             price, qty = listed.instrument.price(tick), listed.instrument.quantity(lots)
-            sent = _Sent(self._chain.name(number), index, price, qty, now, {"place": now})
+            sent = _Sent(self._chain.name(number), index, price, qty, now, now, {"place": now})
             self._remember(number, sent)
             return PlaceOrder(
                 client_id=sent.client_id,
@@ -217,12 +219,25 @@ class Bridge:
         sent = self._sent.get(number)
         return sent is not None and sent.exists
 
+    def decided(self, number: int) -> int:
+        """Return when an order was decided, ns: it was sent no earlier."""
+        return self._sent[number].decided
+
     def restore(self, orders: Iterable[HeldOrder], now: int) -> None:
         """Take over orders of an earlier run. The venue is asked about each."""
         for held in orders:
             instrument = self._listed[held.instrument].instrument
             price, qty = instrument.price(held.tick), instrument.quantity(held.lots)
-            sent = _Sent(held.client_id, held.instrument, price, qty, now, venue_id=held.venue_id, exists=held.exists)
+            sent = _Sent(
+                held.client_id,
+                held.instrument,
+                price,
+                qty,
+                now,
+                held.decided,
+                venue_id=held.venue_id,
+                exists=held.exists,
+            )
             self._sent[held.number] = sent
             if held.venue_id:
                 self._venue_ids[held.venue_id] = held.number
@@ -357,7 +372,8 @@ class Bridge:
             self.adopt(fact, clock)
         elif number is not None:  # settled before the restart; a late word of it changes nothing, or makes it rise
             index = self._markets[fact.category, fact.symbol]
-            self._remember(number, _Sent(fact.client_id, index, fact.price, fact.qty, clock(), exists=True))
+            now = clock()
+            self._remember(number, _Sent(fact.client_id, index, fact.price, fact.qty, now, now, exists=True))
             self._seen(number, fact, clock)
 
     def adopt(self, seen: OrderSeen, clock: Callable[[], int]) -> None:
@@ -384,7 +400,8 @@ class Bridge:
         )
         if number in self._sent:
             return
-        sent = _Sent(seen.client_id, index, seen.price, seen.qty, clock(), venue_id=seen.venue_id, exists=True)
+        now = clock()
+        sent = _Sent(seen.client_id, index, seen.price, seen.qty, now, now, venue_id=seen.venue_id, exists=True)
         self._sent[number] = sent
         self._venue_ids[seen.venue_id] = number
         if seen.client_id:

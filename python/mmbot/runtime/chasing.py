@@ -67,7 +67,13 @@ class Chaser:
         for number in bridge.doubts:
             category, symbol, _ = bridge.place_of(number)
             # A cancel that had no answer either does not make it sure that there is anything to cancel.
-            resolver.doubt(number, f"{category} {symbol}", self._clock(), create=not bridge.exists(number))
+            resolver.doubt(
+                number,
+                f"{category} {symbol}",
+                self._clock(),
+                create=not bridge.exists(number),
+                sent=bridge.decided(number),
+            )
         for number in resolver.due(self._clock()):
             await self._ask(orders, number)
         for aged in resolver.aged(self._clock()):
