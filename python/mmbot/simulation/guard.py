@@ -334,6 +334,8 @@ class Guarded:
         self._since: int | None = None
         self._woken_at: int | None = None
         self._condemned = 0
+        self._liar: Presence | None = None
+        """The life that was looked at last: what one that was started since says is its own."""
         self._untrue_at: int | None = None
         self._waits_for: tuple[str, int, Callable[[], object]] | None = None
         """A journal, entries of it, and what happens when a head is kept that is further."""
@@ -535,7 +537,8 @@ class Guarded:
 
     def _judge_lie(self, presence: Presence | None, now: int, *, hidden: bool) -> None:
         since = None if presence is None else presence.lies_since
-        if since is None or hidden:
+        before, self._liar = self._liar, presence
+        if since is None or hidden or presence is not before:
             self._untrue_at = None
             return
         if self._untrue_at is None:
