@@ -43,12 +43,23 @@ def _chosen(runs: Path, account: str | None, *, everything: bool = False) -> lis
         if not chosen:
             raise NoAccountError(f"no account {account!r} below {runs}; there are: {names}")
         return chosen
+    if not known:
+        raise NoAccountError(f"below {runs} there is no account; expected the folder of the runs, as in session.folder")
     if everything or len(known) == 1:
         return known
     trading = [each for each in known if each.engine() is not None]
     if len(trading) == 1:
         return trading
     raise NoAccountError(f"which account? name one by --account, or --all; below {runs} there are: {names}")
+
+
+def _check_traded(state: AccountState, symbol: str) -> None:
+    """A freeze of what the account does not trade would stop nothing. Raises NoAccountError."""
+    from mmbot.ops.freeze_requests import read_markets
+
+    traded = read_markets(state)
+    if traded is not None and symbol not in traded:
+        raise NoAccountError(f"{state.name} does not trade {symbol!r}; expected one of {', '.join(map(repr, traded))}")
 
 
 @freeze_app.callback(invoke_without_command=True)
@@ -71,13 +82,17 @@ def freeze(
 
     if level not in FreezeLevel.__members__ or level in ("NORMAL", "KILL"):
         raise typer.BadParameter(f"--level {level}; expected REDUCE_ONLY, NO_NEW, CANCEL_ALL or FLATTEN")
-    scope = FIRM
-    if symbol is not None:
-        scope = Scope("symbol", symbol)
-    elif strategy is not None:
-        scope = Scope("strategy", strategy)
+    if symbol is not None and strategy is not None:
+        raise typer.BadParameter("--symbol and --strategy: expected one of them; freeze twice to freeze both")
+    if not reason.strip():
+        raise typer.BadParameter("--reason is empty; expected why, for whoever has to lift it")
+    scope = FIRM if strategy is None else Scope("strategy", strategy)
     with one_clear_line(NoAccountError):
         states = _chosen(runs, account, everything=everything)
+        if symbol is not None:
+            scope = Scope("symbol", symbol)
+            for state in states:
+                _check_traded(state, symbol)
     failed = False
     for state in states:
         latch = FreezeLatch(state, time.time_ns)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mmbot.risk.override import Override
     from mmbot.runtime.runner import Runner
 
-__all__ = ["apply_overrides", "ask_engine", "freeze_signals", "write_session"]
+__all__ = ["apply_overrides", "ask_engine", "freeze_signals", "read_markets", "write_session"]
 
 LOOK_S = 0.1
 COMPARED_S = 20.0
@@ -52,6 +52,14 @@ def write_session(
         "secret_variable": session.secret_variable,
     }
     write_durably(state.session, json.dumps(words, indent=1).encode())
+
+
+def read_markets(state: AccountState) -> list[str] | None:
+    """Return what the account trades, or traded last, as "category symbol"; None where no run has said it."""
+    try:
+        return [f"{category} {symbol}" for category, symbol in json.loads(state.session.read_bytes())["markets"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextmanager
