@@ -53,6 +53,15 @@ def _chosen(runs: Path, account: str | None, *, everything: bool = False) -> lis
     raise NoAccountError(f"which account? name one by --account, or --all; below {runs} there are: {names}")
 
 
+def _check_words(level: str, symbol: str | None, strategy: str | None, reason: str) -> None:
+    if level not in ("REDUCE_ONLY", "NO_NEW", "CANCEL_ALL", "FLATTEN"):
+        raise typer.BadParameter(f"--level {level}; expected REDUCE_ONLY, NO_NEW, CANCEL_ALL or FLATTEN")
+    if symbol is not None and strategy is not None:
+        raise typer.BadParameter("--symbol and --strategy: expected one of them; freeze twice to freeze both")
+    if not reason.strip():
+        raise typer.BadParameter("--reason is empty; expected why, for whoever has to lift it")
+
+
 def _check_traded(state: AccountState, symbol: str) -> None:
     """A freeze of what the account does not trade would stop nothing. Raises NoAccountError."""
     from mmbot.ops.freeze_requests import read_markets
@@ -80,12 +89,7 @@ def freeze(
     from mmbot.ops.freeze_requests import describe
     from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
 
-    if level not in FreezeLevel.__members__ or level in ("NORMAL", "KILL"):
-        raise typer.BadParameter(f"--level {level}; expected REDUCE_ONLY, NO_NEW, CANCEL_ALL or FLATTEN")
-    if symbol is not None and strategy is not None:
-        raise typer.BadParameter("--symbol and --strategy: expected one of them; freeze twice to freeze both")
-    if not reason.strip():
-        raise typer.BadParameter("--reason is empty; expected why, for whoever has to lift it")
+    _check_words(level, symbol, strategy, reason)
     scope = FIRM if strategy is None else Scope("strategy", strategy)
     with one_clear_line(NoAccountError):
         states = _chosen(runs, account, everything=everything)
