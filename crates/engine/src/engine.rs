@@ -633,6 +633,10 @@ mod tests {
             post_only: false,
             reduce_only: true,
         };
+        let beside = |level| Outside::Restrict { scope: crate::limits::Scope::Account, level };
+        engine.step(Nanos(1), Input::Outside(&beside(crate::limits::FreezeLevel::Kill))).unwrap();
+        assert!(engine.step(Nanos(1), Input::Order(out(3))).unwrap().is_empty(), "nothing leaves under KILL");
+        engine.step(Nanos(1), Input::Outside(&beside(crate::limits::FreezeLevel::CancelAll))).unwrap();
         let sent = engine.step(Nanos(2), Input::Order(out(3))).unwrap().to_vec();
         assert_eq!(sent, [Command::Place { id: OrderId(1), request: out(3) }]);
         assert!(engine.step(Nanos(3), Input::Order(OrderRequest { price: Ticks(900), ..out(3) })).unwrap().is_empty());

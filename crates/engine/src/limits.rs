@@ -330,12 +330,15 @@ impl Keeper {
         no
     }
 
+    /// The highest level holds: where that is FLATTEN, a lower one elsewhere does not keep the position from shrinking.
     fn judge_levels(&self, no: &mut Denials, instrument: InstrumentId, reduces: bool) {
         let [strategy, account, firm] = self.levels;
-        no.add(Denial::FrozenSymbol, !self.memories[instrument.0 as usize].level.allows(reduces));
-        no.add(Denial::FrozenStrategy, !strategy.allows(reduces));
-        no.add(Denial::FrozenAccount, !account.allows(reduces));
-        no.add(Denial::FrozenFirm, !firm.allows(reduces));
+        let symbol = self.memories[instrument.0 as usize].level;
+        let flattens = reduces && symbol.max(strategy).max(account).max(firm) == FreezeLevel::Flatten;
+        no.add(Denial::FrozenSymbol, !(flattens || symbol.allows(reduces)));
+        no.add(Denial::FrozenStrategy, !(flattens || strategy.allows(reduces)));
+        no.add(Denial::FrozenAccount, !(flattens || account.allows(reduces)));
+        no.add(Denial::FrozenFirm, !(flattens || firm.allows(reduces)));
     }
 
     /// The order by itself, against the market.

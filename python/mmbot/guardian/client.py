@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mmbot.guardian.doors import reachable
-from mmbot.guardian.link import Answered, Closed, GuardianLink, LinkEvent, Opened, Pulse, Send
+from mmbot.guardian.link import Answered, Closed, GuardianLink, Lifted, LinkEvent, Opened, Pulse, Send
 from mmbot.guardian.words import LINE_BYTES_MAX, Goodbye, GuardianBeat, TurnedAway, Unreadable, Welcome, decode, encode
 from mmbot.venues.port import VenueError
 
@@ -69,6 +69,10 @@ class GuardianClient:
     def begin(self, reading: Callable[[int], Reading]) -> None:
         """Beat from now on. `reading`: says what the engine believes; it is given how late the loop was, in ns."""
         self._spawn(self._beat(reading))
+
+    def lifted(self) -> None:
+        """People lowered a freeze of the run."""
+        self._step(Lifted())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

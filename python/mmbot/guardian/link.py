@@ -20,6 +20,7 @@ __all__ = [
     "Answered",
     "Closed",
     "GuardianLink",
+    "Lifted",
     "LinkCommand",
     "LinkEvent",
     "LinkTerms",
@@ -84,13 +85,18 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifted:
+    """People lowered a freeze: who is still missed is asked for again, before anything leaves."""
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Hand a message to the connection."""
 
     message: Hello | Beat | Goodbye
 
 
-LinkEvent: TypeAlias = Opened | Closed | Answered | Pulse
+LinkEvent: TypeAlias = Opened | Closed | Answered | Pulse | Lifted
 LinkCommand: TypeAlias = Send | FreezeAsked
 
 
@@ -124,6 +130,9 @@ class GuardianLink:
             case Pulse(reading):
                 if self._open and self.welcome is not None:
                     commands.append(Send(self._beat(reading)))
+            case Lifted():
+                self._asked.pop("lost", None)
+                self._asked.pop("blind", None)
         return commands + self._judged(at, now)
 
     def _beat(self, reading: Reading) -> Beat:

@@ -184,6 +184,10 @@ class AccountState:
             with suppress(FileNotFoundError):
                 (self.path / "engine").unlink()
 
+    def ended_in_order(self) -> bool:
+        """Whether who traded last took its leave, or nobody ever traded; a process that was killed did not."""
+        return not (self.path / "engine").exists()
+
     def engine(self) -> Running | None:
         """Return the process that trades on the account; None where there is none. Raises OSError."""
         try:

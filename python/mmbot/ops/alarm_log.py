@@ -96,13 +96,15 @@ class AlarmLog:
         except OSError as error:
             self.trouble = f"the alarms cannot be written: {error}"
 
-    async def watch(self, freeze: Callable[[FreezeAsked], object], clock: Callable[[], int]) -> None:
-        """Freeze for what nobody acknowledges, as long as this lasts."""
+    async def watch(
+        self, freeze: Callable[[FreezeAsked], object], clock: Callable[[], int], look_s: float = LOOK_S
+    ) -> None:
+        """Freeze for what nobody acknowledges, as long as this lasts; looked at every `look_s`."""
         while True:
             self.refresh()
             for asked in self.board.due(clock()):
                 freeze(asked)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(look_s)
 
 
 class Alarmed:

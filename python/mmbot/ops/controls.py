@@ -10,7 +10,7 @@ from mmbot.config import ConfigError
 from mmbot.ops.account_state import write_durably
 from mmbot.risk.watch import RiskWatch
 from mmbot.runtime.boldness import Boldness, guards_of
-from mmbot.runtime.risk import RiskDesk, RiskEnds
+from mmbot.runtime.risk import LOOK_S, RiskDesk, RiskEnds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ def risk_desk(
     account: str,
     folder: AccountState | None,
     goes_on: bool = False,
+    look_s: float = LOOK_S,
 ) -> RiskDesk:
     """Make the controls of a run, and give them to it.
 
@@ -52,6 +53,7 @@ def risk_desk(
         core,
         listed,
         RiskEnds(asked=runner.on_freeze, keep=keep, hold=runner.hold, share=share),
+        look_s=look_s,
         boldness=Boldness(guards_of(config), core, listed, positions_max, told=runner.told, taken_over=goes_on),
     )
     try:

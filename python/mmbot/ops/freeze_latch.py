@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mmbot.ops.account_state import sync_folder
@@ -37,6 +38,7 @@ class FreezeLatch:
 
     def __init__(self, state: AccountState, clock: Callable[[], int], policy: FreezePolicy | None = None) -> None:
         self._state, self._clock = state, clock
+        self._path = state.freeze
         self.board = FreezeBoard(policy=policy)
         self.head = ""
         """Head of the log as it was read last."""
@@ -46,9 +48,9 @@ class FreezeLatch:
         self._raw = b""
         self._stamp: tuple[int, int, int] | None = None
         self._known: set[FreezeChange] = set()
-        missing = not state.freeze.exists()
+        missing = not self._path.exists()
         self.refresh(clock())
-        if missing and not state.freeze.exists():
+        if missing and not self._path.exists():
             if state.newest_run() is not None:
                 self.ask(self._fault("the account has traded, and its freeze log is gone"))
             else:  # from here on its absence means something
@@ -56,10 +58,10 @@ class FreezeLatch:
 
     def _begin(self) -> None:
         try:
-            file = os.open(self._state.freeze, os.O_RDWR | os.O_CREAT, 0o600)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             os.fsync(file)
             os.close(file)
-            sync_folder(self._state.freeze.parent)
+            sync_folder(self._path.parent)
         except OSError as error:
             self.trouble = f"the freeze log cannot be written, a freeze would hold in this process alone: {error}"
 
@@ -104,7 +106,7 @@ class FreezeLatch:
             self.trouble = f"the freeze log cannot be written, the freeze holds in this process alone: {error}"
 
     def _append(self, said: FreezeInput) -> None:
-        path = self._state.freeze
+        path = self._path
         fresh = not path.exists()
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -139,9 +141,9 @@ class FreezeLatch:
         return new
 
     def _read(self) -> list[FreezeChange]:
-        path = self._state.freeze
+        path = self._path
         try:
-            about = path.stat()
+            about = os.stat(path)  # forty times a second: without the way through pathlib
         except FileNotFoundError:
             if self._raw:
                 self._raw, self._stamp = b"", None
@@ -192,11 +194,16 @@ class FreezeLatch:
 def read_operators(path: Path) -> Operators:
     """Read who may lower a freeze; nobody where the file is missing. Raises OSError, ValueError."""
     try:
-        words = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _operators(path, path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
+
+
+@lru_cache(maxsize=16)
+def _operators(path: Path, text: str) -> Operators:
+    """Remembered, because they are read again whenever the log grew."""
     operators = []
-    for one in words.get("operator", []):
+    for one in tomllib.loads(text).get("operator", []):
         key = bytes.fromhex(one["key"])
         if len(key) != 32:
             raise ValueError(f"{path}: the key of {one['identity']} has {len(key)} bytes; expected 32")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mmbot.risk.override import Override
     from mmbot.runtime.runner import Runner
 
-__all__ = ["apply_overrides", "ask_engine", "freeze_signals", "read_markets", "write_session"]
+__all__ = ["apply_override", "apply_overrides", "ask_engine", "freeze_signals", "read_markets", "write_session"]
 
 LOOK_S = 0.1
 COMPARED_S = 20.0
@@ -89,10 +89,15 @@ async def apply_overrides(state: AccountState, latch: FreezeLatch, runner: Runne
     """Judge each signed lowering that is handed in, as long as the run lasts."""
     while True:
         await asyncio.sleep(LOOK_S)
-        if state.override.exists():
-            answer = await _judged(state, latch, runner, clock)
-            write_durably(state.override_answer, json.dumps(answer).encode())
-            state.override.unlink()
+        await apply_override(state, latch, runner, clock)
+
+
+async def apply_override(state: AccountState, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]) -> None:
+    """Judge the signed lowering that is handed in, if there is one, and leave the answer beside it."""
+    if state.override.exists():
+        answer = await _judged(state, latch, runner, clock)
+        write_durably(state.override_answer, json.dumps(answer).encode())
+        state.override.unlink(missing_ok=True)
 
 
 async def _judged(

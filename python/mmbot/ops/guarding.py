@@ -145,6 +145,7 @@ class Guard:
     def begin(self, runner: Runner, journal: _core.Journal) -> None:
         """Beat from now on, from the loop that trades."""
         self._runner, self._journal = runner, journal
+        runner.lifted = self._client.lifted
         self._client.begin(lambda late: reading(runner, journal, self._watch.journal, late))
 
     async def leave(self, why: str) -> None:

@@ -31,12 +31,12 @@ from mmbot.venues.bybit.session import BybitOrders
 from mmbot.venues.port import Credentials, VenueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from mmbot.ops.account_state import AccountState
-    from mmbot.venues.port import Fact, LinkEvent
+    from mmbot.venues.port import Fact, LinkEvent, OrderEntry
 
-__all__ = ["Killed", "kill", "look_for_orders"]
+__all__ = ["ARRIVES_NS", "GOES_S", "Killed", "cancel_and_end", "kill", "look_for_orders"]
 
 ARRIVES_NS = 5_000_000_000
 """After this long no create of an engine that was stopped can reach the venue."""
@@ -108,19 +108,41 @@ async def _cancel_everything(
     try:
         clock = steady_clock()
         deaf.cancelling = Cancelling(orders, markets, clock, told=told)
-        late = clock() + (ARRIVES_NS if state.engine() is not None else 0)
-        result = await deaf.cancelling.run("kill", late_until=lambda: late)
-        outcome.done.append(f"{result.canceled_count} orders cancelled ({result.method}, {result.took_ns / 1e9:.1f} s)")
-        await _end_engine(state, outcome)
-        left = [one for market in markets for one in await orders.open_orders(*market)]
-        outcome.zero = result.proof == "asked" and not left
-        outcome.done.append(
-            f"{len(left)} orders are open"
-            if result.proof == "asked"
-            else f"NOT proven: {', '.join(result.failed) or result.proof}; {len(left)} orders are open"
+        late = clock() + (0 if state.ended_in_order() else ARRIVES_NS)  # what died a moment ago counts as well
+        await cancel_and_end(
+            orders,
+            deaf.cancelling,
+            markets,
+            late_until=late,
+            end=lambda: _end_engine(state, outcome),
+            outcome=outcome,
         )
     finally:
         await orders.stop()
+
+
+async def cancel_and_end(
+    orders: OrderEntry,
+    cancelling: Cancelling,
+    markets: Sequence[tuple[str, str]],
+    *,
+    late_until: int,
+    end: Callable[[], Awaitable[None]],
+    outcome: Killed,
+) -> None:
+    """Cancel everything over a session, have the engine ended, look once more. late_until: until then a create of the
+    engine may still arrive. Raises VenueError.
+    """
+    result = await cancelling.run("kill", late_until=lambda: late_until)
+    outcome.done.append(f"{result.canceled_count} orders cancelled ({result.method}, {result.took_ns / 1e9:.1f} s)")
+    await end()
+    left = [one for market in markets for one in await orders.open_orders(*market)]
+    outcome.zero = result.proof == "asked" and not left
+    outcome.done.append(
+        f"{len(left)} orders are open"
+        if result.proof == "asked"
+        else f"NOT proven: {', '.join(result.failed) or result.proof}; {len(left)} orders are open"
+    )
 
 
 def _session(

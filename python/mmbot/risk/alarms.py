@@ -21,7 +21,7 @@ from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["P1_CONTROLS", "UNSEEN_NS", "Alarm", "AlarmBoard", "alarm_of"]
+__all__ = ["P1_CONTROLS", "P1_EVENTS", "UNSEEN_NS", "Alarm", "AlarmBoard", "alarm_of"]
 
 UNSEEN_NS: Final = 60_000_000_000
 """So long an alarm may stay unacknowledged."""

@@ -11,6 +11,7 @@ Not handled: whole lines taken out by somebody who may write here while nothing 
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -59,7 +60,7 @@ def read(raw: bytes) -> tuple[list[FreezeInput], str]:
         if not line:
             continue
         try:
-            said = _decode(json.loads(line), head)
+            said = _line(line, head)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             why = f"line {number} of the freeze log cannot be read ({type(error).__name__}: {error})"
             said = FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "latch", why, ts)
@@ -87,6 +88,12 @@ def _canonical(words: object) -> str:
 
 def _sum(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=4_096)
+def _line(line: bytes, head: str) -> FreezeInput:
+    """Remembered, because a log is read whole whenever it grew. Raises what a line that is none makes."""
+    return _decode(json.loads(line), head)
 
 
 def _decode(line: Any, head: str) -> FreezeInput:  # noqa: ANN401  whatever JSON holds

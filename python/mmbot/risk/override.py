@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
@@ -116,17 +117,23 @@ class Override:
 
     def canonical(self) -> bytes:
         """The bytes that are signed: JSON with sorted keys and no spaces."""
-        claims = {
-            "expiry": self.expiry,
-            "freeze_id": self.freeze_id,
-            "from": self.from_level.name,
-            "head_hash": self.head_hash,
-            "nonce": self.nonce,
-            "reason": self.reason,
-            "scope": {"kind": self.scope.kind, "name": self.scope.name},
-            "to": self.to.name,
-        }
-        return json.dumps(claims, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+        return _canonical(self)
+
+
+@lru_cache(maxsize=1_024)
+def _canonical(override: Override) -> bytes:
+    """Remembered, as `_signed_by`."""
+    claims = {
+        "expiry": override.expiry,
+        "freeze_id": override.freeze_id,
+        "from": override.from_level.name,
+        "head_hash": override.head_hash,
+        "nonce": override.nonce,
+        "reason": override.reason,
+        "scope": {"kind": override.scope.kind, "name": override.scope.name},
+        "to": override.to.name,
+    }
+    return json.dumps(claims, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +202,16 @@ def signer_of(words: bytes, signature: Signature, operators: Operators, now: int
         raise OverrideRefusedError("not_enrolled", f"key {signature.key.hex()[:16]}… is nobody's here; enrol it first")
     if now >= signer.retired:
         raise OverrideRefusedError("not_enrolled", f"that key of {signer.identity} is retired; sign with another")
-    try:
-        Ed25519PublicKey.from_public_bytes(signer.key).verify(signature.signature, words)
-    except InvalidSignature:
-        raise OverrideRefusedError(
-            "bad_signature", f"the signature of {signer.identity} is not of what the token says"
-        ) from None
+    if not _signed_by(signer.key, signature.signature, words):
+        raise OverrideRefusedError("bad_signature", f"the signature of {signer.identity} is not of what the token says")
     return signer
+
+
+@lru_cache(maxsize=1_024)
+def _signed_by(key: bytes, signature: bytes, words: bytes) -> bool:
+    """Remembered, because a board is made of its whole log whenever that grew."""
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, words)
+    except InvalidSignature:
+        return False
+    return True

@@ -13,6 +13,7 @@ the books cannot hold (another instrument, a kind that nobody knows) is told (`s
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -54,6 +55,7 @@ HELD_BACK = "held_back"
 """The engine's reason for what we did not let out."""
 
 CASH_UNITS = 10**12
+OPEN_LIVES = ("intent", "sent", "acked", "unknown", "live", "partial")
 REMEMBERED = 10_000
 """Orders whose terms are remembered after they were settled, for facts that come late."""
 EXECUTIONS_KEPT = 200_000
@@ -136,6 +138,8 @@ class Bridge:
         self._moved: dict[tuple[str, str], int] = {}
         self._markets = {(each.category, each.symbol): index for index, each in enumerate(listed)}
         self.doubts: dict[int, Doubt] = {}
+        self.doubted = asyncio.Event()
+        """Set with each new doubt; whoever waits for one clears it."""
         """Orders about which something has to be asked, by number."""
         self.positions: dict[tuple[str, str], PositionSeen] = {}
         """Positions as the venue told them last."""
@@ -238,13 +242,15 @@ class Bridge:
                 venue_id=held.venue_id,
                 exists=held.exists,
             )
+            if not held.exists:  # it was sent by now at the latest, and may still arrive
+                sent.asked_at["place"] = now
             self._sent[held.number] = sent
             if held.venue_id:
                 self._venue_ids[held.venue_id] = held.number
             if held.client_id and self._chain.number(held.client_id) is None:
                 self._adopted[held.client_id] = held.number
             if held.client_id:
-                self.doubts[held.number] = "place"
+                self._doubt(held.number, "place")
 
     def is_booked(self, execution_id: str) -> bool:
         """Tell an execution that was told to us."""
@@ -264,7 +270,7 @@ class Bridge:
         """Have the venue asked about an order of this run that may still be open."""
         number = self._named(client_id)
         if number is not None and number in self.open():
-            self.doubts.setdefault(number, "place")
+            self._doubt(number, self.doubts.get(number, "place"))
 
     def knows(self, fact: ExecutionSeen) -> bool:
         """Tell an execution of an order of ours."""
@@ -277,6 +283,10 @@ class Bridge:
     def _named(self, client_id: str) -> int | None:
         number = self._chain.number(client_id)
         return self._adopted.get(client_id) if number is None else number
+
+    def _doubt(self, number: int, request: Doubt) -> None:
+        self.doubts[number] = request
+        self.doubted.set()
 
     def settle_doubts(self) -> None:
         """Forget doubts about orders that are done: nothing of them can trade any more."""
@@ -351,7 +361,7 @@ class Bridge:
             case Unanswered():
                 if fact.reason in ("overloaded", "other"):
                     self._lag.troubled(now)
-                self.doubts[number] = fact.request
+                self._doubt(number, fact.request)
                 self._core.unknown(now, number)
             case OrderSeen():
                 self._name(number, fact.venue_id)
@@ -383,8 +393,8 @@ class Bridge:
             self._listener.on_stray(seen, "the run does not trade this instrument")
             return
         instrument, owner = self._listed[index].instrument, owner_of(seen.client_id)
-        cum = instrument.lots(seen.cum)
-        outside = min(self._outside.get(seen.venue_id, 0), cum)
+        outside = self._outside.get(seen.venue_id, 0)  # executions that came before any word of the order itself
+        cum = max(instrument.lots(seen.cum), outside)
         number = self._core.adopt(
             clock(),
             seen.client_id,
@@ -418,7 +428,7 @@ class Bridge:
         if fact.request == "place":
             if fact.reason == "duplicate":  # our id exists: what became of it is the venue's to say
                 self._sent[number].exists = True
-                self.doubts[number] = "place"
+                self._doubt(number, "place")
                 self._core.unknown(now, number)
             else:
                 self.doubts.pop(number, None)
@@ -427,7 +437,7 @@ class Bridge:
         self._core.refused(now, number, fact.request, reason, fact.ts_venue)
         # A refused cancel is no evidence of the order's end, and a refused amend none of its terms; what never left is.
         if number in self.open() and reason != HELD_BACK:
-            self.doubts[number] = fact.request
+            self._doubt(number, fact.request)
 
     def _seen(self, number: int, seen: OrderSeen, clock: Callable[[], int]) -> None:
         sent, core, at = self._sent[number], self._core, seen.ts_venue
@@ -444,7 +454,14 @@ class Bridge:
             if not _same((seen.price, seen.qty), (sent.price, sent.qty)):
                 sent.price, sent.qty = seen.price, seen.qty
                 core.amended(clock(), number, instrument.ticks(seen.price), instrument.lots(seen.qty), at)
+            if seen.status == "filled" and self._waits_for_more(number):
+                core.canceled(clock(), number, cum, at)  # an amend without an answer can no longer make it larger
         self._settle_doubt(number, seen)
+
+    def _waits_for_more(self, number: int) -> bool:
+        """Whether the engine takes an order for open: by terms that were asked for, and not heard of."""
+        rows = self._core.order_rows(self._sent[number].instrument)
+        return any(row[0] == number and row[7] in OPEN_LIVES for row in rows)
 
     def _settle_doubt(self, number: int, seen: OrderSeen) -> None:
         """What the venue shows of an order answers what was asked, but for a cancel of one that still rests."""

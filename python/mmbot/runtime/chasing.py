@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from mmbot.execution.resolve import Finding, Resolver
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Chaser"]
 
 CHASE_S = 0.25
-"""How often to look whether it is time to ask."""
+"""How often to look whether it is time to ask, while anything is in doubt."""
+REST_S = 1.0
+"""How often while nothing is."""
 CONFIRM_NS = 2_000_000_000
 """An order that was taken in and not shown for so long is in doubt."""
 
@@ -54,8 +57,17 @@ class Chaser:
     async def run(self, orders: OrderEntry) -> None:
         """Ask until cancelled."""
         while True:
-            await asyncio.sleep(CHASE_S)
+            if self._bridge.doubts or len(self._resolver) or await self._news():
+                await asyncio.sleep(CHASE_S)
             await self.turn(orders)
+
+    async def _news(self) -> bool:
+        """Wait for a doubt; False for none, when it is time to look for orders that were taken in and not shown."""
+        self._bridge.doubted.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_S):
+                await self._bridge.doubted.wait()
+        return self._bridge.doubted.is_set()
 
     async def turn(self, orders: OrderEntry) -> None:
         """Ask about what is due."""

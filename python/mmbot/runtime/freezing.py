@@ -32,6 +32,8 @@ __all__ = ["WATCH_S", "FreezeState", "Freezing", "Obeying"]
 
 WATCH_S = 0.025
 """How often the board is looked at: what another process wrote holds here within 50 ms."""
+STALE_NS = 50_000_000
+"""A look at the board that is older is not good enough for the gate: this process was stopped, or stood in a call."""
 AGAIN_S = 5.0
 """After a cancel-all that could not ask the venue, until the next."""
 
@@ -101,14 +103,20 @@ class Freezing:
         markets: Sequence[Market],
         clock: Callable[[], int],
         told: Callable[[dict[str, object]], None],
+        watch_s: float = WATCH_S,
     ) -> None:
         self.state = state
         self.strategy, self.account, self._markets = strategy, account, tuple(markets)
-        self._clock, self._told = clock, told
+        self._clock, self._told, self._watch_s = clock, told, watch_s
+        self._looked_at = 0
+        self._unshown: list[FreezeChange] = []
+        """What the gate saw on the board before the watch did."""
         self._levels = dict.fromkeys(self._markets, FreezeLevel.NORMAL)
         self._why = ""
         self._zero: dict[Market, None] = {}
         """Markets that are proven empty, in the order of their proof."""
+        self._proving: dict[Market, None] = {}
+        """Markets of the cancel-all under way that were stopped all the time since it began."""
         self._news = asyncio.Event()
         self.cancelling: Cancelling | None = None
         """Given by who has the session."""
@@ -131,12 +139,22 @@ class Freezing:
         self._news.set()
         return bool(changes)
 
+    @property
+    def proven(self) -> list[Market]:
+        """Markets in which nothing is open, as the venue said twice, in the order of their proof."""
+        return list(self._zero)
+
+    def look_soon(self) -> None:
+        """Look at the board now, not at the next time."""
+        self._news.set()
+
     def show(self, changes: Sequence[FreezeChange]) -> None:
         """Tell what changed on the board, and let the core follow it."""
         for change in changes:
             if change.kind == "raised":
                 self._why = f"{change.after.name} of {change.scope} by {change.control}: {change.reason}"
             self._told(change.as_event())
+            self._news.set()
         self.looked(changes)
 
     # ---- the gate's question
@@ -146,6 +164,7 @@ class Freezing:
         if isinstance(request, CancelOrder):
             return ""
         try:
+            self._look_if_stale()
             level = self.level(request.category, request.symbol)
             if level.allows_new_risk:
                 return ""
@@ -155,6 +174,18 @@ class Freezing:
             return f"the freeze board cannot be asked: {type(error).__name__}: {error}"
         return "" if reduces else f"{level.name}: {self._why or 'trading is stopped; see `mmbot status`'}"
 
+    def _look_if_stale(self) -> None:
+        """A process that was stopped goes on where it was, before its watch comes to look: look first."""
+        now = self._clock()
+        if now - self._looked_at > STALE_NS:
+            self._unshown += self._refreshed(now)
+            if self._unshown:
+                self._news.set()
+
+    def _refreshed(self, now: int) -> list[FreezeChange]:
+        self._looked_at = now
+        return self.state.refresh(now)
+
     # ---- the watch
 
     async def watch(self, run: Obeying) -> None:
@@ -162,7 +193,8 @@ class Freezing:
         work: asyncio.Task[None] | None = None
         try:
             while True:
-                self.show(self.state.refresh(self._clock()))
+                seen, self._unshown = self._unshown, []
+                self.show([*seen, *self._refreshed(self._clock())])
                 self._obey(run)
                 for market in self._zero:
                     if self._levels[market] is FreezeLevel.FLATTEN:
@@ -171,7 +203,7 @@ class Freezing:
                     work = asyncio.create_task(self._cancel(run))
                 self._news.clear()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(WATCH_S):
+                    async with asyncio.timeout(self._watch_s):
                         await self._news.wait()
         finally:
             if work is not None:
@@ -185,6 +217,7 @@ class Freezing:
         for market, level in levels.items():
             if level < before[market] or level.cancels_all is not before[market].cancels_all:
                 self._zero.pop(market, None)
+                self._proving.pop(market, None)
         if all(level >= FreezeLevel.NO_NEW for level in levels.values()):
             run.hold(self._why or "frozen")
             return
@@ -205,6 +238,7 @@ class Freezing:
             return
         level = max(self._levels[market] for market in markets)
         force = self.last_result is not None and not self.last_result.proof
+        self._proving = dict.fromkeys(markets)
         self.last_result = await self.cancelling.run(
             f"freeze {level.name}",
             markets=markets,
@@ -213,7 +247,7 @@ class Freezing:
             force=force,
         )
         if self.last_result.proof == "asked":
-            self._zero.update(dict.fromkeys(markets))
+            self._zero.update(self._proving)  # what was let go meanwhile is not proven
         if any(self._levels[market] is FreezeLevel.KILL for market in markets):
             run.killed(f"killed; {self._why}")
         if self.last_result.proof == "told":

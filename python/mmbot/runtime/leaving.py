@@ -93,7 +93,8 @@ class Leaving:
         venue's window.
         """
         last = self._run.bridge.last_unanswered_place()
-        return 0 if last is None else self._run.resolver.deadline(last, self._run.clock.peek())
+        known = 0 if last is None else self._run.resolver.deadline(last, self._run.clock.peek())
+        return max(self._run.strangers_until, known)
 
     async def _last_word(self, each: Listed) -> str:
         """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""

@@ -51,7 +51,7 @@ class Obedience:
     def late_until(self) -> int:
         """Until then a create without an answer may still come to be at the venue."""
         last = self._runner.bridge.last_unanswered_place()
-        return 0 if last is None else last + ARRIVES_NS
+        return max(self._runner.strangers_until, 0 if last is None else last + ARRIVES_NS)
 
     def shrinks(self, request: PlaceOrder | AmendOrder) -> bool:
         """Whether what is open on its side, itself included, fits into the position of the other side."""

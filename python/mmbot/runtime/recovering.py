@@ -53,6 +53,7 @@ class Recovering:
         run = self._run
         now = run.clock.peek()
         until = run.resolver.quarantine(now, now)
+        run.strangers_until = until
         run.pause("quarantine", self._estate.lost)
 
         def over() -> None:

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from mmbot.runtime.bridge import Listed
     from mmbot.venues.port import ExecutionSeen, Fact, Heard
 
-__all__ = ["RiskDesk", "RiskEnds"]
+__all__ = ["LOOK_S", "RiskDesk", "RiskEnds"]
 
-_TICK_NS = 1_000_000_000
+LOOK_S = 1.0
+"""How often the controls look beside what they are told."""
 _MARKOUT_NS = 5_000_000_000
 _MARKOUTS = 10_000
 _UNITS = 10**12
@@ -74,7 +75,9 @@ class RiskDesk:
         ends: RiskEnds | None = None,
         *,
         boldness: Boldness | None = None,
+        look_s: float = LOOK_S,
     ) -> None:
+        self._look_ns = round(look_s * 1e9)
         self.watch, self.boldness = watch, boldness
         self._core, self._listed, self._ends = core, listed, ends or RiskEnds()
         self._index = {f"{each.category} {each.symbol}": at for at, each in enumerate(listed)}
@@ -186,13 +189,13 @@ class RiskDesk:
     # ---- acting
 
     def tick(self, clock: Callable[[], int]) -> None:
-        """Look about once a second, and act on what was found at any time. clock: a fresh time for each core input."""
+        """Look once in `look_s`, and act on what was found at any time. clock: a fresh time for each core input."""
         self._prices.tell(self._core, clock)
         now = clock()
         if now < self._due and not self._found:
             return
         if now >= self._due:
-            self._due = now + _TICK_NS
+            self._due = now + self._look_ns
             self._look(now)
             if self.boldness is not None:
                 self._ends.hold(self.boldness.look(clock, self._pnl(), self._ends.share(now)))

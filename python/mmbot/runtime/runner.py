@@ -153,10 +153,13 @@ class Runner:
         )
         self.risk: RiskDesk | None = None
         """The controls above the core's own; none: the core's own alone."""
+        self.lifted: Callable[[], None] = lambda: None
+        """Hears that people lowered a freeze, before anything leaves: whoever has a reason that stands asks again."""
         self.flattening: Flattening | None = None
         """Works positions off at FLATTEN; none: that is left to a person."""
         self._chaser = Chaser(self.bridge, self.resolver, clock.peek, self)
         self._decide, self._windows = strategy.decide, windows
+        self._syncing = False
         self._sync, self.settle_s = sync, settle_s
         self.told = told
         self._held_back = 0
@@ -179,6 +182,8 @@ class Runner:
             self.bridge.restore(estate.orders, clock.peek())
             self._held = []
             self.pauses["recovery"] = "comparing with the venue after a restart"
+        self.strangers_until = 0
+        """Until then orders may arrive that an earlier run sent and its journal has lost; 0 where it lost nothing."""
         self.reconciled: Reconciled | None = None
         """What the last comparison with the venue found."""
 
@@ -410,16 +415,17 @@ class Runner:
             return time.perf_counter_ns()
         requests = self.bridge.requests(commands, self.clock.peek())
         worded = time.perf_counter_ns()
-        try:
-            if self._sync:
-                self.journal.sync()
-            else:
-                self.journal.flush()
-        except OSError as error:  # nothing new leaves that is not written down; a cancel leaves all the same
-            self.fail(error)
-            requests = [request for request in requests if isinstance(request, CancelOrder)]
+        cancels: list[OrderRequest] = [request for request in requests if isinstance(request, CancelOrder)]
+        orders = [request for request in requests if not isinstance(request, CancelOrder)]
+        if cancels:  # they leave first: a disk that takes its time must not keep an order in the market
+            self._written(synced=False)
+            self._orders.send(cancels)
+            self._sync_soon()
+        if not orders or not self._written(synced=self._sync):  # nothing new leaves that is not written down
+            requests, orders = cancels, []
         written = time.perf_counter_ns()
-        self._orders.send(requests)
+        if orders:
+            self._orders.send(orders)
         sent = time.perf_counter_ns()
         self.latencies.add("journal", written - worded)
         self.latencies.add("send", sent - written)
@@ -427,6 +433,29 @@ class Runner:
         for request in requests:
             self.told(_asked(request))
         return sent
+
+    def _written(self, *, synced: bool) -> bool:
+        """Write down what was decided; False, and the run ends, where the disk refuses."""
+        try:
+            if synced:
+                self.journal.sync()
+            else:
+                self.journal.flush()
+        except OSError as error:
+            self.fail(error)
+            return False
+        return True
+
+    def _sync_soon(self) -> None:
+        """Sync once every cancel of this turn has left."""
+        if self._sync and not self._syncing:
+            self._syncing = True
+            asyncio.get_running_loop().call_soon(self._synced_late)
+
+    def _synced_late(self) -> None:
+        self._syncing = False
+        if self.journal.dead is None:
+            self._written(synced=True)
 
     def _ring(self, until: int) -> None:
         """Ask the strategy at every time that its timer was due by then, with what had been heard by that time.
@@ -482,12 +511,17 @@ class Runner:
         try:
             for change in changes:
                 self.note("freeze", change.as_event())
-                if change.kind == "lowered" and self.risk is not None:
-                    self.risk.lifted(change.scope)
+                if change.kind == "lowered":
+                    self._lowered(change.scope)
             if self._restrictions is not None and self.freezing is not None:
                 self._restrictions.follow(self.freezing.state, self.clock.peek())
         except Exception as error:  # noqa: BLE001  a freeze holds at the gate; a core that cannot hear it has to end
             self.fail(error)
+
+    def _lowered(self, scope: Scope) -> None:
+        if self.risk is not None:
+            self.risk.lifted(scope)
+        self.lifted()
 
     def frozen(self, request: OrderRequest) -> str:
         """Say why a request may not leave now, "" where it may: for the gate."""

@@ -1,6 +1,6 @@
 """The engine's side: it freezes without a guardian, and once."""
 
-from mmbot.guardian.link import Answered, Closed, GuardianLink, Opened, Pulse, Reading, Send
+from mmbot.guardian.link import Answered, Closed, GuardianLink, Lifted, Opened, Pulse, Reading, Send
 from mmbot.guardian.words import PROTOCOL, Beat, GuardianBeat, Head, Hello, TurnedAway, Welcome
 from mmbot.risk.levels import FreezeAsked, FreezeLevel
 
@@ -109,3 +109,17 @@ def test_a_guardian_that_acts_for_the_engine_before_freezes_nobody():
     assert side.asked == []
     side.tell(beat(1, acting=True))
     assert [asked.control for asked in side.asked] == ["guardian_acting"]
+
+
+def test_who_is_still_missed_when_people_lift_is_asked_for_again_at_once():
+    """The freeze for a lost guardian was lifted, and it is still lost: in the same step it is frozen again."""
+    side = Side()
+    side.go(3)
+    side.well = False
+    side.go(6)
+    side.tell(Lifted())
+    assert [asked.control for asked in side.asked] == ["guardian_lost", "guardian_lost"]
+    side.well = True
+    side.go(1)
+    side.tell(Lifted())
+    assert len(side.asked) == 2

@@ -266,3 +266,23 @@ def test_flatten_begins_once_nothing_is_open() -> None:
             assert bool(stage.freezing.blocks(_order(**more), stage.run)) is not passes
 
     _play(scenario)
+
+
+def test_who_was_stopped_looks_before_it_lets_an_order_out() -> None:
+    """Another process froze while this one stood still: its next order is refused before its watch has looked."""
+
+    async def whole() -> None:
+        stage = Stage()
+        asked = FreezeAsked(FreezeLevel.NO_NEW, FIRM, "operator", "by hand", 1)
+        stage.board.refresh = lambda now: stage.board.ask(asked)  # type: ignore[method-assign]
+        await stage.venue.start()
+        stage.gate.send([_order()])
+        assert await stage.venue.open_orders(*BTC) == []
+        assert stage.told == []  # the watch tells of it, once, when it comes to look
+        watch = asyncio.create_task(stage.freezing.watch(stage.run))
+        await stage.until(lambda: "hold" in stage.run.done)
+        assert [event["change"] for event in stage.told if event["event"] == "freeze"] == ["raised"]
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+
+    asyncio.run(whole())

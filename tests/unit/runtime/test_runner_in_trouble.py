@@ -12,15 +12,25 @@ from trading_desk import TERMS, Desk, settle
 from mmbot.execution.client_ids import ClientIds
 from mmbot.execution.reconcile import Depth
 from mmbot.runtime.leaving import Leaving
-from mmbot.venues.port import CancelOrder, ExecutionSeen, OrderSeen, PlaceOrder, Refused, TermsChanged, VenueError
+from mmbot.venues.port import (
+    AmendOrder,
+    CancelOrder,
+    ExecutionSeen,
+    OrderSeen,
+    PlaceOrder,
+    Refused,
+    TermsChanged,
+    Unanswered,
+    VenueError,
+)
 from mmbot.venues.records import BookUpdate
 
 HOUR_NS = 3_600_000_000_000
 
 
-def opened(folder: Path) -> Desk:
+def opened(folder: Path, **options: Any) -> Desk:
     """A desk whose two quotes rest."""
-    desk = Desk(folder)
+    desk = Desk(folder, **options)
     asyncio.run(desk.open())
     desk.book()
     settle(desk)
@@ -368,3 +378,60 @@ def test_rules_that_change_under_the_run_end_it_where_its_prices_lie_on_them(tmp
     desk.runner.on_facts([TermsChanged(before=larger, after=coarser)], desk.clock.peek())
     assert "tick and lot were ('0.1', '0.001'), are ('0.5', '0.001')" in str(desk.runner.failure)
     assert desk.runner.ended.is_set()
+
+
+class NotedDisk:
+    """A journal that notes when it is synced."""
+
+    def __init__(self, journal: Any, noted: list[str]) -> None:
+        self._journal, self._noted = journal, noted
+
+    def sync(self) -> None:
+        """Note it."""
+        self._noted.append("sync")
+        self._journal.sync()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+
+def test_a_cancel_waits_for_no_disk_and_a_place_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Cancels leave, then the disk is synced once for all of them; a place leaves after its sync."""
+    desk = opened(tmp_path, sync=True)
+    noted: list[str] = []
+    send = desk.venue.send
+    names = {CancelOrder: "cancel", PlaceOrder: "place"}
+    monkeypatch.setattr(
+        desk.venue, "send", lambda requests: (noted.extend(names[type(one)] for one in requests), send(requests))
+    )
+    monkeypatch.setattr(desk.runner, "journal", NotedDisk(desk.journal, noted))
+
+    async def moved() -> None:
+        desk.strategy.bid = desk.strategy.ask = None
+        desk.book()
+        assert noted == ["cancel", "cancel"]
+        await asyncio.sleep(0)
+        assert noted == ["cancel", "cancel", "sync"]  # once for both, when they have left
+
+    asyncio.run(moved())
+    settle(desk)
+    noted.clear()
+    desk.strategy.bid = 990
+    desk.book()
+    assert noted == ["sync", "place"]
+
+
+def test_an_order_that_was_filled_waits_for_no_amend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An amend to more lots had no answer, and the venue says that the order is filled: nothing of it is open."""
+    desk = opened(tmp_path, amend=True)
+    sent: list[Any] = []
+    monkeypatch.setattr(desk.venue, "send", sent.extend)  # from now on the venue hears nothing
+    desk.strategy.bid, desk.strategy.ask, desk.strategy.lots = 999, 1_003, 20
+    desk.book()
+    amended = [request for request in sent if isinstance(request, AmendOrder)]
+    assert amended
+    silence = [Unanswered(client_id=one.client_id, request="amend", why="no answer") for one in amended]
+    desk.runner.on_facts(silence, desk.clock())
+    desk.runner.on_facts([seen(desk, status="filled", cum="0.01", qty="0.01")], desk.clock())
+    lives = {row[0]: row[7] for row in desk.core.order_rows(0)}
+    assert lives[1] == "canceled"  # it counts for what is not booked yet, and for nothing that could still trade

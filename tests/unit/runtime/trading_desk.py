@@ -57,7 +57,13 @@ class Desk:
     """One instrument, one strategy, one venue. Everything happens when the test says so."""
 
     def __init__(
-        self, folder: Path, strategy: Strategy | None = None, *, amend: bool = False, board: FreezeBoard | None = None
+        self,
+        folder: Path,
+        strategy: Strategy | None = None,
+        *,
+        amend: bool = False,
+        board: FreezeBoard | None = None,
+        sync: bool = False,
     ) -> None:
         self.strategy = strategy or Quoter()
         self.clock = RunClock()
@@ -93,7 +99,7 @@ class Desk:
             clock=self.clock,
             strategy=self.strategy,
             windows=windows,
-            sync=False,
+            sync=sync,
             reconcile_s=60.0,
             settle_s=1.0,
             told=self.events.append,
