@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from mmbot.simulation.faults import KINDS
 from mmbot.simulation.scene import LENGTH_S, Outcome, play
+from mmbot.simulation.stops import STOP_MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -32,6 +33,7 @@ MARKS: tuple[str, ...] = (
     *(f"frozen: guardian_{what}" for what in ("lost", "acting")),
     *("guardian: zero", "guardian: taken over", "restarted after a freeze", "quarantined"),
     *("another machine trades", "fenced", "stopped between the check and the sending", "said: deposed"),
+    *STOP_MARKS,
     *(f"said: {name}" for name in ("request", "fill", "link", "paused", "quoting", "reconcile", "refused", "stopping")),
 )
 """What has to happen in a campaign for it to have tested anything: every fault, and every branch that answers one."""

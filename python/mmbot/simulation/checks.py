@@ -53,6 +53,7 @@ class Checks:
 
     def changed(self, market: ModelMarket, why: str) -> None:
         """P6: worst-case position at the venue within the limit. P5: no order lives that was declared dead."""
+        self._scene.stops.changed(market, why)
         long, short = self._scene.venue.worst(market.symbol)
         limit = market.role.position_max
         if why in ("placed", "amended") and not market.foreign and (long > limit or short < -limit):

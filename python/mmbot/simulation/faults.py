@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mmbot.simulation import people
 from mmbot.simulation.links import Weather
 from mmbot.simulation.venue import MS, NS_PER_S
 
@@ -190,6 +191,10 @@ def _lie(scene: Scene, fault: Fault, rng: random.Random) -> None:
     scene.world.after((min(fault.for_ms, 3_000) + 1_000) * MS, scene.engine.boot)
 
 
+def _slow_disk(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.engine.disk_takes(round(1_500 * MS * fault.size), scene.world.now + fault.for_ms * MS)
+
+
 def _clock_step(scene: Scene, fault: Fault, rng: random.Random) -> None:
     step = round((fault.size - 0.5) * 10 * NS_PER_S)
     scene.engine.wall_offset += step
@@ -232,6 +237,62 @@ GUARD_KINDS: Mapping[str, FaultKind] = {
     "beats lost": _guard((10,), "engine and guardian do not hear each other, or one does not"),
     "engine lies": _guard((56,), "the engine beats on, and its journal stands still"),
     "power lost": _guard((66, 68), "the power goes with an order under way, and the journal loses its end"),
+}
+
+
+# ---- people
+
+
+def _away(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    scene.people.away_until = scene.world.now + fault.for_ms * MS
+
+
+PEOPLE_KINDS: Mapping[str, FaultKind] = {
+    "frozen by a person": FaultKind(
+        (78,),
+        "a person stops a symbol, a strategy, the account or everything",
+        lambda scene, fault, rng: people.strike_freeze(scene, fault.symbol, fault.for_ms * MS, rng),
+        longest_s=60,
+        of_symbol=True,
+    ),
+    "frozen by a signal": FaultKind(
+        (78,), "SIGUSR1", lambda scene, fault, _: people.strike_signal(scene, fault.for_ms * MS), longest_s=60
+    ),
+    "frozen with an order under way": FaultKind(
+        (3, 78),
+        "SIGUSR1 just after an order left, which arrives a second or two later",
+        lambda scene, fault, rng: people.strike_pounce(scene, fault.for_ms * MS, rng),
+        longest_s=60,
+        shortest_s=20,
+    ),
+    "flattened by a person": FaultKind(
+        (78,),
+        "a person wants a position gone",
+        lambda scene, fault, rng: people.strike_flatten(scene, fault.symbol, fault.for_ms * MS, rng),
+        longest_s=120,
+        of_symbol=True,
+    ),
+    "killed by a person": FaultKind(
+        (72, 78),
+        "a person kills the account from outside",
+        lambda scene, fault, _: people.strike_kill(scene, fault.for_ms * MS),
+        longest_s=60,
+    ),
+    "a token that does not count": FaultKind(
+        (77,),
+        "one person alone, or with a token that is not right, wants to lift a freeze",
+        lambda scene, fault, rng: people.strike_bad_token(scene, fault.symbol, fault.for_ms * MS, rng),
+        longest_s=120,
+        shortest_s=60,
+        of_symbol=True,
+    ),
+    "half a line in the freeze log": FaultKind(
+        (66,),
+        "who wrote to the freeze log died in the middle of it",
+        lambda scene, fault, _: people.strike_torn_log(scene, fault.for_ms * MS),
+        longest_s=60,
+    ),
+    "nobody looks at alarms": FaultKind((78,), "nobody looks at alarms", _away, longest_s=200, shortest_s=60),
 }
 
 # ---- two machines and their lease
@@ -308,11 +369,13 @@ KINDS: Mapping[str, FaultKind] = {
     "disk error": FaultKind((64,), "an fdatasync fails", _disk("sync", "EIO")),
     "disk full": FaultKind((65,), "no space is left", _disk("write", "ENOSPC")),
     "lying disk": FaultKind((66, 68), "synced bytes are lost with the power", _lie),
+    "slow disk": FaultKind((69,), "a sync takes up to 1.5 s, in which the process stands still", _slow_disk),
     "clock step": FaultKind((70, 71), "the wall clock is set", _clock_step, longest_s=30),
     "book gap": FaultKind((45, 46), "the book's chain breaks", _gap, of_symbol=True),
     "frozen feed": FaultKind((47,), "market data stops without a word", _frozen),
     "burst": FaultKind((49,), "a hundred messages at once", _burst, of_symbol=True),
     **GUARD_KINDS,
+    **PEOPLE_KINDS,
     **LEASE_KINDS,
 }
 """Every fault that the simulator knows, by name."""
@@ -331,9 +394,14 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
         *("kill", "kill at place", "kill at replace", "kill at ack", "kill at fill", "kill in recovery"),
         *("pause", "requests parked", "answers lost", "venue lag"),
     ),
-    "disk": ("lying disk", "disk error", "disk full", "kill", "requests parked", "answers lost"),
+    "disk": ("lying disk", "disk error", "disk full", "slow disk", "kill", "requests parked", "answers lost"),
     "clock": ("clock step", "pause", "requests late", "requests parked"),
-    "people": ("foreign order", "deleveraged", "kill"),
+    "people": ("foreign order", "deleveraged", "kill", "nobody looks at alarms"),
+    "operators": (
+        *PEOPLE_KINDS,
+        *("kill", "kill at place", "kill in recovery", "pause", "slow disk", "rest dark", "trade link down"),
+        *("requests parked", "answers lost", "private late", "foreign order"),
+    ),
     "stream": ("fills late", "private late", "private link down", "deaf", "venue lag", "requests late", "told again"),
     "quiet": (),
 }

@@ -39,9 +39,9 @@ from mmbot.guardian.core import (
     StopCancelling,
     Tick,
 )
-from mmbot.guardian.link import Answered, Closed, GuardianLink, LinkTerms, Opened, Pulse, Send
+from mmbot.guardian.link import Answered, Closed, GuardianLink, Lifted, LinkTerms, Opened, Pulse, Send
 from mmbot.guardian.venue import CancelTiming, GuardedVenue, Seen
-from mmbot.guardian.words import PROTOCOL, Beat, FromGuardian, Goodbye, GuardianBeat, Hello
+from mmbot.guardian.words import PROTOCOL, Beat, FromGuardian, Goodbye, GuardianBeat, Hello, Welcome
 from mmbot.ops.guarding import reading
 from mmbot.simulation.links import Link, Weather
 from mmbot.simulation.ports import Paths, SimOrders
@@ -74,7 +74,7 @@ WELCOME_NS = 2 * NS_PER_S
 """A hello without an answer for so long is said again, on another connection."""
 LOOK_S = 4.0
 PERSON_NS = 15 * NS_PER_S
-"""After that a person starts an engine again that froze for its guardian."""
+"""After that a person starts an engine again that lies."""
 
 GONE_NS = 8 * NS_PER_S
 CUT_NS = 13 * NS_PER_S
@@ -241,6 +241,7 @@ class Presence:
     def begin(self) -> None:
         """Beat from now on."""
         self._guarded.begun = self.life.number
+        self.life.runner.lifted = lambda: self._step(Lifted())
         self._due = self.life.loop.time()
         self._pulse()
 
@@ -259,6 +260,8 @@ class Presence:
 
     def hear(self, message: FromGuardian) -> None:
         """Take what the guardian said."""
+        if isinstance(message, Welcome):
+            self.unheard = 0
         if isinstance(message, GuardianBeat) and message.heard > self._heard:
             self._heard, self.unheard = message.heard, 0
         if isinstance(message, GuardianBeat) and "guardian not heeded" in self.life.scene.bugs:
@@ -309,10 +312,12 @@ class Presence:
 
     def _freeze(self, asked: FreezeAsked) -> None:
         scene = self._guarded.scene
+        if not self.life.runner.freeze(asked):
+            return
         scene.mark(f"frozen: {asked.control}")
         scene.note(f"engine {self.life.number}: frozen: {asked.control}: {asked.reason}")
-        self.life.runner.freeze(asked)
-        scene.world.after(PERSON_NS, lambda: self._guarded.restarted(self.life))
+        if self.lies_since is not None:
+            scene.world.after(PERSON_NS, lambda: self._guarded.restarted(self.life))
 
 
 class Guarded:
@@ -336,6 +341,7 @@ class Guarded:
         self._condemned = 0
         self._liar: Presence | None = None
         """The life that was looked at last: what one that was started since says is its own."""
+        self._hung = False
         self._untrue_at: int | None = None
         self._waits_for: tuple[str, int, Callable[[], object]] | None = None
         """A journal, entries of it, and what happens when a head is kept that is further."""
@@ -481,6 +487,11 @@ class Guarded:
         life = self.scene.engine.life
         return None if life is None else life.presence
 
+    def lifted(self) -> None:
+        """People let the engine go on: it is no longer given up."""
+        self._condemned = 0
+        self._untrue_at = None
+
     def restarted(self, life: Life) -> None:
         """A person saw the freeze, and starts the engine again."""
         engine = self.scene.engine
@@ -520,6 +531,9 @@ class Guarded:
         if self.left == self.begun or not (gone or cut):
             self._since = None
             return
+        if self._hung and not gone:
+            self._since = now  # it goes again, and cannot know yet that it is not heard
+        self._hung = gone
         self._since = self._since or now
         silent = now - self._since
         if silent >= CUT_NS:

@@ -44,6 +44,9 @@ ACK_NS = 1 * NS_PER_S
 """A request without an answer for so long is unanswered."""
 READ_S = 5.0
 RECONNECT_NS = 500 * MS
+RESYNC_NS = 300 * MS
+"""Until a whole book comes that was asked for."""
+AGAIN_NS = 2 * NS_PER_S
 
 
 class Paths:
@@ -355,10 +358,15 @@ class SimFeed:
         sink: PublicSink,
         *,
         clock: Callable[[], int],
-        snapshots: Callable[[], list[BookUpdate]],
+        symbols: Sequence[str],
+        snapshot: Callable[[str], BookUpdate],
     ) -> None:
         self._world, self._paths, self._loop, self._sink = world, paths, loop, sink
-        self._clock, self._snapshots = clock, snapshots
+        self._clock, self._symbols, self._snapshot = clock, symbols, snapshot
+        self._chain: dict[str, int] = {}
+        """The last message of each whole book; none of one that has a gap."""
+        self._again: dict[str, int] = {}
+        """When a whole book that did not come is asked for again."""
         self._alive = False
         self._up = False
         self.last = 0
@@ -379,9 +387,7 @@ class SimFeed:
 
     def resync(self, category: str, symbol: str, why: str) -> None:
         """Have the book told anew."""
-        for record in self._snapshots():
-            if record.symbol == symbol:
-                self.publish(record)
+        self.publish(self._snapshot(symbol))
 
     def drop(self, *, noticed: bool, back: int) -> None:
         """The connection dies, as of `SimOrders.drop`."""
@@ -393,8 +399,9 @@ class SimFeed:
     def _notice(self) -> None:
         self._say("down", "connection lost")
         if self._alive:
-            lost = [BookLost(symbol=record.symbol, why="connection lost") for record in self._snapshots()]
-            self._loop.call_soon(self._sink.on_records, "linear", lost, self._clock())
+            self._chain.clear()
+            lost = [BookLost(symbol=symbol, why="connection lost") for symbol in self._symbols]
+            self._loop.call_soon(lambda: self._sink.on_records("linear", lost, self._clock()))
         self._reconnect()
 
     def _reconnect(self) -> None:
@@ -405,8 +412,8 @@ class SimFeed:
             return
         self._up = True
         self._say("up", "connected")
-        for record in self._snapshots():
-            self.publish(record)
+        for symbol in self._symbols:
+            self.publish(self._snapshot(symbol))
 
     def _say(self, state: str, why: str) -> None:
         if self._alive:
@@ -431,4 +438,13 @@ class SimFeed:
         self.last = self._world.now
         now = self._clock()
         self._sink.on_frame("linear", b"", now)
-        self._sink.on_records("linear", [record], now)
+        symbol, chain = record.symbol, self._chain.get(record.symbol)
+        if record.kind == "snapshot" or chain == record.previous_id:
+            self._chain[symbol] = record.last_id
+            self._sink.on_records("linear", [record], now)
+        elif chain is not None or self._world.now >= self._again.get(symbol, 0):
+            # Something in between was lost, or the whole book was: as the real feed, it asks for it.
+            self._chain.pop(symbol, None)
+            self._again[symbol] = self._world.now + AGAIN_NS
+            self._sink.on_records("linear", [BookLost(symbol=symbol, why="a gap")], now)
+            self._world.after(RESYNC_NS, lambda: self.resync("linear", symbol, "a gap"))

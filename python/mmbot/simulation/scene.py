@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter, deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +25,9 @@ from mmbot.simulation.guard import Guarded
 from mmbot.simulation.lease import Pair
 from mmbot.simulation.links import Link
 from mmbot.simulation.markets import MOODS, Walk
+from mmbot.simulation.people import People
 from mmbot.simulation.ports import Paths
+from mmbot.simulation.stops import Stops
 from mmbot.simulation.venue import MS, NS_PER_S, ModelVenue
 from mmbot.simulation.world import StuckError, World
 from mmbot.venues.port import ExecutionSeen
@@ -104,10 +107,14 @@ class Scene:
         self._feed_frozen = 0
         self.traps: dict[str, int] = {}
         """Points at which the engine is killed next, and how long it stays dead, in ns."""
+        self.stops, self.people = Stops(self), People(self)
         self.engine = EngineNode(self)
         guarded = self.profile == "guardian" or any(fault.kind in GUARD_KINDS for fault in self.plan)
         self.guard = Guarded(self) if guarded else None
         """The guardian, in scenes that have one."""
+        self.people.enrol()
+        self.undo = ExitStack()
+        """Takes back what a planted bug changed outside of the scene."""
         self.pair = Pair(self, self.venue) if self.profile == "lease" else None
         """Two machines and their lease, in place of the one engine."""
 
@@ -126,9 +133,9 @@ class Scene:
         """What the private stream said last."""
         return list(self._recent)
 
-    def snapshots(self) -> list[BookUpdate]:
-        """Every book, whole."""
-        return [walk.snapshot() for walk in self._walks.values()]
+    def snapshot(self, symbol: str) -> BookUpdate:
+        """One book, whole."""
+        return self._walks[symbol].snapshot()
 
     def step_market(self, symbol: str) -> None:
         """Let one market move and be told."""
@@ -187,7 +194,8 @@ class Scene:
     def play(self) -> Outcome:
         """Storm, calm, stop; then judge. A process that never comes to rest breaks H0."""
         try:
-            self._story()
+            with self.undo:
+                self._story()
         except StuckError as error:
             self.checks.fail("H0", str(error))
         digest = hash((self.world.trace, self.world.turns, self.venue.cash, len(self.venue.executions), self._state()))
@@ -221,8 +229,10 @@ class Scene:
             if self.guard is not None:
                 self.guard.heal()
             trader.heal()
+            self.people.heal()
             self.world.run_until(START + STOP_S * NS_PER_S)
         if not self.world.stopped:
+            self.stops.resumed()
             trader.stop()
             self.world.run_until(START + LENGTH_S * NS_PER_S)
         if not self.world.stopped and self.pair is None:
@@ -234,6 +244,7 @@ class Scene:
     def _strike(self, fault: Fault) -> None:
         self.mark(f"fault: {fault.kind}")
         self.note(f"FAULT {KINDS[fault.kind].said} ({fault})")
+        self.stops.struck(fault)
         KINDS[fault.kind].strike(self, fault, self.dice.of(f"fault.{fault.number}"))
 
 

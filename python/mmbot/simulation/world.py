@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from contextvars import Context
 
-__all__ = ["NodeLoop", "StuckError", "World"]
+__all__ = ["KilledError", "NodeLoop", "StuckError", "World"]
 
 NS_PER_S = 1_000_000_000
 UNWIND_MAX = 20
@@ -35,6 +35,10 @@ LIFE_TURNS_MAX = 1_000_000
 
 class StuckError(Exception):
     """Time stands still: some process schedules itself without end."""
+
+
+class KilledError(BaseException):
+    """The process was killed while it stood in a call: unwinds what it was doing, and nobody hears of it."""
 
 
 class World:
@@ -92,10 +96,28 @@ class World:
             else:
                 self._run(node, act)
 
+    def stand_still(self, loop: NodeLoop, until: int) -> None:
+        """Let the world go on while a process stands in a call: until then, and as long as the process is stopped.
+
+        Called from a callback of that process, one process at a time. Raises KilledError where it was killed in it.
+        """
+        loop.blocked = True
+        asyncio._set_running_loop(None)
+        try:
+            self.run_until(until)
+            while loop.paused and self._due and not (loop.dead or self.stopped):
+                self.run_until(self._due[0][0])
+        finally:
+            loop.blocked = False
+            asyncio._set_running_loop(loop)
+        if loop.dead:
+            raise KilledError
+        loop.release()
+
     def _run(self, loop: NodeLoop, handle: asyncio.Handle) -> None:
         if loop.dead or handle.cancelled():
             return
-        if loop.paused:
+        if loop.paused or loop.blocked:
             loop.backlog.append(handle)
             return
         self.turns += 1
@@ -119,6 +141,8 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self.world, self.number = world, number
         self.dead = False
         self.paused = False
+        self.blocked = False
+        """It stands in a call (`World.stand_still`)."""
         self.backlog: list[asyncio.Handle] = []
         self._complain = complain
         self._tasks: list[asyncio.Task[Any]] = []
@@ -132,6 +156,12 @@ class NodeLoop(asyncio.AbstractEventLoop):
     def resume(self) -> None:
         """SIGCONT: what waited runs now, late."""
         self.paused = False
+        self.release()
+
+    def release(self) -> None:
+        """What waited runs now, unless it still has to wait."""
+        if self.paused or self.blocked:
+            return
         backlog, self.backlog = self.backlog, []
         for handle in backlog:
             self.world._soon(self, handle)
@@ -142,6 +172,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         """
         self.dead = True
         self.backlog.clear()
+        before = asyncio._get_running_loop()  # who kills may be a process itself
         asyncio._set_running_loop(self)
         try:
             for task in self._tasks:
@@ -149,7 +180,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     _close(task.get_coro())
         finally:
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(before)
         self._tasks.clear()
 
     def unwind(self, task: asyncio.Task[Any]) -> None:
@@ -225,8 +256,9 @@ class NodeLoop(asyncio.AbstractEventLoop):
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Tell whoever watches the process."""
-        self._complain(context)
+        """Tell whoever watches the process, while there is one."""
+        if not self.dead:
+            self._complain(context)
 
     def get_debug(self) -> bool:
         """Never."""

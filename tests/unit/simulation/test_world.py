@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from mmbot.simulation.world import NodeLoop, StuckError, World
+from mmbot.simulation.world import KilledError, NodeLoop, StuckError, World
 
 SECOND = 1_000_000_000
 
@@ -116,3 +116,58 @@ def test_a_timer_that_sets_itself_again_without_end_is_found(step_s: float, monk
     again()
     with pytest.raises(StuckError, match="again"):
         world.run_until(SECOND)
+
+
+def standing(world: World, loop: NodeLoop, heard: list[tuple[str, int]]) -> None:
+    """A callback that stands in a call for five seconds."""
+    heard.append(("in", world.now))
+    world.stand_still(loop, world.now + 5 * SECOND)
+    heard.append(("out", world.now))
+
+
+def test_a_process_stands_in_a_call_and_the_world_goes_on():
+    """Another ticks meanwhile; its own timers wait, and run late."""
+    world, heard = World(0), []
+    slow, _ = node(world, 1)
+    other, _ = node(world, 2)
+    slow.call_later(1.0, standing, world, slow, heard)
+    slow.create_task(ticks(world, heard, "own", 1, 2.0))
+    other.create_task(ticks(world, heard, "other", 2, 2.0))
+    world.run_until(20 * SECOND)
+    assert heard == [
+        ("in", SECOND),
+        ("other", 2 * SECOND),
+        ("other", 4 * SECOND),
+        ("out", 6 * SECOND),
+        ("own", 6 * SECOND),
+    ]
+
+
+def test_who_is_stopped_in_a_call_comes_out_of_it_when_it_goes_on():
+    """SIGSTOP within the call, SIGCONT long after it would have been over."""
+    world, heard = World(0), []
+    slow, _ = node(world)
+    slow.call_later(1.0, standing, world, slow, heard)
+    world.at(2 * SECOND, slow.pause)
+    world.at(9 * SECOND, slow.resume)
+    world.run_until(20 * SECOND)
+    assert heard == [("in", SECOND), ("out", 9 * SECOND)]
+
+
+def test_who_is_killed_in_a_call_does_nothing_more_and_complains_of_nothing():
+    """What it was doing is unwound; no error handler of its own takes the kill for an error."""
+    world, heard = World(0), []
+    slow, complaints = node(world)
+
+    async def cautious() -> None:
+        try:
+            standing(world, slow, heard)
+        except Exception:  # noqa: BLE001  as careful code does
+            heard.append(("handled", world.now))
+
+    slow.create_task(cautious())
+    world.at(2 * SECOND, slow.kill)
+    world.run_until(20 * SECOND)
+    assert heard == [("in", 0)]
+    assert not complaints
+    assert not issubclass(KilledError, Exception)
