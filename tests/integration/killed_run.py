@@ -127,7 +127,6 @@ class Rig:
         words = [*prefix, sys.executable, "-m", "mmbot", "run", str(self.config), "--json", *options]
         env = {
             **os.environ,
-            "TMPDIR": str(self.folder),  # where runs of this machine keep others off an account of the same number
             "MMBOT_BYBIT_API_KEY": self.account.key,
             "MMBOT_BYBIT_API_SECRET": self.account.secret,
         }

@@ -219,9 +219,8 @@ class Bot:
         config = paper.config(folder=str(self.runs), **changes)
         self.config = folder / f"bot-{paper.uid}.toml"
         self.config.write_text(_toml(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
-        # Locks of this machine on the account, here and not in anybody's way.
         keys = {"MMBOT_BYBIT_API_KEY": KEY, "MMBOT_BYBIT_API_SECRET": SECRET}
-        self.environ = {**os.environ, **keys, "TMPDIR": str(folder)}
+        self.environ = {**os.environ, **keys}
         self.told = folder / f"run-{paper.uid}.jsonl"
         self.engine: subprocess.Popen[bytes] | None = None
 

@@ -19,7 +19,7 @@ HOURS_25_MS = 25 * 3_600_000
 
 def command(rig: Rig, *words: str) -> tuple[int, str]:
     """Run `mmbot`; exit code and what it said."""
-    env = {**os.environ, "TMPDIR": str(rig.folder), "COLUMNS": "300"}
+    env = {**os.environ, "COLUMNS": "300"}
     ran = subprocess.run(
         [sys.executable, "-m", "mmbot", *words], capture_output=True, text=True, timeout=60, check=False, env=env
     )

@@ -70,7 +70,6 @@ class WatchedRun:
         self.config.write_text(CONFIG.format(url=exchange.http, folder=self.runs))
         self.environ = {
             **os.environ,
-            "TMPDIR": str(folder),  # where runs of this machine keep others off an account of the same number
             "MMBOT_BYBIT_API_KEY": exchange.account.key,
             "MMBOT_BYBIT_API_SECRET": exchange.account.secret,
             **(environ or {}),

@@ -12,6 +12,7 @@
     restored.json      that this run's journal was brought back from a copy (`mmbot.ops.restoring`)
     engine             the process that trades now: its id and when it started
     epoch              the newest epoch that was used
+    leader.lock        locked by the run that leads (`mmbot.ops.leader.host`)
     guardian.sock, gateway.sock, anchors.jsonl
 """
 

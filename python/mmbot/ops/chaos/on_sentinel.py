@@ -71,7 +71,7 @@ async def fail_over_on_sentinel(asked: Failover, tell: Callable[[str], None]) ->
 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mmbot-chaos-")))
         lead = Leadership(told.append, time.time_ns)
-        lease = HostLease("simulator", "chaos", EpochFile(folder / "epoch"), folder)
+        lease = HostLease("simulator", "chaos", EpochFile(folder / "epoch"), places=(folder,))
         await stack.enter_async_context(lead.held(lease, ttl_s=float("inf"), renew_s=1.0, stop=asyncio.Event()))
         trader = _Trader(lead)
         trading = asyncio.create_task(trader.run())

@@ -196,7 +196,7 @@ def lease_of(
     said: LeaderConfig = session.leader
     epochs = EpochFile(epoch_file)
     if said.kind == "host":
-        return HostLease(session.environment, account, epochs), float("inf")
+        return HostLease(session.environment, account, epochs, session.url), float("inf")
     lease = FleetLease(
         dsn=dsn_of(said, environ),
         account=f"{session.environment} {account}",

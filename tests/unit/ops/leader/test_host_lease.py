@@ -2,13 +2,18 @@
 
 import asyncio
 import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mmbot.ops.leader.epochs import EpochFile
 from mmbot.ops.leader.host import HostLease
-from mmbot.ops.leader.lease import LeaseRefusedError, Taken
+from mmbot.ops.leader.lease import DeposedError, LeaseRefusedError, Taken
 
 SECOND = 1_000_000_000
 
@@ -16,7 +21,7 @@ SECOND = 1_000_000_000
 def lease(folder: Path, account: str = "1", *, now_s: int = 1_700_000_000, environment: str = "testnet") -> HostLease:
     """A lease whose lock and epoch lie in `folder`."""
     epochs = EpochFile(folder / f"{environment}-{account}" / "epoch")
-    return HostLease(environment, account, epochs, folder, wall=lambda: now_s * SECOND)
+    return HostLease(environment, account, epochs, places=(folder,), wall=lambda: now_s * SECOND)
 
 
 async def taken(one: HostLease) -> Taken | None:
@@ -39,6 +44,7 @@ def test_a_second_run_on_an_account_is_refused_and_names_the_first(tmp_path: Pat
             await other.read()
             await other.release(clean=True)
         await first.release(clean=True)
+        assert not any(path.exists() for path in first.locks)
         again = lease(tmp_path)
         await again.read()
         await again.release(clean=True)
@@ -82,3 +88,140 @@ def test_an_epoch_file_that_cannot_be_read_stops_the_start(tmp_path: Path):
     path.write_text("17", encoding="utf-8")
     with pytest.raises(ValueError, match="not below any that was used"):
         EpochFile(path).read()
+
+
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from mmbot.ops.leader.epochs import EpochFile
+from mmbot.ops.leader.host import HostLease
+lease = HostLease("simulator", sys.argv[1], EpochFile(Path(sys.argv[2])), sys.argv[3])
+try:
+    asyncio.run(lease.read())
+    print("held", flush=True)
+except Exception as error:
+    print(f"{type(error).__name__}: {error}", flush=True)
+sys.stdin.read()
+"""
+
+
+class Engine:
+    """A process that takes the lease of an account by itself, in the surroundings that it is given."""
+
+    def __init__(self, folder: Path, account: str, url: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.lease = HostLease("simulator", account, EpochFile(folder / "account" / "epoch"), url)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, account, str(folder / "account" / "epoch"), url],
+            cwd=folder,
+            env={**os.environ, "TMPDIR": str(folder), "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def says(self) -> str:
+        """What became of it."""
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], 20)[0]
+        return self.process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        """End it at once, and clean up what only an orderly end does."""
+        self.process.kill()
+        self.process.communicate(timeout=10)
+        for path in self.lease.locks:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def engines() -> Iterator[list[Engine]]:
+    """Processes that are begun meanwhile; all are ended."""
+    alive: list[Engine] = []
+    try:
+        yield alive
+    finally:
+        for one in alive:
+            one.kill()
+
+
+def begun(alive: list[Engine], folder: Path, account: str, url: str) -> str:
+    """Begin another process; what it says."""
+    alive.append(Engine(folder, account, url))
+    return alive[-1].says()
+
+
+def test_two_processes_that_share_nothing_but_the_machine_find_one_another(tmp_path: Path):
+    """Another TMPDIR, HOME, working directory and session folder, another name of the loopback: the second is kept
+    out, until the first is killed. Another account, and another venue of the same number, are free.
+    """
+    account = f"t{os.getpid()}"
+    with engines() as alive:
+        assert begun(alive, tmp_path / "a", account, "http://127.0.0.1:61001") == "held"
+        said = begun(alive, tmp_path / "b", account, "http://localhost:61001/")
+        assert said.startswith("LeaseRefusedError: another run trades on account")
+        assert f"process {alive[0].process.pid}" in said
+        assert begun(alive, tmp_path / "c", f"{account}x", "http://127.0.0.1:61001") == "held"
+        assert begun(alive, tmp_path / "d", account, "http://127.0.0.1:61002") == "held"
+        alive[0].process.kill()
+        alive[0].process.wait(10)
+        assert begun(alive, tmp_path / "b", account, "http://localhost:61001") == "held"
+
+
+def test_one_venue_by_two_addresses_is_found_in_the_accounts_folder(tmp_path: Path):
+    """A relay before the exchange has a port of its own; the folder is one."""
+    account = f"u{os.getpid()}"
+    with engines() as alive:
+        assert begun(alive, tmp_path / "a", account, "http://127.0.0.1:61003") == "held"
+        said = begun(alive, tmp_path / "a", account, "http://127.0.0.1:61004")
+        assert said.startswith("LeaseRefusedError: another run trades on account")
+
+
+def test_who_cannot_use_one_place_meets_the_others_in_the_next(tmp_path: Path):
+    """A place that is not there, or takes no new file, is passed over; with none left the run is refused."""
+
+    async def work() -> None:
+        first, second = tmp_path / "one", tmp_path / "two"
+        second.mkdir()
+        epochs = [EpochFile(tmp_path / name / "epoch") for name in "ab"]
+        hidden = HostLease("demo", "1", epochs[0], places=(first, second))
+        await hidden.read()
+        first.mkdir()
+        with pytest.raises(LeaseRefusedError, match="another run"):
+            await HostLease("demo", "1", epochs[1], places=(first, second)).read()
+        assert not list(first.iterdir())
+        await hidden.release(clean=False)
+        with pytest.raises(LeaseRefusedError, match="can hold a lock"):
+            await HostLease("demo", "1", epochs[0], places=(tmp_path / "nowhere",)).read()
+
+    asyncio.run(work())
+
+
+def test_a_lock_that_was_cleaned_away_is_taken_again_and_lost_to_who_was_faster(tmp_path: Path):
+    """A file without a name keeps nobody out: looked at with every renewal."""
+
+    async def work() -> None:
+        one = lease(tmp_path)
+        await one.read()
+        one.locks[0].unlink()
+        await one.renew()
+        assert one.locks[0].exists()
+        one.locks[0].unlink()
+        other = HostLease("testnet", "1", EpochFile(tmp_path / "elsewhere" / "epoch"), places=(tmp_path,))
+        await other.read()
+        with pytest.raises(DeposedError, match="was taken away"):
+            await one.renew()
+        await one.release(clean=False)
+        with pytest.raises(LeaseRefusedError, match="another run"):
+            await HostLease("testnet", "1", EpochFile(tmp_path / "third" / "epoch"), places=(tmp_path,)).read()
+
+    asyncio.run(work())
+
+
+def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path: Path):
+    """Whoever may write to such a place leads nobody to another file, and nothing begins beside it."""
+    one = lease(tmp_path)
+    one.locks[0].symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LeaseRefusedError, match="expected a lock's file"):
+        asyncio.run(one.read())
+    assert not (tmp_path / "elsewhere").exists()
