@@ -24,6 +24,7 @@ from mmbot.exchange.market import Market
 from mmbot.exchange.opening import AccountTerms
 from mmbot.exchange.switches import Switches
 from mmbot.exchange.venue import Exchange
+from mmbot.execution import Backoff
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.http import HttpTiming
 from mmbot.venues.bybit.link import LinkTiming
@@ -248,7 +249,7 @@ TIMING = OrdersTiming(
     ask_s=0.05,
     cancel_all_look_s=0.05,
     links=LinkTiming(ping_s=0.5, pong_s=0.4, backoff_first_s=0.02, backoff_max_s=0.2),
-    http=HttpTiming(read_s=2, order_s=1, pause_s=0.05, recv_window_ms=1_000),
+    http=HttpTiming(read_s=2, order_s=1, reads=Backoff(delays_s=(0.05, 0.1, 0.2)), recv_window_ms=1_000),
 )
 
 

@@ -110,7 +110,7 @@ class PaperExchange:
                     "url": self.exchange.http,
                     "calls_per_second": 1_000,  # the account's tier
                     "breaker_s": 0.5,
-                    "reconcile_s": 1.0,
+                    "recon_interval_s": 1.0,
                     "settle_s": 4.0,
                     **changes,
                 },

@@ -74,10 +74,16 @@ def test_an_instrument_that_the_venue_does_not_have_is_named(exchange: str):
 
 
 def test_a_venue_that_does_not_answer_is_an_error():
-    """Nobody listens there; the message says what was asked."""
+    """Nobody listens there, however often it is asked; the message says what was asked."""
+    waits: list[float] = []
+
+    async def slept(seconds: float) -> None:
+        waits.append(seconds)
+
     endpoint = Endpoint.of("simulator", "http://127.0.0.1:1")
     with pytest.raises(VenueError, match="simulator GET /v5/market/instruments-info linear BTCUSDT"):
-        asyncio.run(listed(endpoint, "linear", "BTCUSDT"))
+        asyncio.run(listed(endpoint, "linear", "BTCUSDT", sleep=slept))
+    assert waits == [2.0, 5.0, 10.0]
 
 
 def test_without_a_session_there_is_nothing_to_listen_to(exchange: str):

@@ -31,7 +31,7 @@ edge_freeze_threshold_bps = -99.0
 [session]
 url = "{url}"
 calls_per_second = 1000
-reconcile_s = 5.0
+recon_interval_s = 5.0
 settle_s = 4.0
 folder = "{folder}"
 """

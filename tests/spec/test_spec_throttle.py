@@ -13,12 +13,8 @@ MS = 1_000_000
 
 
 def step(state: ThrottleState, now_ns: int, event: str) -> tuple[ThrottleState, list[Ruling]]:
-    """One row: what is asked or heard, and every answer to it."""
+    """One row: what is asked, and every answer to it."""
     match event.split(" "):
-        case ["venue", "takes", limit]:
-            return THROTTLE.heard(state, limit=int(limit)), []
-        case ["refused", "till", ms]:
-            return THROTTLE.heard(state, held_until_ns=int(ms) * MS), []
         case [*count, call]:
             rulings = []
             for _ in range(int(count[0]) if count else 1):

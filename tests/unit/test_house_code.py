@@ -226,3 +226,81 @@ def test_markers_are_declared(marker: str):
     assert any(line.startswith(f"{marker}:") for line in options["markers"])
     assert options["timeout"] == 30
     assert "--strict-markers" in options["addopts"]
+
+
+STRATEGISTS = {
+    "SlippageEstimate": "what an order that crosses would pay, for a strategy of your own",
+    "SquareRootImpact": "what a large order moves, likewise",
+    "estimate": "makes a SlippageEstimate",
+    "square_root_impact": "makes a SquareRootImpact",
+}
+"""Public names of `mmbot.execution` that are measures for whoever writes a strategy, and no policy of a run."""
+
+
+def names_read(tree: ast.AST) -> set[str]:
+    """Every name that a piece of code imports from elsewhere or reads."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(names=names):
+                found |= {alias.name for alias in names}
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name):
+                found.add(name)
+    return found
+
+
+def unused_policies(package: Path, users: list[Path]) -> list[str]:
+    """The public names of a package's modules that nothing outside of their own module reads, nor what it reads there.
+
+    The face of the package is no user.
+    """
+    reads = {path: names_read(parsed(path)) for path in users if path != package / "__init__.py"}
+    unused = []
+    for module in (path for path in sorted(package.glob("*.py")) if path.name != "__init__.py"):
+        outside = set().union(*(read for path, read in reads.items() if path != module))
+        used = outside | set(STRATEGISTS)
+        for _ in range(3):  # what a used name is made of is used; three steps reach the answer of an answer
+            for node in parsed(module).body:
+                if named_by(node) & used:
+                    used |= names_read(node)
+        unused += [f"{module.stem}.{name}" for name in public(module) if name not in used]
+    return unused
+
+
+def named_by(node: ast.stmt) -> set[str]:
+    """The names that a statement of a module defines."""
+    match node:
+        case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {target.id for target in targets if isinstance(target, ast.Name)} - {"__all__"}
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+    return set()
+
+
+def public(path: Path) -> list[str]:
+    """What a module's `__all__` names."""
+    for node in parsed(path).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return [str(name) for name in ast.literal_eval(node.value)]
+    return []
+
+
+def test_a_policy_is_used_where_a_run_acts():
+    """A policy of `mmbot.execution` that nothing follows is a promise that nobody keeps: use it, or take it out."""
+    found = unused_policies(ROOT / "python/mmbot/execution", PACKAGE)
+    assert not found, f"nothing outside their own module uses: {found}"
+
+
+def test_a_policy_that_nothing_follows_is_named(tmp_path: Path):
+    """The face of the package is no user, nor is the module itself; what a used policy answers is used with it."""
+    (tmp_path / "__init__.py").write_text("from execution.rules import Answer, Idle, busy\n")
+    rules = "class Answer: ...\nclass Idle: ...\ndef busy(): return Answer()\nIDLE = Idle()\n"
+    (tmp_path / "rules.py").write_text(f'__all__ = ["Answer", "Idle", "busy"]\n{rules}')
+    own = [tmp_path / "__init__.py", tmp_path / "rules.py"]
+    assert unused_policies(tmp_path, own) == ["rules.Answer", "rules.Idle", "rules.busy"]
+    (tmp_path / "users").mkdir()
+    user = tmp_path / "users" / "user.py"
+    user.write_text("from execution import busy\n")
+    assert unused_policies(tmp_path, [*own, user]) == ["rules.Idle"]

@@ -109,11 +109,14 @@ class SessionConfig(Strict):
     account, more from some."""
     breaker_s: Seconds = 60.0
     """How long no order leaves, cancels aside, after the venue said that it is asked too much."""
+    taker_share_max_pct: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Most of an instrument's turnover of the last 15 minutes that may be taken, percent: an order beyond it that may
+    take, and does not only reduce, is refused. Absent: any share."""
     orders_s: Seconds = 5.0
     """How often open orders are compared with the venue's."""
     positions_s: Seconds = 10.0
     """How often executions are asked for and positions compared."""
-    reconcile_s: Seconds = 60.0
+    recon_interval_s: Seconds = 60.0
     """How often everything is compared, every coin of the account included."""
     settle_s: Seconds = 10.0
     """How long the end of a run waits for the venue to have no order of ours."""

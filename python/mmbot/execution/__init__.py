@@ -1,9 +1,10 @@
-"""Before an order is sent: is it worth it, is there room for it, what will it cost. Functions of state and time.
+"""Before an order is sent: is there room for it, does the venue bear it, what will it cost.
 
-how many, how often   OrderBudget · Throttle
+Functions of state and time:
+
+how many, how often   Throttle
 does the venue bear   Breaker · Backoff
 how much is taken     TakerCap
-how old is the data   FreshnessGate
 does it rest          MakerPlacement
 what will it cost     estimate · square_root_impact
 what is it called     ClientIds · parse
@@ -12,12 +13,10 @@ may we still           FencedError
 And after it: does the venue agree with what we hold (`compare`).
 """
 
-from mmbot.execution.backoff import ORDER_CALLS, READS, UNKNOWN_ORDERS, Backoff
+from mmbot.execution.backoff import Backoff
 from mmbot.execution.breaker import Breaker, BreakerEvent, BreakerState, Phase, Trouble
 from mmbot.execution.client_ids import ENVIRONMENT_LETTERS, ClientIds, Named, parse
 from mmbot.execution.fencing import FencedError
-from mmbot.execution.freshness import FreshnessGate
-from mmbot.execution.order_budget import BudgetState, OrderBudget, ReplaceEdge, WorkingSlot
 from mmbot.execution.placement import MakerPlacement, Placement, PlacementRules
 from mmbot.execution.reconcile import (
     Account,
@@ -36,9 +35,6 @@ from mmbot.execution.throttle import Throttle, ThrottleState
 
 __all__ = [
     "ENVIRONMENT_LETTERS",
-    "ORDER_CALLS",
-    "READS",
-    "UNKNOWN_ORDERS",
     "Account",
     "Backoff",
     "Break",
@@ -46,23 +42,19 @@ __all__ = [
     "Breaker",
     "BreakerEvent",
     "BreakerState",
-    "BudgetState",
     "Call",
     "ClientIds",
     "Denial",
     "FencedError",
-    "FreshnessGate",
     "MakerPlacement",
     "Named",
     "OpenOrder",
-    "OrderBudget",
     "Phase",
     "Placement",
     "PlacementRules",
     "ReconReport",
     "ReconTerms",
     "Remedy",
-    "ReplaceEdge",
     "Ruling",
     "SlippageEstimate",
     "SquareRootImpact",
@@ -71,7 +63,6 @@ __all__ = [
     "Throttle",
     "ThrottleState",
     "Trouble",
-    "WorkingSlot",
     "compare",
     "estimate",
     "parse",

@@ -1,23 +1,24 @@
-"""How long to wait before asking again, and what is never asked again.
+"""How often something that failed is tried again, and after which waits.
 
-    place       never       the venue may have it: ask for it by its client id (`UNKNOWN_ORDERS`), do not send it twice
-    amend       never       what was wanted then is not what is wanted now: the strategy will say
-    cancel      4, 8, 16 s  gone is gone, however often it is asked for; the breaker does not hold it
-    cancel_all  4, 8, 16 s  likewise
-    read        2, 5, 10 s  changes nothing
+    place, amend    never                   the venue may have it: it is asked for by its client id, as follows
+    UNKNOWN_ORDERS  0.25, 0.5, 1, 2, 2 … s  what became of an order without an answer
+    CANCELS         0.2, 0.4, 0.8, 1 s      one cancel; gone twice is gone once
+    ORDER_CALLS     4, 8, 16 s              an order of a cancel-all for which every way to the venue failed
+    FORCED_CALLS    1, 2, 4 s               the same by force
+    READS           0.25, 0.5, 1 s          what is asked about orders and the account, while something waits for it
+    LISTINGS        2, 5, 10 s              what is asked before anything trades
 
-Delays are listed, not computed, so that what is waited is what is read here. They follow the failure; nothing sleeps.
-Not handled: jitter, which the session adds where many clients could come back at once.
+Tried again is what failed on the way: no answer, 5xx, a busy venue. What the venue refuses (4xx) is not, and 429 is the
+breaker's. Delays are listed, not computed, so that what is waited is what is read here. They follow the failure, and
+nothing sleeps: the time is an argument, and who asks waits by its own clock. Not handled: jitter, which a session adds
+where many clients could come back at once.
 """
-
-from typing import Literal
 
 from pydantic import Field
 
 from mmbot.config import Strict
-from mmbot.execution.ruling import Call
 
-__all__ = ["ORDER_CALLS", "READS", "UNKNOWN_ORDERS", "Backoff"]
+__all__ = ["CANCELS", "FORCED_CALLS", "LISTINGS", "ORDER_CALLS", "READS", "UNKNOWN_ORDERS", "Backoff"]
 
 _NS_PER_SECOND = 1_000_000_000
 
@@ -25,31 +26,40 @@ _NS_PER_SECOND = 1_000_000_000
 class Backoff(Strict):
     """The waits after the first failure, the second, and so on."""
 
-    delays_s: tuple[float, ...] = Field(default=(4.0, 8.0, 16.0), min_length=1)
+    delays_s: tuple[float, ...] = Field(min_length=1)
     """Seconds after each failure."""
     endless: bool = False
     """Whether the last delay repeats; otherwise the failure after it is final."""
 
-    def next_ns(
-        self, call: Call | Literal["read"], failures: int, now_ns: int, *, open_until_ns: int | None = None
-    ) -> int | None:
-        """Return when to try again after so many failures in a row, ns since epoch; None to give up.
+    def delay_s(self, failures: int) -> float | None:
+        """Return the wait after so many failures in a row, seconds; None to give up.
 
-        open_until_ns: end of an open breaker, which everything but a cancel waits for, so that no attempt is spent on
-        a call that would not leave. Raises ValueError for less than one failure.
+        Raises ValueError for less than one failure.
         """
         if failures < 1:
             raise ValueError(f"failures is {failures}; expected at least the one that happened")
-        if call in ("place", "amend") or (failures > len(self.delays_s) and not self.endless):
+        if failures > len(self.delays_s) and not self.endless:
             return None
-        delay_s = self.delays_s[min(failures, len(self.delays_s)) - 1]
-        due_ns = now_ns + round(delay_s * _NS_PER_SECOND)
-        return due_ns if call in ("cancel", "cancel_all") else max(due_ns, open_until_ns or 0)
+        return self.delays_s[min(failures, len(self.delays_s)) - 1]
+
+    def next_ns(self, failures: int, now_ns: int) -> int | None:
+        """Return when to try again after so many failures in a row, ns since epoch; None to give up.
+
+        Raises ValueError for less than one failure.
+        """
+        delay_s = self.delay_s(failures)
+        return None if delay_s is None else now_ns + round(delay_s * _NS_PER_SECOND)
 
 
-ORDER_CALLS = Backoff()
-"""Cancels: 4, 8 and 16 s after a failure, then an operator has to know."""
-READS = Backoff(delays_s=(2.0, 5.0, 10.0))
-"""Anything that only asks."""
+ORDER_CALLS = Backoff(delays_s=(4.0, 8.0, 16.0))
+"""An order of a cancel-all: after the fourth failure an operator has to know."""
+FORCED_CALLS = Backoff(delays_s=(1.0, 2.0, 4.0))
+"""The same, by force."""
+CANCELS = Backoff(delays_s=(0.2, 0.4, 0.8, 1.0))
+"""One cancel; after the last failure it is unanswered, and its order is asked about."""
+READS = Backoff(delays_s=(0.25, 0.5, 1.0))
+"""Anything about orders and the account that only asks."""
+LISTINGS = Backoff(delays_s=(2.0, 5.0, 10.0))
+"""Anything that is asked before anything trades."""
 UNKNOWN_ORDERS = Backoff(delays_s=(0.25, 0.5, 1.0, 2.0), endless=True)
 """Asking for an order whose outcome is not known: until it is, because it counts as exposure all the while."""

@@ -7,8 +7,8 @@
 
 Cancels pass in every phase: an open breaker must not hold an order at the venue. They are no probe either.
 
-OPEN ends by the clock alone, which is an argument; nothing sleeps. A retry waits for the end (`Backoff.next_ns`),
-because one that is sent earlier is denied here and only uses up its attempts.
+OPEN ends by the clock alone, which is an argument; nothing sleeps. Nothing that it holds is tried again by anybody:
+places and amends are decided anew. Questions pass: they are how an order of unknown outcome is resolved.
 """
 
 import dataclasses

@@ -21,8 +21,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from mmbot.execution.backoff import FORCED_CALLS, ORDER_CALLS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mmbot.execution.backoff import Backoff
 
 __all__ = [
     "FORCE",
@@ -97,7 +101,7 @@ Step: TypeAlias = Bulk | Look | CancelSome
 class CancelAllPlanTiming:
     """Waits in seconds."""
 
-    delays_s: tuple[float, ...] = (4.0, 8.0, 16.0)
+    again: Backoff = ORDER_CALLS
     """After both ways failed for an order, before it is tried again; after the last it has failed."""
     soft_s: float = 0.25
     """After an answer that says: not now."""
@@ -118,7 +122,7 @@ class CancelAllPlanTiming:
 
 
 NORMAL = CancelAllPlanTiming()
-FORCE = CancelAllPlanTiming(delays_s=(1.0, 2.0, 4.0), give_up_s=12.0)
+FORCE = CancelAllPlanTiming(again=FORCED_CALLS, give_up_s=12.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,9 +383,8 @@ class CancelAllPlan:
             return
         one.tried.clear()
         one.rounds += 1
-        one.failed = one.rounds > len(self.timing.delays_s)
-        again_s = None if one.failed else self.timing.delays_s[one.rounds - 1]
-        one.due = now if again_s is None else now + round(again_s * _NS)
+        again_s = self.timing.again.delay_s(one.rounds)
+        one.failed, one.due = again_s is None, self.timing.again.next_ns(one.rounds, now) or now
         self._tell("cancel_failed", order=one.target.key, symbol=one.target.symbol, why=said, again_s=again_s)
 
     def heard_gone(self, key: str, now: int, *, filled: bool = False) -> None:

@@ -253,7 +253,7 @@ class Resolver:
     def _again(self, number: int, now: int) -> None:
         doubt = self._doubts.get(number)
         if doubt is not None:
-            due = UNKNOWN_ORDERS.next_ns("read", doubt.asked + 1, now) or now
+            due = UNKNOWN_ORDERS.next_ns(doubt.asked + 1, now) or now
             self._doubts[number] = replace(doubt, asked=doubt.asked + 1, due=due)
 
     def aged(self, now: int) -> list[Aged]:

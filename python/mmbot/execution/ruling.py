@@ -13,15 +13,7 @@ Call = Literal["place", "amend", "cancel", "cancel_all"]
 class Denial(StrEnum):
     """Why an action was denied; the value is the label that metrics use."""
 
-    PAUSED = "paused"
-    ACTIVE_PER_SIDE = "active_per_side"
-    CREATE_RATE = "create_rate"
-    CANCEL_RATE = "cancel_rate"
-    TIME_IN_BOOK = "time_in_book"
-    EDGE = "edge"
-    NOT_WORKING = "not_working"
     TAKER_SHARE = "taker_share"
-    STALE = "stale"
     DECISION_AGE = "decision_age"
     THROTTLED = "throttled"
     BREAKER_OPEN = "breaker_open"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mmbot.execution.backoff import Backoff
 from mmbot.guardian.claims import Resting
 from mmbot.venues.bybit.account import BybitAccount
 from mmbot.venues.bybit.budget import RateBudget
@@ -30,7 +31,7 @@ __all__ = ["CancelTiming", "GuardedVenue", "Outcome", "Seen"]
 
 DCP_S = 10
 """Window of the venue's own dead-man switch, where the account may have it."""
-TIMING = HttpTiming(read_s=2.0, order_s=2.0, read_tries=2, pause_s=0.1)
+TIMING = HttpTiming(read_s=2.0, order_s=2.0, reads=Backoff(delays_s=(0.1,)))
 """Short: what does not answer is asked again by who is in a hurry."""
 
 

@@ -20,7 +20,7 @@ from mmbot import _core
 from mmbot.config.risk import LAUNCH_SHARE
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
-from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, Throttle
+from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, TakerCap, Throttle
 from mmbot.execution.flatten import FlattenTerms
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.alarm_log import Alarmed, AlarmLog
@@ -111,6 +111,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             clock.peek,
             throttle=Throttle.of(wiring.session.calls_per_second),
             breaker=Breaker(open_s=wiring.session.breaker_s),
+            taker_cap=_taker_cap(wiring.session.taker_share_max_pct),
             told=watcher.told,
         )
         lead = Leadership(watcher.told, clock.peek)
@@ -314,7 +315,7 @@ class _Run:
             strategy=strategy,
             windows=windows,
             sync=wiring.session.sync == "batch",
-            reconcile_s=wiring.session.reconcile_s,
+            reconcile_s=wiring.session.recon_interval_s,
             settle_s=wiring.session.settle_s,
             told=watcher.told,
             freezing=freezing,
@@ -324,7 +325,7 @@ class _Run:
             recon=ReconTerms(
                 orders_s=wiring.session.orders_s,
                 positions_s=wiring.session.positions_s,
-                interval_s=wiring.session.reconcile_s,
+                interval_s=wiring.session.recon_interval_s,
             ),
         )
         began = clock.peek() if left is None else left.estate.began
@@ -486,6 +487,10 @@ def _leading(
     state = AccountState.of(Path(session.folder), session.environment, account)
     lease, ttl_s = lease_of(config, session, account, state.epoch)
     return lead.held(lease, ttl_s=ttl_s, renew_s=session.leader.renew_s, stop=stop)
+
+
+def _taker_cap(share_pct: float | None) -> TakerCap | None:
+    return None if share_pct is None else TakerCap(max_taker_share_pct=share_pct)
 
 
 async def _embedded(config: BacktestConfig, wiring: Trading, folder: RunFolder) -> EmbeddedExchange:

@@ -28,6 +28,7 @@ from mmbot.venues.port import (
     CancelOrder,
     ExecutionSeen,
     OrderSeen,
+    Overasked,
     PlaceOrder,
     PositionSeen,
     Refused,
@@ -336,6 +337,8 @@ class Bridge:
                 self._execution(fact, clock)
             case TermsChanged():
                 self._listener.on_stray(fact, f"the rules of {fact.after.symbol} changed under the run")
+            case Overasked():  # the order gate's to answer
+                pass
             case _:
                 self._about_order(fact, clock)
 

@@ -1,7 +1,7 @@
-"""Between a run and its order session: the throttle, the breaker, and what they hear.
+"""Between a run and its order session: the throttle, the breaker, the taker cap, and what they hear.
 
-    run ── requests ──▶ breaker ─ throttle ──▶ session
-    run ◀── facts ───── what they say of us ◀── session
+    run ── requests ──▶ age ─ taker cap ─ breaker ─ throttle ──▶ session
+    run ◀── facts ───── what they say of us ◀─────────────────── session
 
 A place or an amend that may not leave now is refused at once, as a venue would: it is not kept, because what was wanted
 then may not be wanted later. A cancel that finds no room is kept until there is some, less than a second later, and
@@ -17,8 +17,30 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from mmbot.execution import Breaker, BreakerState, Denial, Phase, Ruling, Throttle, ThrottleState, Trouble
-from mmbot.venues.port import Acked, CancelOrder, LinkEvent, PlaceOrder, Refused, Unanswered, VenueError, kind_of
+from mmbot.execution import (
+    Breaker,
+    BreakerState,
+    Denial,
+    Phase,
+    Ruling,
+    TakerCap,
+    TakerCapState,
+    Throttle,
+    ThrottleState,
+    Trouble,
+)
+from mmbot.venues.port import (
+    Acked,
+    CancelOrder,
+    ExecutionSeen,
+    LinkEvent,
+    Overasked,
+    PlaceOrder,
+    Refused,
+    Unanswered,
+    VenueError,
+    kind_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,11 +52,11 @@ if TYPE_CHECKING:
         CancelAnswer,
         CancelPath,
         Clock,
-        ExecutionSeen,
         Fact,
         FeeRates,
         InstrumentTerms,
         Looked,
+        Market,
         OrderEntry,
         OrderRequest,
         OrderSeen,
@@ -54,6 +76,8 @@ _TROUBLES: dict[Reason, Trouble] = {
     "overloaded": Trouble.OVERLOADED,
     "banned": Trouble.BANNED,
 }
+_EXECUTIONS_KEPT = 10_000
+"""Names of executions that are remembered, so that one that is told again counts once."""
 
 
 class OrderGate:
@@ -70,11 +94,15 @@ class OrderGate:
         throttle: Throttle | None = None,
         breaker: Breaker | None = None,
         state: BreakerState | None = None,
+        taker_cap: TakerCap | None = None,
         told: Callable[[dict[str, object]], None] = lambda _: None,
     ) -> None:
         self._sink, self._clock, self._told = sink, clock, told
         self._throttle, self._breaker = throttle or Throttle(), breaker or Breaker()
         self._spent = ThrottleState()
+        self._taker_cap = taker_cap
+        self._taken: dict[Market, TakerCapState] = {}
+        self._executions: dict[str, None] = {}
         self.breaker = state or BreakerState()
         """Where the breaker stands."""
         self.decided: Callable[[], int] | None = None
@@ -112,11 +140,12 @@ class OrderGate:
             if stopped:
                 refused.append(_no(request, stopped, now, "frozen"))
                 continue
-            ruling = self._aged(now) or self._ask(kind_of(request), now)
+            ruling = self._aged(now) or self._takes(request, now) or self._ask(kind_of(request), now)
             if ruling.allowed:
                 passing.append(request)
             else:
-                refused.append(_no(request, ruling.said, now, "rate_limited"))
+                taker = ruling.denial is Denial.TAKER_SHARE
+                refused.append(_no(request, ruling.said, now, "limit" if taker else "rate_limited"))
         if passing:
             self._through().send(passing)
         if refused:  # heard after the caller is done, as any answer is
@@ -129,6 +158,27 @@ class OrderGate:
             return None
         said = f"decided {age / 1e6:.0f} ms ago; expected at most {self.decision_age_ns / 1e6:.0f} ms"
         return Ruling(Denial.DECISION_AGE, said)
+
+    def _takes(self, request: PlaceOrder | AmendOrder, now: int) -> Ruling | None:
+        """Refuse what may take liquidity beyond our share of it; what only reduces a position is never refused."""
+        if self._taker_cap is None or not isinstance(request, PlaceOrder) or request.post_only or request.reduce_only:
+            return None
+        market = request.category, request.symbol
+        amount = float(request.price) * float(request.qty)
+        state, ruling = self._taker_cap.check(self._taken.get(market, TakerCapState()), now, amount=amount)
+        self._taken[market] = state
+        return None if ruling.allowed else ruling
+
+    def _executed(self, fact: ExecutionSeen) -> None:
+        if self._taker_cap is None or fact.kind != "trade" or fact.execution_id in self._executions:
+            return
+        self._executions[fact.execution_id] = None
+        if len(self._executions) > _EXECUTIONS_KEPT:
+            del self._executions[next(iter(self._executions))]
+        market, amount = (fact.category, fact.symbol), float(fact.price) * float(fact.qty)
+        self._taken[market] = self._taker_cap.fill(
+            self._taken.get(market, TakerCapState()), self._clock(), taker=not fact.maker, amount=amount
+        )
 
     def _ask(self, kind: RequestKind, now: int) -> Ruling:
         self.breaker, ruling = self._breaker.ask(self.breaker, now, kind)
@@ -170,8 +220,13 @@ class OrderGate:
     def on_facts(self, facts: Sequence[Fact], ts_recv: int) -> None:
         """Hear what facts say of our manners, and pass them on."""
         for fact in facts:
-            if isinstance(fact, Acked | Refused | Unanswered):
-                self._judge(fact)
+            match fact:
+                case Acked() | Refused() | Unanswered():
+                    self._judge(fact)
+                case ExecutionSeen():
+                    self._executed(fact)
+                case Overasked():
+                    self._troubled(_TROUBLES[fact.reason])
         self._sink.on_facts(facts, ts_recv)
 
     def on_link(self, event: LinkEvent) -> None:
@@ -179,17 +234,21 @@ class OrderGate:
         self._sink.on_link(event)
 
     def _judge(self, fact: Acked | Refused | Unanswered) -> None:
-        now, trouble = self._clock(), None
+        trouble = None
         if not isinstance(fact, Acked):
             ours = isinstance(fact, Refused) and fact.held_back
             trouble = None if ours else _TROUBLES.get(fact.reason)
         if trouble is not None:
-            self.breaker, event = self._breaker.troubled(self.breaker, now, trouble)
-            self._at("breaker", self.breaker.open_until_ns or now, self._half_open)
+            self._troubled(trouble)
         elif fact.request != "cancel" and not isinstance(fact, Unanswered):
-            self.breaker, event = self._breaker.answered(self.breaker, now)
-        else:
-            return
+            self.breaker, event = self._breaker.answered(self.breaker, self._clock())
+            if event is not None:
+                self._tell(event)
+
+    def _troubled(self, trouble: Trouble) -> None:
+        now = self._clock()
+        self.breaker, event = self._breaker.troubled(self.breaker, now, trouble)
+        self._at("breaker", self.breaker.open_until_ns or now, self._half_open)
         if event is not None:
             self._tell(event)
 

@@ -45,11 +45,13 @@ __all__ = [
     "OrderSeen",
     "OrderSink",
     "OrderStatus",
+    "Overasked",
     "PlaceOrder",
     "PositionSeen",
     "Posting",
     "PublicFeed",
     "PublicSink",
+    "RateLimitError",
     "Reason",
     "Refused",
     "RequestKind",
@@ -113,6 +115,10 @@ class VenueError(Exception):
 
 class KeyRefusedError(VenueError):
     """The venue does not take our key any more: revoked, ended, or not for this address. Asking again helps nothing."""
+
+
+class RateLimitError(VenueError):
+    """The venue was asked too much (HTTP 429, or its rate limit again and again). The order gate's breaker opens."""
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -339,7 +345,17 @@ class TermsChanged(msgspec.Struct, frozen=True, kw_only=True):
 CancelAnswer: TypeAlias = Acked | Refused | Unanswered
 """What became of the request to cancel; never evidence of how the order ended."""
 
-Fact: TypeAlias = Acked | Refused | Unanswered | OrderSeen | ExecutionSeen | PositionSeen | WalletSeen | TermsChanged
+
+class Overasked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The venue said to a question of ours, not to an order, that it is asked too much."""
+
+    reason: Literal["rate_limited", "overloaded"]
+    why: str
+
+
+Fact: TypeAlias = (
+    Acked | Refused | Unanswered | OrderSeen | ExecutionSeen | PositionSeen | WalletSeen | TermsChanged | Overasked
+)
 
 
 class LinkEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):

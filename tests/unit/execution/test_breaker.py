@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot.execution import Backoff, Breaker, BreakerState, Denial, Phase, Trouble
+from mmbot.execution import Breaker, BreakerState, Denial, Phase, Trouble
 
 SECOND = 1_000_000_000
 BREAKER = Breaker()
@@ -58,14 +58,6 @@ def test_it_can_never_stay_shut(events: list[tuple[int, str]]) -> None:
         now = ruling.retry_ns if ruling.retry_ns is not None else now
     assert ruling.allowed or BREAKER.ask(state, now, "place")[1].allowed
     assert now <= sum(pause for pause, _ in events) * SECOND + 605 * SECOND
-
-
-def test_a_retry_is_never_spent_on_an_open_breaker() -> None:
-    """The attempt after a trip lies at its end, where it is let through."""
-    state, _ = BREAKER.troubled(BreakerState(), 0, Trouble.OVERLOADED)
-    due_ns = Backoff().next_ns("read", 1, 0, open_until_ns=state.open_until_ns)
-    assert due_ns is not None
-    assert BREAKER.ask(state, due_ns, "place")[1].allowed
 
 
 def test_the_state_survives_a_restart() -> None:

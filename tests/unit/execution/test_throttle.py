@@ -13,14 +13,11 @@ CALLS = st.lists(
 )
 
 
-@given(CALLS, st.integers(1, 9), st.integers(0, 8), st.one_of(st.none(), st.integers(0, 30)))
-def test_rate_limiter_enforces_max_calls(
-    calls: list[tuple[int, str]], most: int, reserved: int, limit: int | None
-) -> None:
+@given(CALLS, st.integers(1, 9), st.integers(0, 8))
+def test_rate_limiter_enforces_max_calls(calls: list[tuple[int, str]], most: int, reserved: int) -> None:
     """In no second do more calls leave than allowed, orders leave cancels their share, and cancel-alls always leave."""
     throttle = Throttle(max_calls=most, reserved_for_cancels=min(reserved, most - 1))
-    state = throttle.heard(ThrottleState(), limit=limit)
-    now, sent = 0, []
+    state, now, sent = ThrottleState(), 0, []
     for pause_ms, call in calls:
         now += pause_ms * 1_000_000
         state, ruling = throttle.ask(state, now, call)
@@ -31,8 +28,8 @@ def test_rate_limiter_enforces_max_calls(
     for end, _ in sent:
         second = [call for at, call in sent if end - SECOND < at <= end]
         if "cancel_all" not in second:
-            assert len(second) <= throttle.room(state, "cancel")
-        assert sum(call in ("place", "amend") for call in second) <= throttle.room(state, "place")
+            assert len(second) <= throttle.room("cancel")
+        assert sum(call in ("place", "amend") for call in second) <= throttle.room("place")
 
 
 @given(CALLS)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from mmbot.execution import Backoff
 from mmbot.execution.cancel_all import CancelAllPlanTiming, Target
 from mmbot.runtime.cancelling import Cancelling
 from mmbot.venues.fake import FakeVenue
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 SYMBOL = "BTCUSDT"
 BTC = ("linear", SYMBOL)
 QUICK = CancelAllPlanTiming(
-    delays_s=(0.01,), soft_s=0.01, apart_s=0.02, look_s=0.01, ill_s=0.1, told_s=0.02, alarms_s=(0.1, 0.2), give_up_s=0.4
+    again=Backoff(delays_s=(0.01,)),
+    soft_s=0.01,
+    apart_s=0.02,
+    look_s=0.01,
+    ill_s=0.1,
+    told_s=0.02,
+    alarms_s=(0.1, 0.2),
+    give_up_s=0.4,
 )
 TERMS = InstrumentTerms(
     category="linear",

@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 
+import msgspec
 import pytest
 from trading_desk import TERMS
 
-from mmbot.execution import Breaker, Throttle
+from mmbot.execution import Breaker, TakerCap, Throttle
 from mmbot.runtime.gate import OrderGate
 from mmbot.venues.fake import FakeVenue
 from mmbot.venues.port import (
     AmendOrder,
     CancelOrder,
+    ExecutionSeen,
     Fact,
     LinkEvent,
     OrderRequest,
     OrderSeen,
+    Overasked,
     PlaceOrder,
     Refused,
     Unanswered,
@@ -51,11 +54,18 @@ class Heard:
 class Passage:
     """A gate with a venue in memory behind it, under a clock that the test moves."""
 
-    def __init__(self, *, throttle: Throttle | None = None, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, *, throttle: Throttle | None = None, breaker: Breaker | None = None, taker_cap: TakerCap | None = None
+    ) -> None:
         self.now = SECOND
         self.heard = Heard()
         self.gate = OrderGate(
-            self.heard, lambda: self.now, throttle=throttle, breaker=breaker, told=self.heard.events.append
+            self.heard,
+            lambda: self.now,
+            throttle=throttle,
+            breaker=breaker,
+            taker_cap=taker_cap,
+            told=self.heard.events.append,
         )
         self.venue = FakeVenue([TERMS], self.gate, lambda: self.now, balances={"USDT": "100000"})
         self.gate.attach(self.venue)
@@ -205,6 +215,22 @@ def test_a_429_takes_the_quotes_out_and_cancels_pass() -> None:
     opened(act)
 
 
+def test_a_429_to_a_question_opens_the_breaker_for_orders() -> None:
+    """The venue counts all of us: what it says to a read holds for places, for a minute of the clock that is given."""
+
+    async def act(passage: Passage) -> None:
+        passage.gate.on_facts([Overasked(reason="overloaded", why="GET /v5/order/realtime: 429")], passage.now)
+        assert passage.gate.circuit_breaker_state == 1
+        assert len(passage.heard.told("circuit_breaker_tripped")) == 1
+        passage.send(passage.place())
+        await turns()
+        assert passage.refused() == ["o1"]
+        passage.now += 60 * SECOND
+        assert passage.gate.circuit_breaker_state == 0
+
+    opened(act)
+
+
 def test_after_a_minute_one_order_is_the_probe() -> None:
     """The link comes up; until the first order is answered no other leaves, and then the breaker is closed."""
 
@@ -320,3 +346,52 @@ def test_what_was_decided_too_long_ago_does_not_leave(age_ms: int, leaves: bool)
         assert "o3" in await passage.open_ids(), "an age of zero switches it off"
 
     opened(act)
+
+
+def executed(name: str, *, maker: bool, qty: str) -> ExecutionSeen:
+    """An execution at 90."""
+    return ExecutionSeen(
+        client_id="o1",
+        venue_id="v1",
+        execution_id=name,
+        category="linear",
+        symbol="BTCUSDT",
+        kind="trade",
+        side="buy",
+        price="90",
+        qty=qty,
+        maker=maker,
+        fee="0",
+        fee_currency="USDT",
+        ts_venue=1,
+    )
+
+
+def test_what_is_taken_stays_within_its_share() -> None:
+    """Of 100 traded within 15 minutes 9 may be taken: the order that would make it more is refused, others pass."""
+
+    async def act(passage: Passage) -> None:
+        def taker(qty: str, **changed: object) -> PlaceOrder:
+            return msgspec.structs.replace(passage.place(), qty=qty, tif="ioc", post_only=False, **changed)
+
+        passage.send(taker("1"))
+        await turns()
+        assert passage.refused() == ["o1"], "nothing was made yet, so all of it would be taken"
+        made = executed("e1", maker=True, qty="91")
+        passage.gate.on_facts([made, made], passage.now)
+        passage.send(taker("9"), taker("9.1"))
+        await turns()
+        assert passage.refused() == ["o1", "o3"]
+        passage.gate.on_facts([executed("e2", maker=False, qty="9")], passage.now)
+        passage.send(taker("0.1"), passage.place(), taker("50", reduce_only=True))
+        await turns()
+        assert passage.refused() == ["o1", "o3", "o4"]
+        assert {fact.reason for fact in passage.heard.facts if isinstance(fact, Refused) and fact.code == 0} == {
+            "limit"
+        }
+        passage.now += 900 * SECOND
+        passage.send(taker("0.1"))
+        await turns()
+        assert passage.refused()[-1] == "o7", "the window went on, and nothing in it was made"
+
+    opened(act, taker_cap=TakerCap(), throttle=Throttle(max_calls=100))

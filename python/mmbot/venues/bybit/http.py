@@ -1,6 +1,7 @@
 """Bybit v5 over HTTP: signed requests over one pooled session, and what may be asked again.
 
-    read        again after a pause, a few times: no answer, 5xx, 429, a busy venue, its rate limit
+    read        again after `Backoff` READS: no answer, 5xx, a busy venue; its rate limit, when it takes calls again
+    429         to any question: RateLimitError at once, and the order gate hears of it
     order       once. Silence is NoAnswer, and nobody here ever sends a create a second time
     403         the venue wants silence from this address: nothing leaves for ten minutes
 
@@ -18,13 +19,14 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from mmbot.execution.backoff import READS, Backoff
 from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.clock import NO_OFFSET, ClockOffset, estimate
 from mmbot.venues.bybit.codes import verdict
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.orders_wire import Answer, decode_answer, sign
 from mmbot.venues.bybit.wire import NS_PER_MS
-from mmbot.venues.port import Clock, Credentials, Fence, KeyRefusedError, VenueError
+from mmbot.venues.port import Clock, Credentials, Fence, KeyRefusedError, Overasked, RateLimitError, VenueError
 from mmbot.venues.records import UNREADABLE, WireError
 
 __all__ = ["BAN_S", "Banned", "BybitHttp", "HttpTiming", "NoAnswer", "Params"]
@@ -52,8 +54,7 @@ class HttpTiming(msgspec.Struct, frozen=True, kw_only=True):
 
     read_s: float = 5.0
     order_s: float = 2.0
-    read_tries: int = 4
-    pause_s: float = 0.25
+    reads: Backoff = READS
     ban_s: float = BAN_S
     recv_window_ms: int = 2_000
 
@@ -89,6 +90,7 @@ class BybitHttp:
         self.budget = budget
         self.offset: ClockOffset = NO_OFFSET
         self.on_ban: Callable[[str], None] = log.critical
+        self.on_overasked: Callable[[Overasked], None] = lambda said: log.warning("%s: %s", said.reason, said.why)
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -162,16 +164,21 @@ class BybitHttp:
         """A read, asked again after a pause where that may help. Each path has a rate budget of its own in `group`.
 
         Raises:
+            RateLimitError: The venue is asked too much.
             VenueError: The venue refuses, or gives no usable answer even then. `Banned` while it wants silence.
         """
         query = "&".join(f"{name}={value if name == 'cursor' else quote(value, safe='')}" for name, value in params)
         group = f"{group}:{path}"
         measured = not signed  # measuring the clock is itself a read
-        said = ""
-        for attempt in range(self._timing.read_tries):
-            if attempt:
-                await self._sleep(self._pause(attempt))
+        said, failures, error_type = "", 0, VenueError
+        while True:
+            if failures:
+                delay_s = self._timing.reads.delay_s(failures)
+                if delay_s is None:
+                    raise error_type(f"GET {path}: no usable answer in {failures} tries; the last was: {said}")
+                await self._sleep(delay_s * self._random.uniform(0.5, 1.5))
             await self._afford(group)
+            failures, error_type = failures + 1, VenueError
             try:
                 answer = await self._exchange(
                     "GET", path, query, signed=signed, group=group, timeout_s=self._timing.read_s
@@ -186,18 +193,26 @@ class BybitHttp:
             if answer.code == 10002 and not measured:
                 measured = True
                 await self.measure_clock()
-            elif not _passes(answer.code):
-                refused = KeyRefusedError if verdict(answer.code).reason == "credentials" else VenueError
-                raise refused(f"GET {path}: the venue refuses: {said}")
-        raise VenueError(f"GET {path}: no usable answer in {self._timing.read_tries} tries; the last was: {said}")
+                continue
+            error_type = self._judged(f"GET {path}", answer.code, said)
+
+    def _judged(self, what: str, code: int, said: str) -> type[VenueError]:
+        """Return what a read that met this code fails with if it is never answered; raise it where asking is no use."""
+        found = verdict(code)
+        if found.reason in ("rate_limited", "overloaded"):
+            self.on_overasked(Overasked(reason=found.reason, why=f"{what}: {said}"))
+            if found.reason == "overloaded":
+                raise RateLimitError(f"{what}: the venue is asked too much: {said}; nothing asks again for it")
+            return RateLimitError
+        if found.kind != "unanswered":
+            refused = KeyRefusedError if found.reason == "credentials" else VenueError
+            raise refused(f"{what}: the venue refuses: {said}")
+        return VenueError
 
     async def _afford(self, group: str, weight: int = 1, *, urgent: bool = False) -> None:
         for one, spent in ((group, weight), ("address", 1)):
             while wait := self.budget.take(one, self._clock(), spent, urgent=urgent):
                 await self._sleep(wait / _SECOND)
-
-    def _pause(self, attempt: int) -> float:
-        return float(self._timing.pause_s * 2 ** (attempt - 1) * self._random.uniform(0.5, 1.5))
 
     # ----------------------------------------------------------------------------------------------- orders
 
@@ -324,11 +339,6 @@ class BybitHttp:
         limit, remaining = (int(text) if text and text.isdigit() else None for text in found.values())
         reset = self._ours(headers.get("X-Bapi-Limit-Reset-Timestamp"))
         self.budget.learn(group, self._clock(), limit, remaining, reset)
-
-
-def _passes(code: int) -> bool:
-    """Whether a read that met this code may succeed a little later."""
-    return verdict(code).kind == "unanswered" or verdict(code).reason == "rate_limited"
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from mmbot.execution import FencedError
+from mmbot.execution.backoff import CANCELS, Backoff
 from mmbot.venues.bybit.account import BybitAccount
 from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.clock import ERROR_MAX
@@ -75,7 +76,7 @@ class OrdersTiming(msgspec.Struct, frozen=True, kw_only=True):
     ack_s: float = 1.0
     shown_s: float = 2.0  # from an acknowledgement to the order on the private stream
     ask_s: float = 0.25  # from an unanswered place to the question whether it exists
-    cancel_tries: int = 5
+    cancels: Backoff = CANCELS
     cancel_all_s: float = 10.0
     cancel_all_look_s: float = 0.25
     overlap_s: float = 60.0  # executions are asked for from this long before the last one heard
@@ -123,6 +124,7 @@ class BybitOrders:
             endpoint, credentials, clock, self._budget, timing=self._timing.http, random=random, fence=fence
         )
         self._http.on_ban = self._banned
+        self._http.on_overasked = lambda said: self._tell([said])
         self._account = BybitAccount(self._http)
         self._private = PrivateStream(
             endpoint,
@@ -505,18 +507,22 @@ class BybitOrders:
     async def _cancel(self, request: CancelOrder) -> None:
         """Cancel over HTTP from the reserve, again after silence and limits, and tell what came of it."""
         self._over_http[id(request)] = (request,)
-        fact: Fact = _unanswered(request, "no try was left")
-        for attempt in range(self._timing.cancel_tries):
-            if attempt:
-                await asyncio.sleep(min(0.1 * 2**attempt, 1.0))
+        failures = 0
+        while True:
             try:
                 answer = await self._http.cancel(body([request]), _budget([request]))
             except VenueError as error:
-                fact = _unanswered(request, str(error))
-                continue
-            [fact] = answer_facts([request], answer)
-            if isinstance(fact, Acked) or (isinstance(fact, Refused) and fact.reason not in ("rate_limited", "busy")):
+                fact: Fact = _unanswered(request, str(error))
+            else:
+                [fact] = answer_facts([request], answer)
+            again = isinstance(fact, Unanswered) or (
+                isinstance(fact, Refused) and fact.reason in ("rate_limited", "busy")
+            )
+            failures += 1
+            delay_s = self._timing.cancels.delay_s(failures) if again else None
+            if delay_s is None:
                 break
+            await asyncio.sleep(delay_s)
         self._over_http.pop(id(request), None)
         self._tell([fact])
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 from scripted_bybit import Heardall, ScriptedBybit
 
+from mmbot.execution import Backoff
 from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.endpoints import Endpoint, InsecureLink
 from mmbot.venues.bybit.http import BybitHttp, HttpTiming, NoAnswer
@@ -136,7 +137,7 @@ async def reached(certificate: tuple[Path, Path], newest: ssl.TLSVersion, *, tru
         authority=certificate[0] if trusted else None,
         trust_loopback=False,
     )
-    http = BybitHttp(endpoint, KEY, time.time_ns, RateBudget(), timing=HttpTiming(read_tries=1))
+    http = BybitHttp(endpoint, KEY, time.time_ns, RateBudget(), timing=HttpTiming(reads=Backoff(delays_s=(0.01,))))
     heard = Heardall()
     public = BybitPublic(
         endpoint,

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from scripted_bybit import Heardall, Json, ScriptedBybit
 
+from mmbot.execution import Backoff
 from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.clock import ERROR_MAX, ClockOffset
 from mmbot.venues.bybit.endpoints import Endpoint
@@ -40,7 +41,7 @@ from mmbot.venues.port import (
 SECRET = "sentinel-3f9a-secret"
 KEY = Credentials(key="testkey", secret=SecretStr(SECRET))
 LINKS = LinkTiming(ping_s=0.2, pong_s=0.3, backoff_first_s=0.01, backoff_max_s=0.05, login_s=0.5, connect_s=0.5)
-HTTP = HttpTiming(read_s=1, order_s=0.5, pause_s=0.01, recv_window_ms=500)
+HTTP = HttpTiming(read_s=1, order_s=0.5, reads=Backoff(delays_s=(0.01, 0.02, 0.04)), recv_window_ms=500)
 FAST = OrdersTiming(
     ready_s=5, ack_s=0.4, shown_s=0.5, ask_s=0.02, cancel_all_s=4, cancel_all_look_s=0.02, links=LINKS, http=HTTP
 )
@@ -760,7 +761,9 @@ def test_an_error_page_that_repeats_our_request_is_told_without_the_key(
         application.router.add_route("*", "/{path:.*}", page)
         async with TestServer(application) as server:
             endpoint = Endpoint.of("simulator", f"http://127.0.0.1:{server.port}")
-            http = BybitHttp(endpoint, KEY, time.time_ns, RateBudget(), timing=HttpTiming(read_tries=1))
+            http = BybitHttp(
+                endpoint, KEY, time.time_ns, RateBudget(), timing=HttpTiming(reads=Backoff(delays_s=(0.01,)))
+            )
             await http.start()
             try:
                 answer = await http.send_once("/v5/order/create", b"{}", "place")
