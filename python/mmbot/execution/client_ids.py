@@ -78,13 +78,10 @@ class ClientIds:
 
     def sequence(self, client_id: str) -> int | None:
         """Return the engine's number of an order of this run and strategy; None for any other name."""
+        if not client_id.startswith(self._prefix):
+            return None
         named = parse(client_id)
-        mine = named is not None and (named.env, named.epoch_s, named.strategy) == (
-            self.env,
-            self.epoch_s,
-            self.strategy,
-        )
-        return named.sequence if named is not None and mine else None
+        return None if named is None else named.sequence
 
 
 @lru_cache(maxsize=1 << 13)

@@ -146,6 +146,8 @@ class FreezeBoard:
 
     def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
         """Return what holds for an order: the highest of its four scopes. `symbol` is "category symbol"."""
+        if not self._frozen:  # nearly always, and asked for every order
+            return FreezeLevel.NORMAL
         scopes = (FIRM, Scope("account", account), Scope("strategy", strategy), Scope("symbol", symbol))
         return max(self.level(scope) for scope in scopes)
 

@@ -139,9 +139,9 @@ class Bridge:
         self._moved: dict[tuple[str, str], int] = {}
         self._markets = {(each.category, each.symbol): index for index, each in enumerate(listed)}
         self.doubts: dict[int, Doubt] = {}
+        """Orders about which something has to be asked, by number."""
         self.doubted = asyncio.Event()
         """Set with each new doubt; whoever waits for one clears it."""
-        """Orders about which something has to be asked, by number."""
         self.positions: dict[tuple[str, str], PositionSeen] = {}
         """Positions as the venue told them last."""
         self.wallets: dict[str, WalletSeen] = {}

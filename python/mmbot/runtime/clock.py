@@ -44,7 +44,8 @@ class RunClock:
 
     def peek(self) -> int:
         """Return the time without making an input of it."""
-        return max(self._monotonic() + self._ahead, self._last)
+        now = self._monotonic() + self._ahead
+        return now if now > self._last else self._last
 
     def at_least(self, ts: int) -> int:
         """Return the time of the input at hand, moved to `ts` if a message of it lies later.

@@ -78,7 +78,8 @@ class Reconciler:
             if depth is not None:
                 return depth
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), (self._schedule.next_ns() - now) / 1e9)
+                async with asyncio.timeout((self._schedule.next_ns() - now) / 1e9):
+                    await self._hurry.wait()
         self._hurry.clear()
         return None
 

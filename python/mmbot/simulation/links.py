@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmbot.simulation.dice import below
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
@@ -59,7 +61,7 @@ class Link:
     def send(self, deliver: Callable[[], object]) -> None:
         """Carry one message."""
         world = self._world
-        delay = self._rng.randrange(self._least, self._most)
+        delay = self._least + below(self._rng, self._most - self._least)
         if self._rng.random() < 0.01:
             delay += self._rng.randrange(300 * MS)  # the heavy tail of every network
         times, parked = 1, 0

@@ -89,6 +89,9 @@ class _Otherwise:
         method = self._methods.get(name)
         return getattr(self._thing, name) if method is None else partial(method, self._thing)
 
+    def __len__(self) -> int:  # a special method is looked for on the class alone
+        return len(self._thing)  # type: ignore[arg-type]
+
 
 def _silence_is_no(_life: Life, fact: Fact) -> list[Fact]:
     if isinstance(fact, Unanswered) and fact.request == "place":

@@ -197,11 +197,11 @@ class SimOrders:
         if not self._alive:
             raise VenueError("the session is closed")
         self._paths.rest_out.send(arrive)
+        late = self._loop.call_later(READ_S, _settle, future, VenueError(f"no answer within {READ_S:g} s"))
         try:
-            async with asyncio.timeout(READ_S):
-                return await future
-        except TimeoutError:
-            raise VenueError(f"no answer within {READ_S:g} s") from None
+            return await future
+        finally:
+            late.cancel()
 
     def _back(self, settle: Callable[[], object]) -> None:
         if self._alive:

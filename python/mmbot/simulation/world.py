@@ -9,7 +9,8 @@ Nothing here reads a clock or rolls dice, and nothing runs at the same time as a
 of what was scheduled. A process can be paused (SIGSTOP: its callbacks wait, its timers are late) and killed (SIGKILL:
 nothing of it runs again, no `finally` can reach the outside). Ties are broken by the order of scheduling.
 
-Not handled: threads, sockets, subprocesses, signals. A process that wants one gets NotImplementedError.
+Not handled: threads, sockets, subprocesses, signals: a process that wants one gets NotImplementedError. Nor context
+variables: callbacks run in the context of whoever runs the world.
 """
 
 from __future__ import annotations
@@ -41,6 +42,35 @@ class KilledError(BaseException):
     """The process was killed while it stood in a call: unwinds what it was doing, and nobody hears of it."""
 
 
+class _Handle(asyncio.TimerHandle):
+    """A callback that is due, without asyncio's context and debugging: most of what a world does is to run these."""
+
+    __slots__ = ()
+
+    def __init__(self, loop: NodeLoop, callback: Callable[..., object], args: tuple[object, ...], when: float) -> None:
+        self._loop, self._args, self._when = loop, args, when
+        self._callback: Callable[..., object] | None = callback
+        self._cancelled = False
+        self._repr = self._source_traceback = None  # what `repr` asks for
+
+    def cancel(self) -> None:
+        """As asyncio."""
+        self._cancelled = True
+        self._callback, self._args = None, ()
+
+    def run(self) -> None:
+        """Call it, once; it must not be cancelled."""
+        callback = self._callback
+        assert callback is not None
+        try:
+            callback(*self._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001  as asyncio's own
+            said = f"Exception in callback {callback!r}"
+            self._loop.call_exception_handler({"message": said, "exception": error, "handle": self})
+
+
 class World:
     """The clock of everything, in ns, and what is due."""
 
@@ -54,27 +84,43 @@ class World:
         self.trace = 0
         """Folds every callback's time and process: two runs with one trace did the same things in the same order."""
         self._due: list[tuple[int, int, NodeLoop | None, Any]] = []
-        self._ready: deque[tuple[NodeLoop, asyncio.Handle]] = deque()
+        self._ready: deque[tuple[NodeLoop, _Handle]] = deque()
+        self._running: NodeLoop | None = None
         self._sequence = 0
 
     def at(self, when: int, act: Callable[[], object]) -> None:
         """Let something of the world happen then: a message arrives, a disk fails, somebody kills a process."""
         self._sequence += 1
-        heapq.heappush(self._due, (max(when, self.now), self._sequence, None, act))
+        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, None, act))
 
     def after(self, delay: int, act: Callable[[], object]) -> None:
         """Let it happen `delay` ns from now."""
         self.at(self.now + delay, act)
 
-    def _timer(self, when: int, loop: NodeLoop, handle: asyncio.TimerHandle) -> None:
+    def _timer(self, when: int, loop: NodeLoop, handle: _Handle) -> None:
         self._sequence += 1
-        heapq.heappush(self._due, (max(when, self.now), self._sequence, loop, handle))
+        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, handle))
 
-    def _soon(self, loop: NodeLoop, handle: asyncio.Handle) -> None:
+    def _soon(self, loop: NodeLoop, handle: _Handle) -> None:
         self._ready.append((loop, handle))
 
     def run_until(self, until: int) -> None:
         """Let everything happen that is due up to then. Raises StuckError, and whatever the world's own acts raise."""
+        before = self._running
+        try:
+            self._turn_until(until)
+        finally:
+            self.enter(before)
+
+    def enter(self, loop: NodeLoop | None) -> NodeLoop | None:
+        """Make it the running loop, as asyncio knows it; returns the one that was."""
+        before = self._running
+        if before is not loop:
+            asyncio._set_running_loop(loop)
+            self._running = loop
+        return before
+
+    def _turn_until(self, until: int) -> None:
         due, ready = self._due, self._ready
         at_once = 0
         while not self.stopped:
@@ -92,6 +138,7 @@ class World:
                 self.now, at_once = when, 0
             if node is None:
                 self.trace = hash((self.trace, when))
+                self.enter(None)
                 act()
             else:
                 self._run(node, act)
@@ -102,20 +149,18 @@ class World:
         Called from a callback of that process, one process at a time. Raises KilledError where it was killed in it.
         """
         loop.blocked = True
-        asyncio._set_running_loop(None)
         try:
             self.run_until(until)
             while loop.paused and self._due and not (loop.dead or self.stopped):
                 self.run_until(self._due[0][0])
         finally:
             loop.blocked = False
-            asyncio._set_running_loop(loop)
         if loop.dead:
             raise KilledError
         loop.release()
 
-    def _run(self, loop: NodeLoop, handle: asyncio.Handle) -> None:
-        if loop.dead or handle.cancelled():
+    def _run(self, loop: NodeLoop, handle: _Handle) -> None:
+        if loop.dead or handle._cancelled:
             return
         if loop.paused or loop.blocked:
             loop.backlog.append(handle)
@@ -124,11 +169,8 @@ class World:
         if self.turns > LIFE_TURNS_MAX:
             raise StuckError(f"{self.turns} callbacks by {self.now}; the last was {handle!r}")
         self.trace = hash((self.trace, self.now, loop.number))
-        asyncio._set_running_loop(loop)
-        try:
-            handle._run()
-        finally:
-            asyncio._set_running_loop(None)
+        self.enter(loop)
+        handle.run()
 
 
 class NodeLoop(asyncio.AbstractEventLoop):
@@ -143,7 +185,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self.paused = False
         self.blocked = False
         """It stands in a call (`World.stand_still`)."""
-        self.backlog: list[asyncio.Handle] = []
+        self.backlog: list[_Handle] = []
         self._complain = complain
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -172,15 +214,14 @@ class NodeLoop(asyncio.AbstractEventLoop):
         """
         self.dead = True
         self.backlog.clear()
-        before = asyncio._get_running_loop()  # who kills may be a process itself
-        asyncio._set_running_loop(self)
+        before = self.world.enter(self)  # who kills may be a process itself
         try:
             for task in self._tasks:
                 if not task.done():
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     _close(task.get_coro())
         finally:
-            asyncio._set_running_loop(before)
+            self.world.enter(before)
         self._tasks.clear()
 
     def unwind(self, task: asyncio.Task[Any]) -> None:
@@ -195,13 +236,13 @@ class NodeLoop(asyncio.AbstractEventLoop):
             others = [pair for pair in self.world._ready if pair[0] is not self]
             self.world._ready.clear()
             self.world._ready.extend(others)
-            asyncio._set_running_loop(self)
+            before = self.world.enter(self)
             try:
                 for handle in mine:
                     if not handle.cancelled():
-                        handle._run()
+                        handle.run()
             finally:
-                asyncio._set_running_loop(None)
+                self.world.enter(before)
             if task.done():
                 break
         self.kill()
@@ -216,15 +257,15 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self.world._soon(self, handle)
+        handle = _Handle(self, callback, args, 0.0)
+        self.world._ready.append((self, handle))
         return handle
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio; to the nanosecond."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = _Handle(self, callback, args, when)
         self.world._timer(self.world.start + round(when * NS_PER_S), self, handle)
         return handle
 
@@ -233,9 +274,6 @@ class NodeLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         """As asyncio."""
         return self.call_at(self.time() + delay, callback, *args, context=context)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """A cancelled handle stays in the heap and is passed over."""
 
     def create_future(self) -> asyncio.Future[Any]:
         """As asyncio."""

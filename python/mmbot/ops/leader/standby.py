@@ -55,7 +55,8 @@ class StandbyLoop:
             except LeaseUnreachableError as error:  # whether a take worked is seen by the next look
                 self._say(str(error))
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self.poll_s)
+                async with asyncio.timeout(self.poll_s):
+                    await stop.wait()
         return None
 
     async def _take(self, row: LeaseRow, seen: Watched) -> LeaseFence | None:
