@@ -411,7 +411,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
 def draw_plan(dice: Dice, profile: str, symbols: Sequence[str], *, until_ms: int) -> list[Fault]:
     """Draw a plan: a part of the profile's faults, some of each, all over by `until_ms`.
 
-    Of `mixed` the part is small more often than not: where everything breaks at once, nothing trades that could go wrong.
+    Of `mixed` the part is small more often than not: where everything breaks at once, nothing trades to go wrong.
     """
     rng = dice.of("plan")
     share = rng.choice((0.1, 0.2, 0.5)) if profile == "mixed" else 0.5

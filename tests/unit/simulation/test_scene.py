@@ -20,6 +20,7 @@ def test_a_seed_does_the_same_thing_twice(seed: int):
     assert first.orders > 0
 
 
+@pytest.mark.timeout(120)
 def test_a_seed_does_the_same_thing_in_every_process():
     """The digest depends on no hash seed of the interpreter."""
 
