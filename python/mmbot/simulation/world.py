@@ -42,7 +42,7 @@ class KilledError(BaseException):
     """The process was killed while it stood in a call: unwinds what it was doing, and nobody hears of it."""
 
 
-class _Handle(asyncio.TimerHandle):
+class _Callback(asyncio.TimerHandle):
     """A callback that is due, without asyncio's context and debugging: most of what a world does is to run these."""
 
     __slots__ = ()
@@ -84,7 +84,7 @@ class World:
         self.trace = 0
         """Folds every callback's time and process: two runs with one trace did the same things in the same order."""
         self._due: list[tuple[int, int, NodeLoop | None, Any]] = []
-        self._ready: deque[tuple[NodeLoop, _Handle]] = deque()
+        self._ready: deque[tuple[NodeLoop, _Callback]] = deque()
         self._running: NodeLoop | None = None
         self._sequence = 0
 
@@ -97,11 +97,11 @@ class World:
         """Let it happen `delay` ns from now."""
         self.at(self.now + delay, act)
 
-    def _timer(self, when: int, loop: NodeLoop, handle: _Handle) -> None:
+    def _timer(self, when: int, loop: NodeLoop, handle: _Callback) -> None:
         self._sequence += 1
         heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, handle))
 
-    def _soon(self, loop: NodeLoop, handle: _Handle) -> None:
+    def _soon(self, loop: NodeLoop, handle: _Callback) -> None:
         self._ready.append((loop, handle))
 
     def run_until(self, until: int) -> None:
@@ -159,7 +159,7 @@ class World:
             raise KilledError
         loop.release()
 
-    def _run(self, loop: NodeLoop, handle: _Handle) -> None:
+    def _run(self, loop: NodeLoop, handle: _Callback) -> None:
         if loop.dead or handle._cancelled:
             return
         if loop.paused or loop.blocked:
@@ -185,7 +185,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self.paused = False
         self.blocked = False
         """It stands in a call (`World.stand_still`)."""
-        self.backlog: list[_Handle] = []
+        self.backlog: list[_Callback] = []
         self._complain = complain
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -257,7 +257,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio."""
-        handle = _Handle(self, callback, args, 0.0)
+        handle = _Callback(self, callback, args, 0.0)
         self.world._ready.append((self, handle))
         return handle
 
@@ -265,7 +265,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio; to the nanosecond."""
-        handle = _Handle(self, callback, args, when)
+        handle = _Callback(self, callback, args, when)
         self.world._timer(self.world.start + round(when * NS_PER_S), self, handle)
         return handle
 
