@@ -1,5 +1,6 @@
 """Executes controls.md."""
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from spec_tables import Table, tables
 
-from mmbot.risk.averages import EdgeWatch, MarkoutWatch
+from mmbot.risk.averages import EdgeWatch, MarkoutWatch, RiskRatio
 from mmbot.risk.exits import StopWatch, UnhedgedWatch
 from mmbot.risk.levels import FreezeAsked, Scope
 from mmbot.risk.losses import LossLimits, LossWatch
@@ -36,9 +37,35 @@ def number(said: str) -> Any:
 
 def losses() -> Play:
     """Limits of 10,000 capital."""
-    limits = LossLimits(minute=100 * UNITS, hour=300 * UNITS, day=500 * UNITS, drawdown=1_500 * UNITS)
-    watch = LossWatch(limits, SCOPE)
+    watch = loss_watch()
     return lambda row: watch.seen(int(row["equity"]) * UNITS, ns(row))
+
+
+def loss_watch() -> LossWatch:
+    """One process."""
+    limits = LossLimits(minute=100 * UNITS, hour=300 * UNITS, day=500 * UNITS, drawdown=1_500 * UNITS)
+    return LossWatch(limits, SCOPE)
+
+
+def again(watch: Any, made: Callable[[], Any]) -> Any:
+    """What the next process begins with: a state that was a file meanwhile."""
+    other = made()
+    other.restore(json.loads(json.dumps(watch.state())))
+    return other
+
+
+def losses_over_restarts() -> Play:
+    """One account."""
+    watch = loss_watch()
+
+    def play(row: Row) -> list[FreezeAsked]:
+        nonlocal watch
+        watch = again(watch, loss_watch) if row["before"] == "restart" else watch
+        if row["before"] == "lifted":
+            assert watch.rearm()
+        return watch.seen(int(row["equity"]) * UNITS, ns(row))
+
+    return play
 
 
 def streaks() -> Play:
@@ -60,10 +87,22 @@ def streaks() -> Play:
     return play
 
 
-def stops() -> Play:
-    """Both stops."""
-    watch = StopWatch(2.0, 1.5)
-    return lambda row: watch.seen("BTC", float(row["position"]), 100.0, float(row["price"]), 1)
+def stops(trailing_pct: float | None) -> Play:
+    """With a stop loss of 2 %."""
+
+    def made() -> StopWatch:
+        return StopWatch(2.0, trailing_pct)
+
+    watch = made()
+
+    def play(row: Row) -> list[FreezeAsked]:
+        nonlocal watch
+        watch = again(watch, made) if row["before"] == "restart" else watch
+        if row["before"] == "lifted":
+            assert watch.rearm("BTC")
+        return watch.seen("BTC", float(row["position"]), float(row["entry"]), float(row["price"]), 1)
+
+    return play
 
 
 def fee(row: Row) -> list[FreezeAsked]:
@@ -79,8 +118,20 @@ def markouts() -> Play:
 
 def unhedged() -> Play:
     """Two legs."""
-    watch = UnhedgedWatch(100.0, SCOPE)
-    return lambda row: watch.seen(float(row["unhedged"]), ns(row))
+
+    def made() -> UnhedgedWatch:
+        return UnhedgedWatch(100.0, SCOPE)
+
+    watch = made()
+
+    def play(row: Row) -> list[FreezeAsked]:
+        nonlocal watch
+        watch = again(watch, made) if row["before"] == "restart" else watch
+        if row["before"] == "lifted":
+            assert watch.rearm()
+        return watch.seen(float(row["unhedged"]), ns(row), least=1.0)
+
+    return play
 
 
 PLAYS: dict[str, Callable[[], Play]] = {
@@ -90,13 +141,28 @@ PLAYS: dict[str, Callable[[], Play]] = {
     "A stable": lambda: lambda row: check_peg("USDE", number(row["price"]), 100.0, 1),
     "A fee": lambda: fee,
     "Streaks": streaks,
-    "Stops": stops,
+    "A restart": losses_over_restarts,
+    "Stops": lambda: stops(1.5),
+    "A stop loss": lambda: stops(None),
     "The mean": markouts,
-    "One leg": unhedged,
+    "Legs": unhedged,
 }
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.title)
+RATIO = next(table for table in TABLES if table.title.startswith("The risk ratio"))
+
+
+def test_the_risk_ratio_is_a_nearest_rank_that_warns_above_its_line() -> None:
+    """After each row."""
+    ratio = RiskRatio(0.4)
+    for row in RATIO.rows:
+        for _ in range(int(row["times"])):
+            ratio.seen(float(row["used"]), 100.0)
+        assert ratio.p95 == float(row["p95"]), row
+        assert ratio.warns is (row["warns"] == "yes"), row
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if table is not RATIO], ids=lambda table: table.title)
 def test_a_control_speaks_as_the_table_says(table: Table) -> None:
     """Row by row: every code that asks for a freeze, with numbers in its reason."""
     play = next(made for name, made in PLAYS.items() if table.title.startswith(name))()

@@ -134,14 +134,16 @@ class RiskConfig(Strict):
     """Free share of the margin, worst case, below which positions may only shrink."""
     fee_tolerance_bps: Annotated[float, Field(ge=0, lt=100)] = 0.1
     """How far a fee may be above the rate that the venue told."""
+    depeg_pair: Annotated[str, Field(pattern=r"^(spot|linear) [A-Z0-9]+$")] | None = None
+    """Two stable coins, as "spot USDCUSDT": heard beside the instruments, never traded. Live needs it."""
     depeg_bps: Annotated[float, Field(gt=0, lt=5_000)] = 100.0
-    """How far a stable coin may be from one dollar."""
+    """How far that pair may be from one."""
     stop_loss_pct: Percent | None = None
     """Loss of a position against its entry price at which it is worked off."""
     trailing_stop_pct: Percent | None = None
     """Fall from its best price, likewise."""
-    unhedged_usd_s: Annotated[float, Field(gt=0)] = 50_000.0
-    """Unhedged amount times seconds, for strategies with two legs."""
+    unhedged_usd_s: Annotated[float, Field(gt=0)] | None = None
+    """Amount times seconds for which legs of one coin may not cancel out: for a strategy with two of them."""
     guards: bool = True
     """Guards of A-022 on volatility, latency, P&L, inventory and taker fills: half size and wider, or out for 2 s."""
     guard_volatility_soft_bps: Annotated[float, Field(gt=0, lt=10_000)] = 15.0
@@ -195,6 +197,8 @@ class RiskConfig(Strict):
             low, high = getattr(self, less), getattr(self, more)
             if Decimal(str(low)) > Decimal(str(high)):
                 raise ValueError(f"{less} is {low}, above {more} {high}; expected it to be at most that")
+        if "depeg_bps" in self.model_fields_set and self.depeg_pair is None:
+            raise ValueError('depeg_bps has nothing to measure; name a pair too, such as depeg_pair = "spot USDCUSDT"')
         for name, cap in (("cap_order_usd", CAP_ORDER), ("cap_gross_usd", CAP_GROSS)):
             if Decimal(getattr(self, name)) > cap:
                 raise ValueError(f"{name} is {getattr(self, name)}; no configuration lifts it above {cap}")

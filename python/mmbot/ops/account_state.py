@@ -2,6 +2,7 @@
 
 <session.folder>/accounts/<environment>-<account>/
     freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`)
+    risk.json          what the account lost, and what its controls must not forget (`mmbot.runtime.risk`)
     override.json      a signed lowering that waits for the running engine, and override-answer.json
     giving-up.json     a signed word that an order is given up, and giving-up-answer.json
     session.json       where the account trades, for whoever has to cancel there without an engine

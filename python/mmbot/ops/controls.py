@@ -10,10 +10,12 @@ from mmbot.config import ConfigError
 from mmbot.ops.account_state import write_durably
 from mmbot.risk.watch import RiskWatch
 from mmbot.runtime.boldness import Boldness, guards_of
+from mmbot.runtime.holdings import underlyings
+from mmbot.runtime.peg import Peg
 from mmbot.runtime.risk import LOOK_S, RiskDesk, RiskEnds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mmbot.config import RiskConfig
     from mmbot.ops.account_state import AccountState
@@ -33,11 +35,12 @@ def risk_desk(
     goes_on: bool = False,
     look_s: float = LOOK_S,
 ) -> RiskDesk:
-    """Make the controls of a run, and give them to it.
+    """Make the controls of a run, and give them to it. Everything that is configured can fire, or is refused.
 
     positions_max: the largest position of each instrument, in lots. folder: where their state is kept; None for an
     account that begins anew with its exchange. goes_on: the run took over the books of an earlier one. Raises
-    ConfigError for a state that cannot be read, because a loss that is forgotten is no limit, and OSError.
+    ConfigError for a state that cannot be read, because a loss that is forgotten is no limit, for a control that has
+    nothing to measure, and OSError.
     """
 
     def keep(state: str) -> None:
@@ -47,13 +50,25 @@ def risk_desk(
     def share(now: int) -> Fraction:
         return Fraction(1) if runner.freezing is None else runner.freezing.state.share(now)
 
+    def told(event: Mapping[str, object]) -> None:
+        runner.note(str(event["event"]), {name: word for name, word in event.items() if name != "event"})
+        runner.told(dict(event))
+
     core, listed, now = runner.core, runner.listed, runner.clock.peek()
+    if config.unhedged_usd_s is not None and not underlyings(listed):
+        coins = ", ".join(each.terms.base for each in listed)
+        raise ConfigError(
+            f"risk.unhedged_usd_s: no two instruments of this run are of one coin ({coins}), so nothing can be hedged; "
+            "take it out"
+        )
+    peg = None if config.depeg_pair is None else Peg(config.depeg_pair, now)
     desk = RiskDesk(
         RiskWatch(config, strategy=strategy, account=account),
         core,
         listed,
-        RiskEnds(asked=runner.on_freeze, keep=keep, hold=runner.hold, share=share),
+        RiskEnds(asked=runner.on_freeze, keep=keep, hold=runner.hold, share=share, told=told),
         look_s=look_s,
+        peg=peg,
         boldness=Boldness(guards_of(config), core, listed, positions_max, told=runner.told, taken_over=goes_on),
     )
     try:

@@ -76,6 +76,9 @@ class RunMetrics:
             return
         for (control, kind), count in risk.watch.metrics().items():
             into.set("freeze_asked_total", count, control=control, kind=kind)
+        into.set("risk_ratio_warns", int(risk.watch.ratio.warns))
+        if risk.watch.ratio.p95 is not None:
+            into.set("risk_ratio_p95", risk.watch.ratio.p95)
         if risk.boldness is not None:
             into.set("risk_guard_halts_total", risk.boldness.halts)
             for symbol, level in risk.boldness.levels().items():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import mmbot
 from mmbot import _core
+from mmbot.config import ConfigError
 from mmbot.config.risk import LAUNCH_SHARE
 from mmbot.data.catalog import market_of
 from mmbot.data.instruments import FeeProfile, bybit
@@ -52,10 +53,11 @@ from mmbot.runtime.freezing import Freezing
 from mmbot.runtime.gate import OrderGate
 from mmbot.runtime.latency import STAGES
 from mmbot.runtime.market import RunMarket
+from mmbot.runtime.peg import check_pair, stable_coins
 from mmbot.runtime.relay import Relay
 from mmbot.runtime.runner import RunFailedError, Runner
 from mmbot.venues.port import Subscription, VenueError
-from mmbot.wiring import Trading
+from mmbot.wiring import Mode, Trading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -141,6 +143,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             stack.push_async_callback(guard.leave, "the run is over")
             await guard.meet(guardian, os.environ)
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
+        await _check_peg(config.risk.depeg_pair, orders, listed, live=wiring.mode is Mode.LIVE)
         run = _Run(
             config,
             wiring,
@@ -176,7 +179,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         try:
             relay.attach(run.runner)
             lead.listen(run.runner.on_link, run.runner.fail)
-            feed = wiring.feed(endpoint, _subscriptions(wiring, markets), relay, clock)
+            feed = wiring.feed(endpoint, _subscriptions(wiring, markets, config.risk.depeg_pair), relay, clock)
             watcher.watch(run.board)
             if guard is not None:
                 guard.begin(run.runner, run.journal)
@@ -258,9 +261,29 @@ def _account(
         state.run_ends()
 
 
-def _subscriptions(wiring: Trading, markets: Sequence[tuple[str, str]]) -> list[Subscription]:
+def _subscriptions(wiring: Trading, markets: Sequence[tuple[str, str]], pair: str | None) -> list[Subscription]:
     depth = wiring.session.depth
-    return [Subscription(category=category, symbol=symbol, depth=depth) for category, symbol in markets]
+    wanted = [Subscription(category=category, symbol=symbol, depth=depth) for category, symbol in markets]
+    if pair is not None and tuple(pair.split()) not in markets:
+        category, symbol = pair.split()
+        wanted.append(Subscription(category=category, symbol=symbol, depth=1))  # the touch is all that is looked at
+    return wanted
+
+
+async def _check_peg(pair: str | None, orders: OrderEntry, listed: Sequence[Listed], *, live: bool) -> None:
+    """Look the pair of stable coins up. Raises ConfigError where it says nothing, or real money would go without."""
+    if pair is None:
+        coins = stable_coins(listed)
+        if live and coins:
+            raise ConfigError(
+                f"risk.depeg_pair: live trades in {', '.join(coins)} and nothing says what that is worth; name a pair, "
+                'such as depeg_pair = "spot USDCUSDT"'
+            )
+        return
+    try:
+        check_pair(await orders.instrument(*pair.split()), listed)
+    except ValueError as error:
+        raise ConfigError(f"risk.depeg_pair: {error}") from None
 
 
 class _Run:

@@ -24,11 +24,11 @@ class EdgeWatch:
         self.threshold_bps = threshold_bps
 
     def seen(self, symbol: str, net_bps: float | None, now: int) -> list[FreezeAsked]:
-        """Take the net edge of an instrument, bps after fees; None or NaN: it is not known."""
-        if net_bps is not None and net_bps >= self.threshold_bps:  # false for NaN
+        """Take the net edge of an instrument, bps after fees; None, NaN or infinite: it is not known."""
+        known = net_bps is not None and math.isfinite(net_bps)
+        if known and net_bps is not None and net_bps >= self.threshold_bps:
             return []
         _LOG.critical("AUTO-FREEZE: Edge collapsed: %s has %s bps; limit %s", symbol, net_bps, self.threshold_bps)
-        known = net_bps is not None and math.isfinite(net_bps)
         said = f"edge is {net_bps:g} bps" if known else "edge is not known"
         return [asked("edge", Scope("symbol", symbol), f"{said}; limit {self.threshold_bps:g} bps", now)]
 
@@ -41,9 +41,11 @@ class MarkoutWatch:
         self._last: dict[str, deque[float]] = {}
 
     def seen(self, symbol: str, markout_bps: float, now: int) -> list[FreezeAsked]:
-        """Take what a fill was worth some seconds later, bps; negative: against us. NaN counts as the limit."""
+        """Take what a fill was worth some seconds later, bps; negative: against us. What is no number counts as the
+        limit.
+        """
         last = self._last.setdefault(symbol, deque(maxlen=self.fills))
-        last.append(self.limit_bps if math.isnan(markout_bps) else markout_bps)
+        last.append(markout_bps if math.isfinite(markout_bps) else self.limit_bps)
         if len(last) < self.fills:
             return []
         mean = math.fsum(last) / self.fills
@@ -70,18 +72,16 @@ class RiskRatio:
     def __init__(self, warn: float, kept: int = 1_000) -> None:
         self.warn = warn
         self._samples: deque[float] = deque(maxlen=kept)
+        self.p95: float | None = None
+        """95th percentile of the last measurements by nearest rank; None before the first."""
 
     def seen(self, total: float, most: float) -> float:
         """Take one measurement and return the ratio; what is no number counts as 1, all of it."""
         ratio = total / most if most > 0 else math.nan
         ratio = ratio if math.isfinite(ratio) and ratio >= 0 else 1.0
         self._samples.append(ratio)
+        self.p95 = nearest_rank(list(self._samples), 95.0)
         return ratio
-
-    @property
-    def p95(self) -> float | None:
-        """95th percentile by nearest rank; None before the first measurement."""
-        return nearest_rank(list(self._samples), 95.0) if self._samples else None
 
     @property
     def warns(self) -> bool:

@@ -4,7 +4,7 @@
     watch.equity(units, now) · edge(...) · markout(...)               from the books
 
 It decides nothing about orders: that is the core's part. Counters are by control, so that a dashboard tells the kinds
-apart; `state` keeps what a restart must not forget.
+apart. `state` keeps what a restart must not forget; `lifted` arms anew what people lifted, and nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mmbot.risk.exits import StopWatch, UnhedgedWatch
 from mmbot.risk.levels import FreezeAsked, Scope
 from mmbot.risk.losses import LossLimits, LossWatch
 from mmbot.risk.streaks import StreakLimits, StreakWatch
-from mmbot.risk.surroundings import check_fee, check_margin
+from mmbot.risk.surroundings import check_fee, check_margin, check_peg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,24 +110,47 @@ class RiskWatch:
         """Markout of one fill."""
         return self._counted(self.markouts.seen(symbol, markout_bps, now))
 
+    def holds(self, symbol: str, position: float) -> None:
+        """A position as it is after a fill."""
+        self.stops.holds(symbol, position)
+
     def stop(self, symbol: str, position: float, entry: float, price: float, now: int) -> list[FreezeAsked]:
         """Price of something held."""
         return self._counted(self.stops.seen(symbol, position, entry, price, now))
+
+    def legs(self, unhedged: float, least: float, now: int) -> list[FreezeAsked]:
+        """What legs of one coin do not take from one another, and how fine a hedge can be, in the quote currency."""
+        return self._counted(self.unhedged.seen(unhedged, now, least=least))
+
+    def peg(self, pair: str, price: float | None, now: int) -> list[FreezeAsked]:
+        """A stable coin in another one; None: it should be known and is not."""
+        return self._counted(check_peg(pair, price, self.config.depeg_bps, now))
+
+    def used(self, worst_case: float) -> bool | None:
+        """Notional of the worst case: returns whether the ratio warns where that turned; None where it did not."""
+        before = self.ratio.warns
+        self.ratio.seen(worst_case, float(self.config.amount("max_total_notional_usd")))
+        return None if self.ratio.warns is before else self.ratio.warns
 
     def margin(self, free: float | None, total: float | None, now: int) -> list[FreezeAsked]:
         """Margin that is free, and all of it, in one currency; None: it should be known and is not."""
         return self._counted(check_margin(free, total, self.config.margin_headroom_pct, self.account, now))
 
-    def lifted(self, scope: Scope) -> None:
-        """People lowered a freeze of this scope: what led to it was looked at, and is measured anew from here on."""
-        everything = scope.kind in ("account", "firm")
-        if everything:
-            self.losses.forgive()
-        if everything or scope == self.strategy:
+    def lifted(self, scope: Scope) -> list[str]:
+        """People lowered a freeze of this scope: what asked for it is measured anew from here on, and nothing else.
+
+        Returns the controls that were armed anew, each with its base at what is seen next.
+        """
+        rearmed = self.losses.rearm() if scope == self.account else []
+        if scope == self.strategy:
             self.streaks.enable()
+            rearmed += ["unhedged"] if self.unhedged.rearm() else []
         if scope.kind == "symbol":
             self.markouts.forget(scope.name)
             self.streaks.forget(scope.name)
+            if self.stops.rearm(scope.name):
+                rearmed.append("stops")
+        return rearmed
 
     def again(self, now: int) -> list[FreezeAsked]:
         """At a start: what is latched still holds."""
@@ -146,14 +169,24 @@ class RiskWatch:
 
     def state(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"version": 1, "losses": self.losses.state(), "streaks": self.streaks.state()}
+        return {
+            "version": 2,
+            "losses": self.losses.state(),
+            "streaks": self.streaks.state(),
+            "stops": self.stops.state(),
+            "unhedged": self.unhedged.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state. Raises ValueError for one of another version or layout."""
+        """Go on from a state of this version or the one before. Raises ValueError for any other version or layout."""
+        version = state.get("version")
+        if version not in (1, 2):
+            raise ValueError(f"risk state of version {version}; this mmbot reads 1 and 2")
         try:
-            if state["version"] != 1:
-                raise ValueError(f"risk state of version {state['version']}; this mmbot reads 1")
-            self.losses.restore(state["losses"])
+            self.losses.restore(state["losses"] if version == 2 else LossWatch.of_before(state["losses"]))
+            if version == 2:
+                self.stops.restore(state["stops"])
+                self.unhedged.restore(state["unhedged"])
             self.streaks.restore(state["streaks"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"risk state cannot be read: {error!r}; it was not written by mmbot") from None

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from mmbot.config import RiskConfig
-from mmbot.risk import CONTROLS, FreezeLevel, RiskWatch
+from mmbot.risk import CONTROLS, FIRM, FreezeLevel, RiskWatch, Scope
 
 UNITS, DAY = 10**12, 86_400_000_000_000
 
@@ -20,13 +20,89 @@ def test_day_peak_and_latch_survive_a_restart() -> None:
     again = RiskWatch(RiskConfig(executions_max=2, capital_usd="10000"))
     again.restore(json.loads(json.dumps(watch.state())))
     assert [one.control for one in again.again(10 * DAY + 1)] == ["executions"]
-    assert [one.control for one in again.equity(500 * UNITS, 10 * DAY + 1)] == ["loss_day"]
-    assert [one.control for one in again.equity(-500 * UNITS, 11 * DAY)] == ["loss_minute", "loss_hour", "drawdown"][2:]
+    assert [one.control for one in again.equity(500 * UNITS, 10 * DAY + 1)][-1] == "loss_day"
+    assert [one.control for one in again.equity(-500 * UNITS, 11 * DAY)] == ["drawdown"]
     again.streaks.enable()
     assert again.again(11 * DAY) == []
 
 
-@pytest.mark.parametrize("state", [{}, {"version": 2}, {"version": 1, "losses": {}, "streaks": {}}, {"version": 1}])
+def test_minute_hour_and_trailing_peak_survive_a_restart() -> None:
+    """What was lost within the hour, and the best price of a position, count after it."""
+    config = RiskConfig(capital_usd="10000", trailing_stop_pct=1.5)
+    watch, now = RiskWatch(config, account="7"), 10 * DAY + 7
+    watch.equity(0, now)
+    watch.stop("linear BTC", 1, 100.0, 110.0, now)
+    again = RiskWatch(config, account="7")
+    again.restore(json.loads(json.dumps(watch.state())))
+    late = now + 59 * 10**9
+    assert [one.control for one in again.equity(-100 * UNITS, late)] == ["loss_minute"]
+    assert [one.control for one in again.equity(-299 * UNITS, now + 3_599 * 10**9)] == []
+    again.restore(json.loads(json.dumps(watch.state())))
+    assert [one.control for one in again.equity(-300 * UNITS, now + 3_599 * 10**9)] == ["loss_hour"]
+    assert [one.control for one in again.stop("linear BTC", 1, 100.0, 108.35, late)] == ["trailing_stop"]
+    third = RiskWatch(config, account="7")
+    third.restore(json.loads(json.dumps(again.state())))
+    assert third.stop("linear BTC", 1, 100.0, 100.0, late) == [], "it asked, before the restart"
+
+
+def test_a_clock_that_is_set_back_at_a_restart_ends_no_day_and_empties_no_window() -> None:
+    """Over midnight, by a day, to 1970: what was lost is still lost."""
+    watch = RiskWatch(RiskConfig(capital_usd="10000"), account="7")
+    watch.equity(0, 10 * DAY)
+    watch.equity(-499 * UNITS, 10 * DAY + 3)
+    for back in (1, DAY, 10 * DAY):
+        again = RiskWatch(RiskConfig(capital_usd="10000"), account="7")
+        again.restore(json.loads(json.dumps(watch.state())))
+        found = [one.control for one in again.equity(-500 * UNITS, 10 * DAY - back)]
+        assert found == ["loss_minute", "loss_hour", "loss_day"], back
+
+
+def test_only_what_fell_is_armed_anew_and_only_by_its_own_scope() -> None:
+    """A lift of something else forgives no loss, and a loss that was lifted counts again from where it was lifted."""
+    watch, now = RiskWatch(RiskConfig(capital_usd="10000", stop_loss_pct=2.0), strategy="maker", account="7"), 10 * DAY
+    watch.equity(0, now)
+    watch.equity(-400 * UNITS, now + DAY // 2)
+    assert watch.lifted(Scope("account", "7")) == [], "nothing had fallen"
+    watch.equity(-390 * UNITS, now + DAY // 2 + 10**9)
+    watch.equity(-490 * UNITS, now + DAY // 2 + 2 * 10**9)
+    assert watch.lifted(Scope("account", "7")) == ["loss_minute"]
+    assert watch.lifted(Scope("account", "7")) == []
+    assert watch.lifted(FIRM) == []
+    now += DAY // 2 + 3 * 10**9
+    assert [one.control for one in watch.equity(-500 * UNITS, now)] == ["loss_day"]
+    assert watch.lifted(Scope("strategy", "maker")) == []
+    assert watch.lifted(Scope("account", "7")) == ["loss_day"]
+    assert watch.equity(-500 * UNITS, now + 10**9) == []
+    assert watch.equity(-599 * UNITS, now + 2 * 10**9) == []
+    assert [one.control for one in watch.equity(-600 * UNITS, now + 3 * 10**9)] == ["loss_minute"]
+    assert watch.equity(-898 * UNITS, now + 3_601 * 10**9) == []
+    assert "loss_day" not in [one.control for one in watch.equity(-999 * UNITS, now + 3_602 * 10**9)]
+    assert "loss_day" in [one.control for one in watch.equity(-1_000 * UNITS, now + 3_603 * 10**9)]
+
+
+def test_a_state_of_the_version_before_is_read() -> None:
+    """It had no windows; day and peak count, and a lift forgives both, as it did."""
+    losses = {"day": 10, "opening": 0, "peak": 1_000 * UNITS}
+    watch = RiskWatch(RiskConfig(capital_usd="10000"), account="7")
+    watch.restore({"version": 1, "losses": losses, "streaks": {"latched": False}})
+    assert [one.control for one in watch.equity(-500 * UNITS, 10 * DAY)] == ["loss_day", "drawdown"]
+    assert watch.lifted(Scope("account", "7")) == ["loss_day", "drawdown"]
+    assert watch.equity(-500 * UNITS, 10 * DAY + 1) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"version": 3},
+        {"version": 1, "losses": {}, "streaks": {}},
+        {"version": 1},
+        {"version": 2},
+        {"version": 2, "losses": [], "streaks": {}, "stops": {}, "unhedged": {}},
+        {**RiskWatch().state(), "stops": {"linear BTC": [1]}},
+        {**RiskWatch().state(), "stops": []},
+    ],
+)
 def test_a_state_that_cannot_be_read_is_refused(state: dict[str, object]) -> None:
     """A loss that is forgotten is no limit."""
     with pytest.raises(ValueError, match="risk state"):
@@ -66,6 +142,8 @@ def test_launch_is_one_switch() -> None:
         ({"loss_day_pct": 2.0}, "at most that"),
         ({"loss_minute_pct": float("nan")}, "finite"),
         ({"max_inventory": "5"}, "did you mean"),
+        ({"depeg_bps": 50.0}, "name a pair too"),
+        ({"depeg_pair": "USDCUSDT"}, "pattern"),
     ],
 )
 def test_bad_limits_refuse_to_start(claims: dict[str, object], said: str) -> None:

@@ -14,9 +14,10 @@ from mmbot.ops.account_state import AccountState
 from mmbot.ops.controls import risk_desk
 from mmbot.risk import FreezeAsked, FreezeBoard, Scope
 from mmbot.risk.watch import RiskWatch
+from mmbot.runtime.peg import Peg
 from mmbot.runtime.risk import RiskDesk, RiskEnds
 from mmbot.venues.port import Acked, ExecutionSeen, PositionSeen, Refused, Unanswered, WalletSeen
-from mmbot.venues.records import PublicTrade, Ticker
+from mmbot.venues.records import BookLost, BookUpdate, PublicTrade, Ticker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,8 +36,17 @@ class Stage:
         self.asked: list[FreezeAsked] = []
         self.kept: list[dict[str, Any]] = []
         watch = RiskWatch(RiskConfig(**config), strategy="quoter", account="7")
-        ends = RiskEnds(asked=self.asked.append, keep=lambda state: self.kept.append(json.loads(state)))
-        self.risk = RiskDesk(watch, self.desk.core, [self.desk.listed], ends)
+        self.held: list[str] = []
+        self.told: list[Any] = []
+        ends = RiskEnds(
+            asked=self.asked.append,
+            keep=lambda state: self.kept.append(json.loads(state)),
+            hold=self.held.append,
+            told=self.told.append,
+        )
+        pair = watch.config.depeg_pair
+        peg = None if pair is None else Peg(pair, self.desk.clock.peek())
+        self.risk = RiskDesk(watch, self.desk.core, [self.desk.listed], ends, peg=peg)
 
     def tick(self) -> set[str]:
         """Look now; returns the controls that asked for a freeze."""
@@ -115,7 +125,7 @@ def test_a_fill_without_a_mid_earned_nothing(tmp_path: Path) -> None:
     """An edge that cannot be measured is no edge."""
     stage = Stage(tmp_path, markout_fills=1)
     fresh = Desk(tmp_path / "unseen") if (tmp_path / "unseen").mkdir() is None else stage.desk
-    stage.risk._core = fresh.core
+    stage.risk._holdings._core = fresh.core
     stage.fill(price="90.0")
     assert {one.control for one in stage.risk._found} == {"edge"}
 
@@ -180,7 +190,7 @@ def test_a_position_is_worth_the_less_of_mid_and_second_price(tmp_path: Path) ->
         stage.desk.core.moved(now, 0, "a", "adopted", side, 1_000, 10, 0, now)
         mark = Ticker(symbol="BTCUSDT", ts_venue=1, mark="90", funding_rate=None, next_funding=None)
         stage.risk.market("linear", mark, now)
-        assert stage.risk._pnl() == pytest.approx(expected)
+        assert stage.risk._holdings.equity() == pytest.approx(expected * 10**12)
 
 
 def test_what_earlier_runs_lost_counts_in_the_day_of_the_next(tmp_path: Path) -> None:
@@ -225,7 +235,11 @@ def test_the_state_is_kept_when_it_changed_and_not_each_second(tmp_path: Path) -
 def test_controls_go_on_from_the_accounts_folder(tmp_path: Path) -> None:
     """The peak of the last run holds, unless people lifted the account since; what cannot be read stops the start."""
     state = AccountState.of(tmp_path, "demo", "7")
-    kept = {"version": 1, "losses": {"day": -1, "opening": 0, "peak": 5}, "streaks": {"latched": True}, "at": 10}
+    watch = RiskWatch(account="7")
+    watch.equity(5, 8)
+    watch.equity(5 - watch.losses.limits.drawdown, 9)
+    watch.streaks.latched = True
+    kept = {**watch.state(), "at": 10}
     state.risk.write_text(json.dumps(kept))
 
     def made(name: str, board: FreezeBoard | None = None, account: AccountState | None = state) -> RiskDesk:
@@ -238,7 +252,9 @@ def test_controls_go_on_from_the_accounts_folder(tmp_path: Path) -> None:
     board = FreezeBoard()
     board.lowered_at = {Scope("account", "7"): 11}
     assert made("three", board).watch.losses.peak is None
-    assert not made("four", board).watch.streaks.latched
+    assert made("four", board).watch.streaks.latched, "that is of the strategy"
+    board.lowered_at = {Scope("strategy", "quoter"): 11}
+    assert not made("strategy", board).watch.streaks.latched
     board.lowered_at = {Scope("account", "7"): 9}
     assert made("five", board).watch.losses.peak == 5
     for spoiled in ("{", "[]", '{"version": 2}', '{"version": 1, "losses": {}, "streaks": {}}'):
@@ -262,3 +278,120 @@ def test_a_run_feeds_its_controls(tmp_path: Path) -> None:
     assert [fields["tick"] for kind, fields in desk.entries() if kind == "outside"] == [None, 1_001]
     assert desk.told("guards")[0]["level"] == "HARD", "nothing is known of the volatility yet"
     assert "guards" in desk.runner.pauses
+
+
+def test_an_entry_of_the_position_before_stops_no_new_one(tmp_path: Path) -> None:
+    """The venue told 103 of a position that is closed: the next one at 100 has lost nothing."""
+    stage = Stage(tmp_path, stop_loss_pct=2.0)
+    now = stage.desk.clock()
+    seen = PositionSeen(category="linear", symbol="BTCUSDT", qty="0.010", entry_price="103.0", ts_venue=1)
+    stage.desk.core.moved(now, 0, "a", "adopted", "buy", 1_000, 10, 0, now)
+    stage.risk.hear([seen], 1)
+    stage.desk.core.moved(now := stage.desk.clock(), 0, "b", "adopted", "sell", 1_000, 10, 0, now)
+    stage.fill()
+    stage.desk.core.moved(now := stage.desk.clock(), 0, "c", "adopted", "buy", 1_000, 10, 0, now)
+    assert stage.tick() == set()
+    stage.risk.hear([seen], 1)
+    assert stage.tick() == {"stop_loss"}, "the venue says that this one cost 103"
+    assert stage.tick() == set(), "once"
+    stage.risk.lifted(Scope("symbol", "linear BTCUSDT"))
+    assert stage.tick() == set(), "people lifted it: it counts from 100.1"
+    assert stage.told[-1]["controls"] == ["stops"]
+    stage.desk.book("97.9", "98.1")
+    stage.desk.core.step(stage.desk.clock(), lambda _: None, [])
+    assert stage.tick() == {"stop_loss"}
+
+
+def test_a_lift_tells_from_which_equity_the_losses_count(tmp_path: Path) -> None:
+    """A tenth of 3 was lost: minute and hour fell, day and drawdown did not."""
+    stage = Stage(tmp_path, capital_usd="3")
+    stage.tick()
+    lost_by(stage, 0.1)
+    assert stage.tick() == {"loss_minute", "loss_hour"}
+    stage.risk.lifted(Scope("account", "7"))
+    [said] = stage.told
+    assert (said["controls"], said["scope"]) == (["loss_minute", "loss_hour"], "account 7")
+    assert said["equity"] == pytest.approx(-0.1)
+    assert stage.tick() == set()
+    assert stage.kept[-1]["losses"]["fell"] == [], "kept at once"
+
+
+def test_the_state_is_kept_every_ten_seconds_while_little_moves(tmp_path: Path) -> None:
+    """A killed process forgets no more."""
+    stage = Stage(tmp_path)
+    stage.tick()
+    stage.desk.clock.at_least(stage.desk.clock.peek() + 9 * SECOND)
+    stage.tick()
+    assert len(stage.kept) == 1
+    stage.desk.clock.at_least(stage.desk.clock.peek() + SECOND)
+    stage.tick()
+    assert len(stage.kept) == 2
+
+
+def test_the_risk_ratio_is_the_worst_case_of_what_is_allowed(tmp_path: Path) -> None:
+    """Ten lots at 100.1 are 1.001 dollars, and an order for as many more makes 2.002 of 4: above 0.4, told once."""
+    stage = Stage(tmp_path, max_total_notional_usd="4", **SMALL)
+    ratio = stage.risk.watch.ratio
+    stage.tick()
+    assert ratio.p95 == 0.0
+    now = stage.desk.clock()
+    stage.desk.core.moved(now, 0, "a", "adopted", "buy", 1_000, 10, 0, now)
+    stage.tick()
+    assert ratio.p95 == pytest.approx(1.001 / 4)
+    assert stage.told == []
+    stage.desk.core.adopt(stage.desk.clock(), "", "v", 0, "buy", 900, 10, 0, False, "foreign")
+    stage.desk.core.adopt(stage.desk.clock(), "", "w", 0, "sell", 1_100, 15, 0, False, "foreign")
+    stage.tick()
+    stage.tick()
+    assert ratio.p95 == pytest.approx(2.002 / 4)
+    [said] = stage.told
+    assert (said["event"], said["warns"], said["line"]) == ("risk ratio", True, 0.4)
+
+
+SMALL = {
+    "max_order_notional_usd": "1",
+    "max_inventory_usd": "2",
+    "max_net_notional_usd": "4",
+}
+
+
+def touch(bid: str, ask: str, *, symbol: str = "USDCUSDT", kind: Any = "snapshot") -> BookUpdate:
+    """What the market says of two coins."""
+    return BookUpdate(
+        symbol=symbol, kind=kind, ts_venue=1, previous_id=0, last_id=1, bids=[(bid, "5")], asks=[(ask, "5")]
+    )
+
+
+def test_a_stable_coin_is_measured_by_its_pair_and_quotes_wait_for_it(tmp_path: Path) -> None:
+    """No price yet: no quotes. Within 100 bps: nothing. Beyond, or silent for half a minute: the firm is frozen."""
+    stage = Stage(tmp_path, depeg_pair="spot USDCUSDT")
+    began = stage.desk.clock.peek()
+    assert stage.tick() == set()
+    assert "USDCUSDT" in stage.held[-1]
+    stage.risk.market("spot", touch("0.9999", "1.0001"), stage.desk.clock.peek())
+    assert (stage.tick(), stage.held[-1]) == (set(), "")
+    stage.risk.market("linear", touch("0.5", "0.6"), stage.desk.clock.peek())
+    assert stage.tick() == set(), "another market of that name"
+    stage.risk.market("spot", touch("0.9898", "0.9899"), stage.desk.clock.peek())
+    assert stage.tick() == {"depeg"}
+    stage.risk.market("spot", BookLost(symbol="USDCUSDT", why="a gap"), stage.desk.clock.peek())
+    assert (stage.tick(), bool(stage.held[-1])) == (set(), True), "asked for anew: no quotes meanwhile"
+    stage.desk.clock.at_least(began + 31 * SECOND)
+    assert stage.tick() == {"depeg"}, "not known"
+
+
+def test_a_pair_that_is_never_heard_freezes_after_half_a_minute(tmp_path: Path) -> None:
+    """Missing denies."""
+    stage = Stage(tmp_path, depeg_pair="spot USDCUSDT")
+    began = stage.desk.clock.peek()
+    stage.desk.clock.at_least(began + 29 * SECOND)
+    assert stage.tick() == set()
+    stage.desk.clock.at_least(began + 31 * SECOND)
+    assert stage.tick() == {"depeg"}
+
+
+def test_a_control_that_cannot_fire_is_refused(tmp_path: Path) -> None:
+    """One instrument of a coin has no leg to hedge it."""
+    desk = Desk(tmp_path)
+    with pytest.raises(ConfigError, match=r"unhedged_usd_s.*BTC"):
+        risk_desk(RiskConfig(unhedged_usd_s=1.0), desk.runner, [100], strategy="quoter", account="7", folder=None)
