@@ -22,6 +22,7 @@ LAUNCH_SHARE = Decimal("0.1")
 CAP_ORDER, CAP_GROSS = Decimal(1_000_000), Decimal(10_000_000)
 """What the core compiles in; a configuration may say less, never more."""
 _LAUNCH_POSITIONS, _LAUNCH_LOSS_DAY_PCT = 5, 3.0
+_DEPEG_BPS = 100.0
 _MONEY = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
@@ -136,8 +137,8 @@ class RiskConfig(Strict):
     """How far a fee may be above the rate that the venue told."""
     depeg_pair: Annotated[str, Field(pattern=r"^(spot|linear) [A-Z0-9]+$")] | None = None
     """Two stable coins, as "spot USDCUSDT": heard beside the instruments, never traded. Live needs it."""
-    depeg_bps: Annotated[float, Field(gt=0, lt=5_000)] = 100.0
-    """How far that pair may be from one."""
+    depeg_bps: Annotated[float, Field(gt=0, lt=5_000)] | None = None
+    """How far that pair may be from one; 100 where a pair is named and this is not."""
     stop_loss_pct: Percent | None = None
     """Loss of a position against its entry price at which it is worked off."""
     trailing_stop_pct: Percent | None = None
@@ -175,6 +176,11 @@ class RiskConfig(Strict):
         """Daily loss as it holds."""
         return min(self.loss_day_pct, _LAUNCH_LOSS_DAY_PCT) if self.launch else self.loss_day_pct
 
+    @property
+    def peg_bps(self) -> float:
+        """How far the pair may be from one, as it holds."""
+        return _DEPEG_BPS if self.depeg_bps is None else self.depeg_bps
+
     @model_validator(mode="after")
     def _consistent(self) -> RiskConfig:
         """Raise ValueError where a wider net is tighter than a narrower one, or a cap would be lifted."""
@@ -197,7 +203,7 @@ class RiskConfig(Strict):
             low, high = getattr(self, less), getattr(self, more)
             if Decimal(str(low)) > Decimal(str(high)):
                 raise ValueError(f"{less} is {low}, above {more} {high}; expected it to be at most that")
-        if "depeg_bps" in self.model_fields_set and self.depeg_pair is None:
+        if self.depeg_bps is not None and self.depeg_pair is None:
             raise ValueError('depeg_bps has nothing to measure; name a pair too, such as depeg_pair = "spot USDCUSDT"')
         for name, cap in (("cap_order_usd", CAP_ORDER), ("cap_gross_usd", CAP_GROSS)):
             if Decimal(getattr(self, name)) > cap:

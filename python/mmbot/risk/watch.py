@@ -124,7 +124,7 @@ class RiskWatch:
 
     def peg(self, pair: str, price: float | None, now: int) -> list[FreezeAsked]:
         """A stable coin in another one; None: it should be known and is not."""
-        return self._counted(check_peg(pair, price, self.config.depeg_bps, now))
+        return self._counted(check_peg(pair, price, self.config.peg_bps, now))
 
     def used(self, worst_case: float) -> bool | None:
         """Notional of the worst case: returns whether the ratio warns where that turned; None where it did not."""

@@ -150,3 +150,10 @@ def test_bad_limits_refuse_to_start(claims: dict[str, object], said: str) -> Non
     """Not positive, of the wrong kind, inconsistent, or beyond what is compiled in."""
     with pytest.raises(ValidationError, match=said):
         RiskConfig.model_validate(claims)
+
+
+def test_a_configuration_that_was_written_down_is_read_again() -> None:
+    """A journal holds every key with its value: what was not set is not refused as if it were."""
+    for config in (RiskConfig(), RiskConfig(depeg_pair="spot USDCUSDT", unhedged_usd_s=5.0)):
+        assert RiskConfig.model_validate(config.model_dump(mode="json")) == config
+    assert RiskConfig(depeg_pair="spot USDCUSDT").peg_bps == 100.0
