@@ -23,9 +23,9 @@ from mmbot.exchange.listed import open_hall
 from mmbot.exchange.opening import AccountTerms
 from mmbot.exchange.venue import Exchange
 from mmbot.execution.cancel_all import Target
-from mmbot.runtime.cancelling import Cancelling
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.session import BybitOrders
+from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.port import Credentials, OrderSeen, PlaceOrder
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from mmbot.execution.cancel_all import Target
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.risk import FIRM, FreezeAsked, FreezeLevel
-from mmbot.runtime.cancelling import Cancelling
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.session import BybitOrders
+from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.port import Credentials, Fact, LinkEvent, OrderSeen, PlaceOrder
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@
 that the venue does not show yet, so it is cancelled until a look does not list it. While the way of asking is silent,
 the stream's word on every order that we know of is the second best proof (`told`), and is called so.
 
-A function of what it is told and of time, in ns since epoch; `mmbot.runtime.cancelling` does what it asks for.
+A function of what it is told and of time, in ns since epoch; `mmbot.venues.cancelling` does what it asks for.
 Not handled: an order that the venue neither lists nor ever listed, later than `late_until`.
 
 Source: reliability.md 5.1, P7, rows 7, 17, 39, 40; Bybit v5 "Cancel All Orders".

@@ -7,41 +7,40 @@ firing when the engine is gone, for that waits until every connection that subsc
 from __future__ import annotations
 
 import asyncio
-import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from mmbot.execution.backoff import Backoff
+from mmbot.execution.cancel_all import CancelAllPlanTiming
 from mmbot.guardian.claims import Resting
 from mmbot.venues.bybit.account import BybitAccount
 from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.clock import steady_clock
 from mmbot.venues.bybit.http import BybitHttp, HttpTiming
-from mmbot.venues.port import VenueError
+from mmbot.venues.bybit.orders_wire import answer_facts, body
+from mmbot.venues.cancelling import Cancelling
+from mmbot.venues.port import Acked, CancelOrder, Refused, Unanswered, VenueError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Sequence
 
+    from mmbot.execution.cancel_all import Target
     from mmbot.venues.bybit.endpoints import Endpoint
-    from mmbot.venues.port import Clock, Credentials, OrderSeen
+    from mmbot.venues.port import CancelAnswer, CancelPath, Clock, Credentials, OrderSeen
 
-__all__ = ["CancelTiming", "GuardedVenue", "Outcome", "Seen"]
+__all__ = ["GuardedVenue", "Outcome", "Seen"]
 
 DCP_S = 10
 """Window of the venue's own dead-man switch, where the account may have it."""
 TIMING = HttpTiming(read_s=2.0, order_s=2.0, reads=Backoff(delays_s=(0.1,)))
 """Short: what does not answer is asked again by who is in a hurry."""
-
-
-@dataclass(frozen=True, slots=True)
-class CancelTiming:
-    """How long one cancelling goes on, how often it looks, and how far apart two empty answers are; seconds."""
-
-    most_s: float = 8.0
-    look_s: float = 0.1
-    again_s: float = 1.0
+CANCELLING = CancelAllPlanTiming(
+    again=Backoff(delays_s=(0.25, 0.5, 1.0, 2.0)), ill_s=0.5, told_s=60.0, alarms_s=(), give_up_s=8.0
+)
+"""One cancelling: the core raises the alarms, and begins the next one at once. It hears no stream, so none may tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +70,8 @@ class GuardedVenue:
         markets: Sequence[tuple[str, str]],
         *,
         clock: Clock | None = None,
-        timing: CancelTiming | None = None,
     ) -> None:
-        self._markets = list(dict.fromkeys(markets))
-        self._timing = timing or CancelTiming()
+        self._markets, self._monotonic = list(dict.fromkeys(markets)), time.monotonic_ns
         self._http = BybitHttp(endpoint, credentials, clock or steady_clock(), RateBudget(0.5), timing=TIMING)
         self._account = BybitAccount(self._http)
         self.remarks: list[str] = []
@@ -111,73 +108,58 @@ class GuardedVenue:
 
     async def look(self) -> Seen:
         """Ask for open orders and positions. Raises VenueError."""
-        opened = await asyncio.gather(*(self._open(market) for market in self._markets))
+        opened = await asyncio.gather(*(self.open_orders(*market) for market in self._markets))
         positions: dict[str, str] = {}
         for category, symbol in self._markets:
             if category != "spot":
                 positions[f"{category} {symbol}"] = (await self._account.position(category, symbol)).qty
         return Seen(tuple(_resting(order) for orders in opened for order in orders), positions)
 
-    async def _open(self, market: tuple[str, str]) -> list[OrderSeen]:
-        return await self._account.open_orders(*market)
-
     # ---- cancelling
 
     async def cancel(self, *, foreign: bool) -> Outcome:
-        """Cancel until nothing is open, or as long as one cancelling may take; others' orders too if `foreign`.
+        """Cancel until nothing is open, or as long as one cancelling may take; others' orders too if `foreign`."""
+        said: dict[str, None] = {}
 
-        In bulk first, then one by one: the venue takes 500 at a time and picks them itself, and one order that it
-        will not let go must not keep the others.
-        """
-        now = asyncio.get_running_loop().time
-        until, seen, empty = now() + self._timing.most_s, dict[str, None](), math.inf
-        why = await self._all(self._in_bulk(market) for market in self._markets) if foreign else ""
-        while now() < until:
-            asked = now()
-            try:
-                left = await self._left(foreign=foreign)
-            except VenueError as error:
-                why, empty = str(error), math.inf
-            else:
-                seen |= dict.fromkeys(order.venue_id for order in left)
-                empty = math.inf if left else min(empty, asked)
-                if asked - empty >= self._timing.again_s:
-                    return Outcome(True, len(seen))
-                why = await self._round(left, bulk=foreign) or why
-            await asyncio.sleep(self._timing.look_s)
-        return Outcome(False, len(seen), why or "some were open when last asked")
+        def told(event: dict[str, object]) -> None:
+            if "why" in event:
+                said[f"{event['event']}: {event['why']}"] = None
 
-    async def _left(self, *, foreign: bool) -> list[OrderSeen]:
-        opened = await asyncio.gather(*(self._open(market) for market in self._markets))
-        return [order for orders in opened for order in orders if foreign or _resting(order).ours]
+        result = await Cancelling(self, self._markets, self._monotonic, told=told).run(
+            "guardian", ours=None if foreign else _is_ours, timing=CANCELLING
+        )
+        seen = result.canceled_count + len(result.failed)
+        return Outcome(result.proof == "asked", seen, "; ".join([result.method, *said]))
 
-    async def _round(self, left: Sequence[OrderSeen], *, bulk: bool) -> str:
-        if bulk and len(left) > len(self._markets):
-            await self._all(self._in_bulk(market) for market in self._markets)
-        return await self._all(self._one(order) for order in left[:50])
+    async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
+        """Every open order there. Raises VenueError."""
+        return await self._account.open_orders(category, symbol)
 
-    async def _all(self, work: Iterable[Coroutine[None, None, str]]) -> str:
-        """Do all of it at once; returns what the venue said against it, if anything."""
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        """One bulk request, sent once; the venue takes 500 at most. Raises VenueError."""
+        answer = await self._http.cancel_all(msgspec.json.encode({"category": category, "symbol": symbol}))
+        if answer.code != 0:
+            raise VenueError(f"cancel-all {symbol}: {answer.code} {answer.message}")
 
-        return "; ".join(dict.fromkeys(said for said in await asyncio.gather(*work) if said))
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        """Cancel by one batch; the second way is one by one, since this link has no trade socket. Raises VenueError."""
+        if path == "rest":
+            return await self._cancelled(orders)
+        answers = await asyncio.gather(*(self._cancelled([order]) for order in orders))
+        return [one for answer in answers for one in answer]
 
-    async def _in_bulk(self, market: tuple[str, str]) -> str:
-        category, symbol = market
-        try:
-            answer = await self._http.cancel_all(msgspec.json.encode({"category": category, "symbol": symbol}))
-        except VenueError as error:
-            return str(error)
-        return "" if answer.code == 0 else f"cancel-all {symbol}: {answer.code} {answer.message}"
-
-    async def _one(self, order: OrderSeen) -> str:
-        wanted = {"category": order.category, "symbol": order.symbol, "orderId": order.venue_id}
-        group = "cancel:spot" if order.category == "spot" else "cancel"
-        try:
-            answer = await self._http.cancel(msgspec.json.encode(wanted), group)
-        except VenueError as error:
-            return str(error)
-        return "" if answer.code == 0 else f"cancel {order.venue_id}: {answer.code} {answer.message}"
+    async def _cancelled(self, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        requests = [
+            CancelOrder(client_id="", category=one.category, symbol=one.symbol, venue_id=one.venue_id) for one in orders
+        ]
+        group = "cancel:spot" if orders[0].category == "spot" else "cancel"
+        answer = await self._http.cancel(body(requests), group, len(requests))
+        return [fact for fact in answer_facts(requests, answer) if isinstance(fact, Acked | Refused | Unanswered)]
 
 
 def _resting(order: OrderSeen) -> Resting:
     return Resting(f"{order.category} {order.symbol}", order.venue_id, order.client_id)
+
+
+def _is_ours(target: Target) -> bool:
+    return Resting(" ".join(target.market), target.venue_id, target.client_id).ours

@@ -24,10 +24,10 @@ from mmbot.ops.account_state import Running
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import Reconciled
-from mmbot.runtime.cancelling import Cancelling
 from mmbot.venues.bybit.clock import steady_clock
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.session import BybitOrders
+from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.port import Credentials, VenueError
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mmbot.execution.cancel_all import CancelAllResult, Target
     from mmbot.risk.freeze import FreezeChange
     from mmbot.risk.levels import FreezeAsked, Scope
-    from mmbot.runtime.cancelling import Cancelling
+    from mmbot.venues.cancelling import Cancelling
     from mmbot.venues.port import OrderRequest
 
 __all__ = ["WATCH_S", "FreezeState", "Freezing", "Obeying"]

@@ -29,7 +29,6 @@ from mmbot.execution.resolve import Resolver, ResolveTerms
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.risk.override import Reconciled
 from mmbot.runtime.bridge import Bridge
-from mmbot.runtime.cancelling import Cancelling
 from mmbot.runtime.chasing import Chaser
 from mmbot.runtime.latency import Latencies
 from mmbot.runtime.leaving import Leaving
@@ -39,6 +38,7 @@ from mmbot.runtime.recovering import Recovering
 from mmbot.runtime.restrictions import Restrictions
 from mmbot.runtime.status import FillShown
 from mmbot.runtime.worth import value
+from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.port import (
     AmendOrder,
     CancelOrder,

@@ -40,14 +40,14 @@ from mmbot.guardian.core import (
     Tick,
 )
 from mmbot.guardian.link import Answered, Closed, GuardianLink, Lifted, LinkTerms, Opened, Pulse, Send
-from mmbot.guardian.venue import CancelTiming, GuardedVenue, Seen
+from mmbot.guardian.venue import GuardedVenue, Seen
 from mmbot.guardian.words import PROTOCOL, Beat, FromGuardian, Goodbye, GuardianBeat, Hello, Welcome
 from mmbot.ops.guarding import reading
 from mmbot.simulation.links import Link, Weather
 from mmbot.simulation.ports import Paths, SimOrders
 from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.simulation.world import NodeLoop
-from mmbot.venues.port import Acked, PlaceOrder, VenueError
+from mmbot.venues.port import PlaceOrder, VenueError
 
 if TYPE_CHECKING:
     import random
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from mmbot.simulation.engine import Life
     from mmbot.simulation.faults import Fault
     from mmbot.simulation.scene import Scene
-    from mmbot.venues.port import Fact, OrderRequest, OrderSeen
+    from mmbot.venues.port import CancelAnswer, CancelPath, Fact, OrderRequest, OrderSeen
     from mmbot.venues.port import LinkEvent as VenueLink
 
 __all__ = ["GUARD_BUGS", "GuardLife", "Guarded", "Presence"]
@@ -68,7 +68,6 @@ __all__ = ["GUARD_BUGS", "GuardLife", "Guarded", "Presence"]
 ENVIRONMENT, ACCOUNT = "simulator", "model"
 BEAT_S = 1.0
 TERMS = GuardianTerms(beat_ns=NS_PER_S, anchor_ns=15 * NS_PER_S, stays=True)
-TIMING = CancelTiming(most_s=8.0, look_s=0.25, again_s=1.0)
 MEET_S = 20.0
 WELCOME_NS = 2 * NS_PER_S
 """A hello without an answer for so long is said again, on another connection."""
@@ -101,28 +100,23 @@ class _Nobody:
 class _Venue(GuardedVenue):
     """The guardian's own cancelling, over the model's REST."""
 
-    def __init__(self, orders: SimOrders, markets: Sequence[tuple[str, str]]) -> None:
-        self._orders, self._markets, self._timing = orders, list(markets), TIMING
+    def __init__(self, orders: SimOrders, markets: Sequence[tuple[str, str]], clock: Callable[[], int]) -> None:
+        self._orders, self._markets, self._monotonic = orders, list(markets), clock
 
     async def look(self) -> Seen:
         """Ask for open orders and positions. Raises VenueError."""
-        opened = [order for market in self._markets for order in await self._open(market)]
+        opened = [order for market in self._markets for order in await self.open_orders(*market)]
         positions = {f"{c} {s}": (await self._orders.position(c, s)).qty for c, s in self._markets}
         return Seen(tuple(Resting(f"{o.category} {o.symbol}", o.venue_id, o.client_id) for o in opened), positions)
 
-    async def _open(self, market: tuple[str, str]) -> list[OrderSeen]:
-        return await self._orders.open_orders(*market)
+    async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
+        return await self._orders.open_orders(category, symbol)
 
-    async def _in_bulk(self, market: tuple[str, str]) -> str:
-        try:
-            await self._orders.cancel_bulk(*market)
-        except VenueError as error:
-            return str(error)
-        return ""
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        await self._orders.cancel_bulk(category, symbol)
 
-    async def _one(self, order: OrderSeen) -> str:
-        answer = (await self._orders.cancel_over("rest", [order]))[0]
-        return "" if isinstance(answer, Acked) else repr(answer)
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        return await self._orders.cancel_over("rest", orders)  # both of its ways are REST
 
 
 class GuardLife:
@@ -135,10 +129,9 @@ class GuardLife:
         self._keeper = AnchorKeeper(scene.engine.state.anchors)
         kept = [anchor.head for anchor in self._keeper.kept]
         self.core = GuardianCore(ENVIRONMENT, ACCOUNT, pid=number, terms=TERMS, kept=kept)
-        self._orders = SimOrders(
-            scene.world, scene.venue, guarded.paths, self.loop, _Nobody(), clock=lambda: scene.world.now
-        )
-        self._venue = _Venue(self._orders, [("linear", symbol) for symbol in scene.symbols])
+        now = lambda: scene.world.now  # noqa: E731
+        self._orders = SimOrders(scene.world, scene.venue, guarded.paths, self.loop, _Nobody(), clock=now)
+        self._venue = _Venue(self._orders, [("linear", symbol) for symbol in scene.symbols], now)
         self._cancelling: asyncio.Task[None] | None = None
         self.heard = 0
         """The newest epoch of which a beat came in."""
@@ -602,7 +595,9 @@ def _cancels_once(life: GuardLife) -> None:
             begin(foreign=foreign)
 
     async def once(foreign: bool) -> None:
-        await life._venue._all(life._venue._in_bulk(market) for market in life._venue._markets)
+        with suppress(VenueError):
+            for market in life._venue._markets:
+                await life._venue.cancel_bulk(*market)
         life._step(Cancelled(True, 0))
 
     life.cancel, life._cancel = cancel, once  # type: ignore[method-assign]

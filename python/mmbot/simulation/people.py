@@ -23,12 +23,12 @@ from mmbot.risk.alarms import UNSEEN_NS
 from mmbot.risk.freeze_log import override_words
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
 from mmbot.risk.override import EXPIRY_MAX_NS, Override, OverrideRefusedError, Reconciled, Signature, signed
-from mmbot.runtime.cancelling import Cancelling
 from mmbot.simulation.links import Link, Weather
 from mmbot.simulation.ports import Paths, SimOrders
 from mmbot.simulation.stops import ACCOUNT, STRATEGY
 from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.simulation.world import NodeLoop
+from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import pytest
 
 from mmbot.execution.cancel_all import Target
 from mmbot.risk import FIRM, FreezeAsked, FreezeBoard, FreezeLevel, Scope
-from mmbot.runtime.cancelling import Cancelling
 from mmbot.runtime.freezing import Freezing
 from mmbot.runtime.gate import OrderGate
+from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.fake import FakeVenue
 from mmbot.venues.port import AmendOrder, CancelOrder, Fact, InstrumentTerms, LinkEvent, PlaceOrder, Refused
 

@@ -36,6 +36,7 @@ def test_without_faults_nobody_acts():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_guardians_faults_break_nothing():
     """P8 and all other promises hold over seeds of the profile, each the same twice."""
     report = campaign(range(12), profile="guardian", workers=1)

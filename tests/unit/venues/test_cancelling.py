@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmbot.execution import Backoff
 from mmbot.execution.cancel_all import CancelAllPlanTiming, Target
-from mmbot.runtime.cancelling import Cancelling
+from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.fake import FakeVenue
 from mmbot.venues.port import InstrumentTerms, PlaceOrder
 

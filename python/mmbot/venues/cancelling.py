@@ -1,4 +1,5 @@
-"""Drives a cancel-all on an order session: asks for what the plan says, and tells it what came of it.
+"""Drives a cancel-all, on the order session of a run or on the guardian's own link: does what the plan says, and tells
+it what came of it.
 
 Every request has a time of its own, so a way to the venue that swallows everything holds nothing up. Where a look or a
 cancel stays silent, the plan goes on over the other way.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mmbot.execution.cancel_all import Bulk, CancelAllPlan, CancelSome, Look, Target
 from mmbot.venues.port import Acked, OrderSeen, Refused, VenueError
@@ -17,15 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mmbot.execution.cancel_all import CancelAllPlanTiming, CancelAllResult, CancelWord, Step
-    from mmbot.venues.port import CancelAnswer, Fact, OrderEntry
+    from mmbot.venues.port import CancelAnswer, CancelPath, Fact
 
-__all__ = ["BULK_S", "LOOK_S", "Cancelling"]
+__all__ = ["BULK_S", "LOOK_S", "Cancelling", "Cancels"]
 
 BULK_S = 1.0
 """How long a bulk cancel may stay unanswered, and a cancel."""
 LOOK_S = 2.0
 """How long a look may: many orders are many pages."""
 _SOFT = ("rate_limited", "busy")
+
+
+class Cancels(Protocol):
+    """What a cancel-all needs of a venue: see `OrderEntry`, which has more."""
+
+    async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
+        """Every open order, foreign ones too. Raises VenueError."""
+
+    async def cancel_bulk(self, category: str, symbol: str) -> None:
+        """One bulk request, sent once. Raises VenueError."""
+
+    async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
+        """Cancel orders of one category by one request over this way; one answer for each."""
 
 
 class Cancelling:
@@ -37,7 +51,7 @@ class Cancelling:
 
     def __init__(
         self,
-        orders: OrderEntry,
+        orders: Cancels,
         markets: Sequence[tuple[str, str]],
         clock: Callable[[], int],
         *,
