@@ -20,7 +20,7 @@ from mmbot.exchange import desk
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.generator import MarketKind
 from mmbot.execution.cancel_all import Target
-from mmbot.ops.account_state import AccountState
+from mmbot.ops.account_state import AccountState, Running
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.risk import FIRM, FreezeAsked, FreezeLevel
 from mmbot.venues.bybit.endpoints import Endpoint
@@ -266,11 +266,20 @@ class Bot:
                 await _tick()
         assert self.engine.returncode == 0, self.told.read_text()[-2000:]
 
+    @property
+    def state(self) -> AccountState:
+        """The folder of the account."""
+        [found] = [one for one in AccountState.every(self.runs) if one.name.endswith(f"-{self.paper.uid}")]
+        return found
+
     def end(self) -> None:
         """End what was started."""
         if self.engine is not None:
             self.engine.kill()
             self.engine.wait(5)
+            guardian = self.state.path / "guardian.pid"
+            if guardian.exists() and (process := Running.of(int(guardian.read_text()))) is not None:
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def test_kill_works_while_the_engine_is_stopped(tmp_path: Path) -> None:
@@ -317,14 +326,18 @@ def test_one_command_kills_every_account(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path) -> None:
-    """By the commands alone: freeze, two signatures, applied to the engine that runs; it compares, and quotes again
-    under a tenth of its limits. Its journal holds when it is done again.
+@pytest.mark.parametrize(
+    ("guardian", "what"), [(False, ()), (True, ()), (True, ("--strategy", "JoinTouch"))], ids=["alone", "firm", "own"]
+)
+def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path, guardian: bool, what: tuple[str, ...]) -> None:
+    """By the commands of the documentation alone: freeze, two signatures, applied to the engine that runs; it compares,
+    and quotes again under a tenth of its limits. Its journal holds when it is done again. A guardian beside it makes no
+    second freeze of the one, and acts on none that is the engine's own to obey.
     """
 
     async def story() -> None:
         async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
-            bot = Bot(paper, tmp_path, guardian=False, risk={**CALM, "one_sided_fills": 1_000})
+            bot = Bot(paper, tmp_path, guardian=guardian, risk={**CALM, "one_sided_fills": 1_000})
             at = ("--runs", str(bot.runs))
             token = str(tmp_path / "token.json")
             try:
@@ -332,9 +345,15 @@ def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path) -> None:
                 for name in ("ada", "bob"):
                     key = (await bot.says("keys", "new", str(tmp_path / f"{name}.pem"))).split()[-1]
                     await bot.says("keys", "enrol", key, "--identity", name, "--device", f"{name}'s", *at)
-                await bot.says("freeze", "--reason", "fills look wrong", *at)
+                await bot.says("freeze", "--reason", "fills look wrong", *what, *at)
                 await bot.until(lambda: bool(bot.events("cancel_all_done")))
                 assert paper.truth()["open"] == []
+                if guardian:
+                    log = bot.state.path / "guardian.log"
+                    await bot.until(lambda: bool(what) or '"cancelled"' in log.read_text())
+                    assert ('"alarm"' in log.read_text()) is not bool(what)
+                [raised] = [one for one in bot.events("freeze") if one["change"] == "raised"]
+                assert raised["control"] == "operator"
                 signing = ("unfreeze", "--token", token, *at)
                 why = ("--reason", "they were right")
                 await bot.says(*signing, "--sign", str(tmp_path / "ada.pem"), *why)

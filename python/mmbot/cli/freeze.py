@@ -71,13 +71,22 @@ def _check_traded(state: AccountState, symbol: str) -> None:
         raise NoAccountError(f"{state.name} does not trade {symbol!r}; expected one of {', '.join(map(repr, traded))}")
 
 
+def _check_runs(state: AccountState, strategy: str) -> None:
+    """As of a symbol that is not traded. Raises NoAccountError."""
+    from mmbot.ops.freeze_requests import read_strategy
+
+    known = read_strategy(state)
+    if known is not None and strategy != known:
+        raise NoAccountError(f"{state.name} does not trade by a strategy {strategy!r}; expected {known!r}")
+
+
 @freeze_app.callback(invoke_without_command=True)
 def freeze(
     context: typer.Context,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is in every log.")] = "by hand",
     level: Annotated[str, typer.Option("--level", help="REDUCE_ONLY, NO_NEW, CANCEL_ALL or FLATTEN.")] = "CANCEL_ALL",
     symbol: Annotated[str | None, typer.Option("--symbol", help="Only this, as 'linear BTCUSDT'.")] = None,
-    strategy: Annotated[str | None, typer.Option("--strategy", help="Only this strategy.")] = None,
+    strategy: Annotated[str | None, typer.Option("--strategy", help="Only this, as 'JoinTouch'.")] = None,
     account: Account = None,
     everything: Everything = False,
     runs: Runs = RUNS,
@@ -93,10 +102,12 @@ def freeze(
     scope = FIRM if strategy is None else Scope("strategy", strategy)
     with one_clear_line(NoAccountError):
         states = _chosen(runs, account, everything=everything)
-        if symbol is not None:
-            scope = Scope("symbol", symbol)
-            for state in states:
+        for state in states:
+            if symbol is not None:
+                scope = Scope("symbol", symbol)
                 _check_traded(state, symbol)
+            if strategy is not None:
+                _check_runs(state, strategy)
     failed = False
     for state in states:
         latch = FreezeLatch(state, time.time_ns)

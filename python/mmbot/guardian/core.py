@@ -529,6 +529,7 @@ class GuardianCore:
             heard=-1 if watched.beat is None else watched.beat.seq,
             acting=acting is not None,
             why="" if acting is None else acting.why,
+            distrusts=self._is_engine_a_cause(),
             zero=self.zero,
             blind_ns=at - self._saw_at,
         )

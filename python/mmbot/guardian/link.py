@@ -1,7 +1,8 @@
 """The engine's side of the watch: beats out, beats in, a freeze where nobody watches; a function of events and time.
 
 It freezes the account, once for each loss, where for 5 s the guardian did not say that it heard a newer beat of ours;
-where the guardian says that it acts; and, a level lower, where the guardian has no answer from the venue for long.
+where the guardian says that it acts because of us; and, a level lower, where the guardian has no answer from the venue
+for long. Where it acts because of a freeze alone, that freeze is enough, and lifting it lifts everything.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ class GuardianLink:
                     self._heard, self._heard_at = message.heard, at
                     self._asked.pop("lost", None)
                 # Before it heard a beat of ours it acts for the engine before us: our first beat takes over.
-                acts = message.acting and message.heard >= 0
+                acts = message.acting and message.distrusts and message.heard >= 0
                 blind = message.blind_ns >= self._terms.blind_ns
                 words = f"the guardian has no answer from the venue for {message.blind_ns / SECOND:.0f} s"
                 return [

@@ -111,6 +111,8 @@ class GuardianBeat(msgspec.Struct, frozen=True, kw_only=True, tag="guardian_beat
     acting: bool
     """It cancels everything, and goes on until a person, or an engine with a higher epoch, takes over."""
     why: str
+    distrusts: bool = True
+    """While acting: because of the engine, not only beside it because of a freeze."""
     zero: bool
     """While acting: the venue said twice that nothing is open, after everything sent had to have arrived."""
     blind_ns: int

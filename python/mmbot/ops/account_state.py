@@ -1,7 +1,7 @@
 """What an account leaves on disk between runs, and where its processes find one another.
 
 <session.folder>/accounts/<environment>-<account>/
-    freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`)
+    freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`), and freeze.head: how far that log goes
     risk.json          what the account lost, and what its controls must not forget (`mmbot.runtime.risk`)
     override.json      a signed lowering that waits for the running engine, and override-answer.json
     giving-up.json     a signed word that an order is given up, and giving-up-answer.json
@@ -92,6 +92,11 @@ class AccountState:
     def freeze(self) -> Path:
         """The latch: how far trading is stopped."""
         return self.path / "freeze.jsonl"
+
+    @property
+    def freeze_head(self) -> Path:
+        """What is remembered of the latch outside of it."""
+        return self.path / "freeze.head"
 
     @property
     def risk(self) -> Path:
@@ -202,10 +207,13 @@ class AccountState:
         return engine if engine.alive else None
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Put content in place of what is there, whole or not at all; on the disk when this returns. Raises OSError."""
+def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Put content in place of what is there, whole or not at all; on the disk when this returns. Raises OSError.
+
+    mode: who may read it, less what the process lets nobody.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with fresh.open("wb") as file:
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

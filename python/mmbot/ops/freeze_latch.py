@@ -1,10 +1,11 @@
 """The freeze board of an account on disk: what stops one process stops all of them, and still does after a restart.
 
-    ask ──▶ board in memory, at once ──▶ line appended, fsynced ──▶ the others read it within 25 ms
+    ask ──▶ board in memory, at once ──▶ remembered ──▶ line appended, fsynced ──▶ the others read it within 25 ms
 
 Every process keeps the whole board in memory and appends its own lines; no lock is taken, so a process that was stopped
 in the middle of anything holds nobody up. What cannot be read means frozen; what cannot be written freezes this process
-all the same, says so (`trouble`), and is written as soon as it can be.
+all the same, says so (`trouble`), and is written as soon as it can be. A log that is shorter than, or not, what is
+remembered of it (`mmbot.risk.freeze_memory`) freezes the firm, and lifts nothing that stood.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import tomllib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mmbot.ops.account_state import sync_folder
+from mmbot.ops.account_state import sync_folder, write_durably
 from mmbot.risk.freeze import FreezeBoard, FreezePolicy, Lowering
 from mmbot.risk.freeze_log import encode, read
+from mmbot.risk.freeze_memory import Remembered, higher, standing
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import NEVER, Operator, Operators, OverrideRefusedError
 
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
     from mmbot.risk.levels import Scope
     from mmbot.risk.override import Override, Reconciled
 
-__all__ = ["FreezeLatch", "read_operators"]
+__all__ = ["FreezeLatch", "board_of", "read_operators"]
+
+_ABSENT = (0, 0, 0)
+_AGAIN_NS = 1_000_000_000
+"""After a lapse that could not be written, until the next try."""
 
 
 class FreezeLatch:
@@ -42,31 +48,31 @@ class FreezeLatch:
         self.board = FreezeBoard(policy=policy)
         self.head = ""
         """Head of the log as it was read last."""
-        self.trouble = ""
-        """Why the latch cannot be read or written; "" while it can."""
+        self._troubles: dict[str, str] = {}
         self._unwritten: list[FreezeAsked] = []
-        self._raw = b""
+        self._raw = self._had = b""
+        """The log as the board is made of it, and as it was seen last: what was in it stays in it."""
         self._stamp: tuple[int, int, int] | None = None
+        self._memory: Remembered | None = None
+        self._behind = False
+        """What is remembered is not of the log as it is."""
+        self._lapses_from = 0
         self._known: set[FreezeChange] = set()
-        missing = not self._path.exists()
+        if _is_new(state):  # from here on its absence means something
+            self._begin()
         self.refresh(clock())
-        if missing and not self._path.exists():
-            if state.newest_run() is not None:
-                self.ask(self._fault("the account has traded, and its freeze log is gone"))
-            else:  # from here on its absence means something
-                self._begin()
+
+    @property
+    def trouble(self) -> str:
+        """Why the latch cannot be read or written; "" while it can."""
+        return "; ".join(self._troubles.values())
 
     def _begin(self) -> None:
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            os.fsync(file)
-            os.close(file)
-            sync_folder(self._path.parent)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._remember()
         except OSError as error:
-            self.trouble = f"the freeze log cannot be written, a freeze would hold in this process alone: {error}"
-
-    def _fault(self, why: str) -> FreezeAsked:
-        return FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "latch", why, self._clock())
+            self._troubles["log"] = f"the freeze log cannot be written, a freeze would hold here alone: {error}"
 
     def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
         """Return what holds for an order; see `FreezeBoard.level_of`."""
@@ -97,13 +103,24 @@ class FreezeLatch:
         return changes
 
     def _write(self) -> None:
+        """Foretell what is to be written, write it, and remember the log as it is then; each is tried."""
+        try:
+            if self._memory is not None:
+                foretold = Remembered(self._memory.size, self._memory.log, standing(self.board.frozen))
+                write_durably(self._state.freeze_head, foretold.encode(), 0o600)
+                self._memory = foretold
+            self._troubles.pop("memory", None)
+        except OSError as error:
+            self._troubles["memory"] = f"what remembers the freeze log cannot be written: {error}"
         try:
             while self._unwritten:
                 self._append(self._unwritten[0])
                 del self._unwritten[0]
-            self.trouble = ""
+            self._troubles.pop("log", None)
         except OSError as error:
-            self.trouble = f"the freeze log cannot be written, the freeze holds in this process alone: {error}"
+            self._troubles["log"] = f"the freeze log cannot be written, the freeze holds in this process alone: {error}"
+            return
+        self._catch_up()
 
     def _append(self, said: FreezeInput) -> None:
         path = self._path
@@ -120,6 +137,29 @@ class FreezeLatch:
             os.close(file)
         if fresh:
             sync_folder(path.parent)
+        self._behind = True
+
+    def _catch_up(self) -> None:
+        """Remember the log as it is, where that is not so, and all of ours is in it."""
+        if self._behind and not self._unwritten:
+            try:
+                self._remember()
+                self._troubles.pop("memory", None)
+            except (OSError, ValueError) as error:
+                self._troubles["memory"] = f"what remembers the freeze log cannot be written: {error}"
+
+    def _remember(self) -> None:
+        with self._path.open("rb") as file:
+            raw = file.read()
+            os.fsync(file.fileno())  # whoever wrote it may not have come to that
+        if not raw.startswith(self._had):
+            return  # it was cut since it was seen: the next look judges that
+        board = FreezeBoard(read_operators(self._state.operators))
+        board.rebuild(read(raw)[0])
+        memory = Remembered.of(raw, board)
+        if memory != self._memory:
+            write_durably(self._state.freeze_head, memory.encode(), 0o600)
+        self._memory, self._behind, self._had = memory, False, raw
 
     # ---- what others wrote
 
@@ -128,48 +168,59 @@ class FreezeLatch:
         changes: list[FreezeChange] = []
         try:
             changes += self._read()
+            self._troubles.pop("read", None)
         except Exception as error:  # noqa: BLE001  a latch that cannot be read means frozen, whatever the reason
-            self.trouble = f"the freeze log cannot be read: {type(error).__name__}: {error}"
-            changes += self.board.ask(self._fault(self.trouble))
+            self._troubles["read"] = f"the freeze log cannot be read: {type(error).__name__}: {error}"
+            changes += self.board.ask(_fault(self._troubles["read"], self._clock()))
         if self._unwritten:
             self._write()
-        for lapsed in self.board.due(now):
-            self._append(lapsed)
-            changes += self.board.lapse(lapsed)
+        changes += self._lapse(now)
+        self._catch_up()
         new = [one for one in changes if one not in self._known]
         self._known.update(new)
         return new
+
+    def _lapse(self, now: int) -> list[FreezeChange]:
+        """End what may end by itself, in the log first: what cannot be written there goes on, and says so."""
+        changes: list[FreezeChange] = []
+        if now < self._lapses_from:
+            return changes
+        try:
+            for lapsed in self.board.due(now):
+                self._append(lapsed)
+                changes += self.board.lapse(lapsed)
+                self._troubles.pop("lapse", None)
+        except OSError as error:
+            self._lapses_from = now + _AGAIN_NS
+            self._troubles["lapse"] = f"a freeze that is over cannot be written down, so it goes on: {error}"
+        return changes
 
     def _read(self) -> list[FreezeChange]:
         path = self._path
         try:
             about = os.stat(path)  # forty times a second: without the way through pathlib
+            stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
         except FileNotFoundError:
-            if self._raw:
-                self._raw, self._stamp = b"", None
-                return self._shorter()
-            return []
-        stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
+            stamp = _ABSENT
         if stamp == self._stamp:
             return []
-        raw = path.read_bytes()
-        whole = raw.startswith(self._raw)
-        self._raw, self._stamp = raw, stamp
-        changes = self._take(raw)
-        return changes if whole else changes + self._shorter()
-
-    def _take(self, raw: bytes) -> list[FreezeChange]:
+        memory, unread = _recalled(self._state)  # before the log, which may go on meanwhile
+        raw = b"" if stamp == _ABSENT else path.read_bytes()
+        operators = read_operators(self._state.operators)
+        stood, whole = standing(self.board.frozen), raw.startswith(self._had)
         inputs, self.head = read(raw)
-        self.board.operators = read_operators(self._state.operators)
+        self.board.operators = operators
         changes = self.board.rebuild(inputs)
+        asks = _unlifted(self._state, self.board, raw, memory, unread, gone=stamp == _ABSENT, now=self._clock())
+        if not whole:
+            cut = _fault("what had been read of the freeze log is not in it any more", self._clock())
+            asks += [*higher(stood, self.board), cut]
+        self._behind = self._behind or bool(asks) or memory is None or memory.size < len(raw)
+        self._unwritten += asks
         for asked in self._unwritten:
             changes += self.board.ask(asked)
+        self._raw, self._had, self._stamp, self._memory = raw, raw, stamp, memory
         return changes
-
-    def _shorter(self) -> list[FreezeChange]:
-        asked = self._fault("what had been read of the freeze log is not in it any more")
-        self._unwritten.append(asked)
-        return self.board.ask(asked)
 
     # ---- down
 
@@ -182,13 +233,69 @@ class FreezeLatch:
         trial = FreezeBoard(self.board.operators, self.board.policy)
         trial.rebuild(read(self._raw)[0])
         change = trial.lower(override, now, reconciled=reconciled, head=self.head)
-        self._append(lowering)
+        try:
+            self._append(lowering)
+        except OSError as error:  # it may be there, and gone after a power loss: then it is not lowered
+            self.refresh(now)
+            why = f"a lowering could not be written down for good: {error}"
+            self.ask(FreezeAsked(override.from_level, override.scope, "latch", why, now))
+            raise
         self.refresh(now)
         if self.board.level(override.scope) > override.to:
             raise OverrideRefusedError(
                 "wrong_head", "something else was frozen at the same moment; look, and sign anew"
             )
         return change
+
+
+def board_of(state: AccountState, now: int) -> FreezeBoard:
+    """Read what is frozen on an account, and write nothing. Raises OSError, ValueError."""
+    memory, unread = _recalled(state)
+    gone = not state.freeze.exists()
+    raw = b"" if gone else state.freeze.read_bytes()
+    board = FreezeBoard(read_operators(state.operators))
+    board.rebuild(read(raw)[0])
+    for asked in _unlifted(state, board, raw, memory, unread, gone=gone, now=now):
+        board.ask(asked)
+    return board
+
+
+def _is_new(state: AccountState) -> bool:
+    """Whether nothing was ever frozen, remembered or traded on an account; torn beginnings included."""
+    empty = not state.freeze.exists() or state.freeze.stat().st_size == 0
+    return empty and not state.freeze_head.exists() and state.newest_run() is None
+
+
+def _fault(why: str, now: int) -> FreezeAsked:
+    return FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "latch", why, now)
+
+
+def _recalled(state: AccountState) -> tuple[Remembered | None, str]:
+    """What is remembered of the log; None where nothing can be read, and why. Raises OSError."""
+    try:
+        return Remembered.decode(state.freeze_head.read_bytes()), ""
+    except FileNotFoundError:
+        return None, "is gone; was the account last run by an older version?"
+    except (ValueError, KeyError, TypeError) as error:
+        return None, f"cannot be read: {type(error).__name__}: {error}"
+
+
+def _unlifted(
+    state: AccountState,
+    board: FreezeBoard,
+    raw: bytes,
+    memory: Remembered | None,
+    unread: str,
+    *,
+    gone: bool,
+    now: int,
+) -> list[FreezeAsked]:
+    """What stands although the log does not say so, and the freeze for a log that is not the one that it was."""
+    if memory is None:
+        known = bool(raw) or state.newest_run() is not None or state.freeze_head.exists()
+        return [_fault(f"{state.freeze_head.name}, which remembers the freeze log, {unread}", now)] if known else []
+    why = "the account's freeze log is gone" if gone else memory.why_not(raw)
+    return [*memory.unsaid(raw, board), *([_fault(why, now)] if why else [])]
 
 
 def read_operators(path: Path) -> Operators:

@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from mmbot.risk.override import Override
     from mmbot.runtime.runner import Runner
 
-__all__ = ["apply_override", "apply_overrides", "ask_engine", "freeze_signals", "read_markets", "write_session"]
+__all__ = [
+    "apply_override",
+    "apply_overrides",
+    "ask_engine",
+    "freeze_signals",
+    "read_markets",
+    "read_strategy",
+    "write_session",
+]
 
 LOOK_S = 0.1
 COMPARED_S = 20.0
@@ -39,13 +47,20 @@ COMPARED_S = 20.0
 
 
 def write_session(
-    state: AccountState, session: SessionConfig, account: str, markets: Sequence[tuple[str, str]], *, embedded: bool
+    state: AccountState,
+    session: SessionConfig,
+    account: str,
+    markets: Sequence[tuple[str, str]],
+    *,
+    strategy: str,
+    embedded: bool,
 ) -> None:
     """Leave behind where the account trades: names of the key's variables, never the key. Raises OSError."""
     words = {
         "environment": session.environment,
         "url": session.url,
         "account": account,
+        "strategy": strategy,
         "embedded": embedded,
         "markets": [list(market) for market in markets],
         "key_variable": session.key_variable,
@@ -58,6 +73,14 @@ def read_markets(state: AccountState) -> list[str] | None:
     """Return what the account trades, or traded last, as "category symbol"; None where no run has said it."""
     try:
         return [f"{category} {symbol}" for category, symbol in json.loads(state.session.read_bytes())["markets"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def read_strategy(state: AccountState) -> str | None:
+    """Return the name of the strategy that trades there, or traded last; None where no run has said it."""
+    try:
+        return str(json.loads(state.session.read_bytes())["strategy"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -86,18 +109,29 @@ def freeze_signals(runner: Runner, latch: FreezeLatch, clock: Callable[[], int])
 
 
 async def apply_overrides(state: AccountState, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]) -> None:
-    """Judge each signed lowering that is handed in, as long as the run lasts."""
+    """Judge each signed lowering that is handed in, as long as the run lasts; whatever the disk does."""
     while True:
         await asyncio.sleep(LOOK_S)
         await apply_override(state, latch, runner, clock)
 
 
 async def apply_override(state: AccountState, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]) -> None:
-    """Judge the signed lowering that is handed in, if there is one, and leave the answer beside it."""
-    if state.override.exists():
-        answer = await _judged(state, latch, runner, clock)
+    """Judge the signed lowering that is handed in, if there is one, and leave the answer beside it.
+
+    An answer that cannot be written is told to the run's log alone, and whoever waits for it hears nothing. A token
+    that cannot be taken away is judged again, and refused: what it was for is lowered, or its nonce is spent.
+    """
+    if not state.override.exists():
+        return
+    answer = await _judged(state, latch, runner, clock)
+    try:
         write_durably(state.override_answer, json.dumps(answer).encode())
+    except OSError as error:
+        runner.told({**answer, "event": "override", "trouble": f"the answer cannot be written: {error}"})
+    try:
         state.override.unlink(missing_ok=True)
+    except OSError as error:
+        runner.told({"event": "override", "trouble": f"the token cannot be taken away: {error}"})
 
 
 async def _judged(

@@ -41,8 +41,11 @@ async def hear_giving_up(state: AccountState, runner: Runner, wall: Callable[[],
             answer = {"given_up": give_up(runner, asked, by), "by": by}
         except (OverrideRefusedError, OSError, ValueError, KeyError, TypeError) as error:
             answer = {"given_up": None, "why": str(error)}
-        write_durably(state.giving_up_answer, json.dumps(answer).encode())
-        state.giving_up.unlink()
+        try:
+            write_durably(state.giving_up_answer, json.dumps(answer).encode())
+            state.giving_up.unlink()
+        except OSError as error:  # asked again, it is refused: what is given up is in doubt no more
+            runner.told({"event": "giving up", "trouble": f"the answer cannot be written: {error}", **answer})
 
 
 async def ask_to_give_up(state: AccountState, order: str, reason: str, key: Ed25519PrivateKey) -> str:

@@ -11,6 +11,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,8 @@ from mmbot.guardian.client import GuardianClient
 from mmbot.guardian.doors import reachable
 from mmbot.guardian.link import GuardianLink, Reading
 from mmbot.guardian.words import PROTOCOL, Head, Hello
-from mmbot.ops.freeze_latch import read_operators
-from mmbot.risk.freeze import FreezeBoard
-from mmbot.risk.freeze_log import read
-from mmbot.risk.levels import FreezeLevel
+from mmbot.ops.freeze_latch import board_of
+from mmbot.risk.levels import FIRM, FreezeLevel, Scope
 from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
@@ -230,32 +229,41 @@ def key_names(session: SessionConfig, environ: Mapping[str, str]) -> tuple[str, 
 
 
 def latch_reader(state: AccountState) -> Callable[[], tuple[FreezeLevel, str]]:
-    """How a guardian reads the freeze log of an account: the highest level of all but single symbols, and why.
+    """How a guardian reads the freeze log of an account: the highest level of account and firm, and why.
 
     It writes nothing there. What cannot be read raises OSError or ValueError.
     """
-    known, found = b"", (FreezeLevel.NORMAL, "")
+    known: list[tuple[int, ...]] | None = None
+    found = FreezeLevel.NORMAL, ""
 
     def read_latch() -> tuple[FreezeLevel, str]:
         nonlocal known, found
-        raw = state.freeze.read_bytes() if state.freeze.exists() else b""
-        if raw != known:
-            board = FreezeBoard(read_operators(state.operators))
-            board.rebuild(read(raw)[0])
-            wide = [one for one in board.frozen if one.scope.kind != "symbol"]
+        stamps = [_stamp(path) for path in (state.freeze_head, state.freeze, state.operators)]
+        if stamps != known:
+            wide = [one for one in board_of(state, time.time_ns()).frozen if one.scope.kind in ("account", "firm")]
             worst = max(wide, key=lambda one: one.level, default=None)
-            known = raw
+            known = stamps
             found = (worst.level, f"{worst.control}: {worst.reason}") if worst else (FreezeLevel.NORMAL, "")
         return found
 
     return read_latch
 
 
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file does."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return ()
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
 def _level(runner: Runner) -> FreezeLevel:
-    """How far all of it is frozen: the least of what holds for its markets."""
-    if runner.freezing is None:
+    """How far the account is frozen: a freeze of a strategy or a symbol is the engine's own to obey."""
+    freezing = runner.freezing
+    if freezing is None:
         return FreezeLevel.NORMAL
-    return min(runner.freezing.level(each.category, each.symbol) for each in runner.listed)
+    return max(freezing.state.level(scope) for scope in (FIRM, Scope("account", freezing.account)))
 
 
 def _positions(runner: Runner) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ __all__ = ["RestoreError", "Restored", "marked", "restore"]
 KEPT = (
     "alarms.jsonl",
     "epoch",
+    "freeze.head",
     "freeze.jsonl",
     "metrics.json",
     "operators.toml",

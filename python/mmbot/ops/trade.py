@@ -132,7 +132,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             relay.idle()
             await stack.enter_async_context(_leading(lead, config, wiring, attestation.account, stop))
         account = stack.enter_context(
-            _account(wiring, attestation.account, folder, markets, clock, launch=config.risk.launch)
+            _account(wiring, attestation.account, folder, markets, clock, strategy=strategy, launch=config.risk.launch)
         )
         alarms = AlarmLog(account.state, account.name, clock.peek())
         watcher = Alarmed(watcher, alarms, clock.peek)
@@ -175,6 +175,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         ]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
+        for helper in helpers:
+            helper.add_done_callback(run.helper_ended)
         failure: Exception | None = None
         try:
             relay.attach(run.runner)
@@ -234,7 +236,14 @@ class _Account:
 
 @contextmanager
 def _account(
-    wiring: Trading, name: str, folder: RunFolder, markets: Sequence[tuple[str, str]], clock: RunClock, *, launch: bool
+    wiring: Trading,
+    name: str,
+    folder: RunFolder,
+    markets: Sequence[tuple[str, str]],
+    clock: RunClock,
+    *,
+    strategy: Strategy,
+    launch: bool,
 ) -> Iterator[_Account]:
     """Enter the account's folder as who trades. An embedded exchange's account lives and ends with its run.
 
@@ -253,7 +262,8 @@ def _account(
             f"{state.name} was killed ({killed[0].reason}); nothing runs on it until two people lift that: "
             "`mmbot unfreeze`, docs/freeze.md"
         )
-    write_session(state, wiring.session, name, markets, embedded=wiring.embedded)
+    traded = type(strategy).__name__
+    write_session(state, wiring.session, name, markets, strategy=traded, embedded=wiring.embedded)
     state.trades_here()
     try:
         yield _Account(name, state, latch)
@@ -412,6 +422,11 @@ class _Run:
             "taker": instrument.taker,
             "tape": str(self._folder.tape(listed.category, listed.symbol).relative_to(self._folder.path)),
         }
+
+    def helper_ended(self, helper: asyncio.Task[None]) -> None:
+        """What works beside the run ends with it; one that breaks ends the run, which would not be stopped by it."""
+        if not helper.cancelled() and (error := helper.exception()) is not None:
+            self.runner.fail(error)
 
     def close(self) -> None:
         """End journal and tapes, whatever the run ended by: each is tried, then the first error is raised."""

@@ -5,7 +5,7 @@
 `sum` is over `said`, so a line that was cut or changed is seen; it counts as a CANCEL_ALL of the firm, not as nothing.
 `head` chains the bytes of all lines: whoever signs a lowering signs what the log said then.
 
-Not handled: whole lines taken out by somebody who may write here while nothing runs that had read them.
+A log that is shorter than it was, or another, is what `mmbot.risk.freeze_memory` is for.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from mmbot.risk.override import Override, Reconciled, Signature
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["encode", "head_of", "override_from", "override_words", "read"]
+__all__ = [
+    "asked_from",
+    "asked_words",
+    "canonical",
+    "checksum",
+    "encode",
+    "head_of",
+    "override_from",
+    "override_words",
+    "read",
+]
 
 
 def encode(said: FreezeInput) -> bytes:
     """One input as a line, its end included."""
     match said:
         case FreezeAsked():
-            words: dict[str, Any] = {
-                "asked": {
-                    "level": said.level.name,
-                    "scope": [said.scope.kind, said.scope.name],
-                    "control": said.control,
-                    "reason": said.reason,
-                    "ts": said.ts,
-                }
-            }
+            words: dict[str, Any] = {"asked": asked_words(said)}
         case Lapsed():
             words = {"lapsed": {"freeze_id": said.freeze_id, "ts": said.ts}}
         case Lowering():
@@ -48,8 +50,25 @@ def encode(said: FreezeInput) -> bytes:
                     "reconciled": [said.reconciled.clean, said.reconciled.ts, said.reconciled.said],
                 }
             }
-    text = _canonical(words)
-    return f'{{"sum":"{_sum(text)}","said":{text}}}\n'.encode()
+    text = canonical(words)
+    return f'{{"sum":"{checksum(text)}","said":{text}}}\n'.encode()
+
+
+def asked_words(asked: FreezeAsked) -> dict[str, Any]:
+    """A freeze that was asked for, for a file."""
+    return {
+        "level": asked.level.name,
+        "scope": [asked.scope.kind, asked.scope.name],
+        "control": asked.control,
+        "reason": asked.reason,
+        "ts": asked.ts,
+    }
+
+
+def asked_from(words: Any) -> FreezeAsked:  # noqa: ANN401  whatever JSON holds
+    """Read back what `asked_words` made. Raises ValueError, KeyError or TypeError for anything else."""
+    level, scope = FreezeLevel[words["level"]], _scope(words["scope"])
+    return FreezeAsked(level, scope, _text(words["control"]), _text(words["reason"]), _whole(words["ts"]))
 
 
 def read(raw: bytes) -> tuple[list[FreezeInput], str]:
@@ -82,11 +101,13 @@ def _chained(head: str, line: bytes) -> str:
     return sha256(head.encode() + b"\n" + line).hexdigest()
 
 
-def _canonical(words: object) -> str:
+def canonical(words: object) -> str:
+    """The one text of some words, as it is summed."""
     return json.dumps(words, sort_keys=True, separators=(",", ":"))
 
 
-def _sum(text: str) -> str:
+def checksum(text: str) -> str:
+    """What tells a line that was cut or changed from one that was not."""
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -98,12 +119,11 @@ def _line(line: bytes, head: str) -> FreezeInput:
 
 def _decode(line: Any, head: str) -> FreezeInput:  # noqa: ANN401  whatever JSON holds
     said = line["said"]
-    if line["sum"] != _sum(_canonical(said)):
+    if line["sum"] != checksum(canonical(said)):
         raise ValueError("its checksum is not of what it says")
     [(kind, words)] = said.items()
     if kind == "asked":
-        level, scope = FreezeLevel[words["level"]], _scope(words["scope"])
-        return FreezeAsked(level, scope, _text(words["control"]), _text(words["reason"]), _whole(words["ts"]))
+        return asked_from(words)
     if kind == "lapsed":
         return Lapsed(freeze_id=_text(words["freeze_id"]), ts=_whole(words["ts"]))
     if kind == "lowered":

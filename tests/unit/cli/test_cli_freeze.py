@@ -14,7 +14,9 @@ from mmbot.ops.freeze_latch import FreezeLatch
 def account(runs: Path) -> AccountState:
     """An account that traded one symbol."""
     state = AccountState.of(runs, "simulator", "1001")
-    state.session.write_text(json.dumps({"markets": [["linear", "BTCUSDT"]]}), encoding="utf-8")
+    state.session.write_text(
+        json.dumps({"markets": [["linear", "BTCUSDT"]], "strategy": "JoinTouch"}), encoding="utf-8"
+    )
     return state
 
 
@@ -39,6 +41,7 @@ def test_a_folder_without_accounts_is_an_error(command: str, tmp_path: Path):
         (["--symbol", "linear BTCUSD"], "'linear BTCUSDT'"),
         (["--symbol", "linear BTCUSDT", "--strategy", "JoinTouch"], "expected one of them"),
         (["--reason", " "], "expected why"),
+        (["--strategy", "join_touch"], "expected 'JoinTouch'"),
     ],
 )
 def test_a_freeze_of_what_is_not_traded_is_refused(words: list[str], expected: str, tmp_path: Path):
@@ -50,10 +53,11 @@ def test_a_freeze_of_what_is_not_traded_is_refused(words: list[str], expected: s
     assert not FreezeLatch(state, lambda: 1).board.frozen
 
 
-def test_a_symbol_that_is_traded_is_frozen(tmp_path: Path):
+@pytest.mark.parametrize(("kind", "name"), [("symbol", "linear BTCUSDT"), ("strategy", "JoinTouch")])
+def test_what_is_traded_is_frozen(kind: str, name: str, tmp_path: Path):
     """At the level that was asked for, and nothing else."""
     state = account(tmp_path)
-    code, said = typed("freeze", "--runs", tmp_path, "--symbol", "linear BTCUSDT", "--level", "NO_NEW")
+    code, said = typed("freeze", "--runs", tmp_path, f"--{kind}", name, "--level", "NO_NEW")
     assert (code, "NO_NEW" in said) == (0, True)
     [frozen] = FreezeLatch(state, lambda: 1).board.frozen
-    assert (frozen.scope.kind, frozen.scope.name) == ("symbol", "linear BTCUSDT")
+    assert (frozen.scope.kind, frozen.scope.name) == (kind, name)

@@ -4,8 +4,9 @@ from guarded_world import FOREIGN, NS, OURS, STEP, World, watching
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbot.guardian.core import Blind, CancelEverything, Cut, GuardianCore, Heard, KeepAnchor, Tick
+from mmbot.guardian.core import Blind, CancelEverything, Cut, GuardianCore, Heard, KeepAnchor, Latched, Tick
 from mmbot.guardian.words import PROTOCOL, GuardianBeat, Head, Hello, TurnedAway, Welcome
+from mmbot.risk.levels import FreezeLevel
 
 DISTURBANCES = st.lists(
     st.tuples(
@@ -159,3 +160,17 @@ def test_nobody_comes_and_it_ends():
         now += STEP
         core.step(Tick(), now)
     assert core.state == "over"
+
+
+def test_a_guardian_that_heeds_a_freeze_says_that_the_engine_is_no_cause():
+    """The latch alone: it acts, and trusts. The engine silent on top of it: it does not."""
+    world = watching()
+    world.tell(Latched(FreezeLevel.CANCEL_ALL, "operator: out"))
+    world.go(1)
+    assert world.core.state == "acting"
+    beats = [one.message for one in world.said if isinstance(one.message, GuardianBeat)]
+    assert (beats[-1].acting, beats[-1].distrusts) == (True, False)
+    world.beating = False
+    world.go(4)
+    beats = [one.message for one in world.said if isinstance(one.message, GuardianBeat)]
+    assert (beats[-1].acting, beats[-1].distrusts) == (True, True)

@@ -19,9 +19,10 @@ READING = Reading(
 )
 
 
-def beat(heard: int, *, acting: bool = False, blind: int = 0) -> Answered:
+def beat(heard: int, *, acting: bool = False, distrusts: bool = True, blind: int = 0) -> Answered:
     """What the guardian says."""
-    return Answered(GuardianBeat(heard=heard, acting=acting, why="because", zero=False, blind_ns=blind * NS))
+    said = GuardianBeat(heard=heard, acting=acting, why="because", distrusts=distrusts, zero=False, blind_ns=blind * NS)
+    return Answered(said)
 
 
 class Side:
@@ -123,3 +124,12 @@ def test_who_is_still_missed_when_people_lift_is_asked_for_again_at_once():
     side.go(1)
     side.tell(Lifted())
     assert len(side.asked) == 2
+
+
+def test_a_guardian_that_acts_on_a_freeze_asks_for_no_second_one():
+    """It cancels beside the engine, which is frozen already; once it distrusts the engine too, that is said."""
+    side = Side()
+    side.tell(beat(1, acting=True, distrusts=False))
+    assert side.asked == []
+    side.tell(beat(1, acting=True))
+    assert [asked.control for asked in side.asked] == ["guardian_acting"]
