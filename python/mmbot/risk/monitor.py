@@ -13,36 +13,42 @@ Edge below `edge_freeze_threshold_bps` freezes, and only `unfreeze` by a named p
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mmbot.risk.averages import EdgeWatch, RiskRatio
+from mmbot.risk.exposure import Exposure, Order, number
 from mmbot.risk.levels import FreezeAsked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["RuntimeRiskMonitor"]
+__all__ = ["CODES", "RuntimeRiskMonitor"]
 
+CODES: Final = (
+    "malformed",
+    "naked_market",
+    "frozen_symbol",
+    "frozen_account",
+    "unvalued",
+    "collar",
+    "symbol_notional",
+    "account_gross",
+)
+"""Every reason against an order, as the core's denials are called."""
 _KEYS: Final = {
     "max_inventory_usd": "inventory",
     "max_inventory_usd_per_symbol": "inventory",
     "max_total_notional": "total",
     "max_total_notional_usd": "total",
     "edge_freeze_threshold_bps": "edge",
+    "collar_bps": "collar",
 }
-_DEFAULTS: Final = {"inventory": 50_000.0, "total": 100_000.0, "edge": 1.5}
-_MARK_AGE_NS = 60_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Working:
-    symbol: str
-    side: str
-    size: float
-    price: float
+_DEFAULTS: Final = {"inventory": 50_000.0, "total": 100_000.0, "edge": 1.5, "collar": 300.0}
+_WARN: Final = 0.4
+_LOG = logging.getLogger(__name__)
 
 
 class RuntimeRiskMonitor:
@@ -54,17 +60,14 @@ class RuntimeRiskMonitor:
         for key, value in (config or {}).items():
             if key not in _KEYS:
                 raise ValueError(f"{key!r} is no limit of the risk monitor; expected one of {', '.join(_KEYS)}")
-            if not math.isfinite(value) or (value <= 0 and _KEYS[key] != "edge"):
-                raise ValueError(f"{key} is {value}; expected a finite number above zero")
-            known[_KEYS[key]] = float(value)
+            if math.isnan(number(value)) or (number(value) <= 0 and _KEYS[key] != "edge"):
+                raise ValueError(f"{key} is {value!r}; expected a finite number above zero")
+            known[_KEYS[key]] = number(value)
         if known["inventory"] > known["total"]:
             raise ValueError(f"inventory {known['inventory']:g} is above the total {known['total']:g}; raise the total")
         self.max_inventory_usd, self.max_total_notional_usd = known["inventory"], known["total"]
-        self._edges = EdgeWatch(known["edge"])
-        self._positions: dict[str, float] = {}
-        self._marks: dict[str, tuple[float, int | None]] = {}
-        self._working: dict[str, _Working] = {}
-        self._ratio = RiskRatio(0.4)
+        self.collar_bps = known["collar"]
+        self._edges, self._ratio, self._known = EdgeWatch(known["edge"]), RiskRatio(_WARN), Exposure()
         self.frozen: dict[str, str] = {}
         """Why, by symbol; "" is everything."""
         self.reasons: tuple[str, ...] = ()
@@ -78,19 +81,21 @@ class RuntimeRiskMonitor:
 
     def position(self, symbol: str, size: float) -> None:
         """Take the position of a symbol, signed."""
-        self._positions[symbol] = size
+        self._known.position(symbol, size)
 
     def mark(self, symbol: str, price: float, now: int | None = None) -> None:
-        """Take the price by which a symbol is valued; without `now` it is never stale."""
-        self._marks[symbol] = price, now
+        """Take the price by which a symbol is valued: for a minute. Without `now` it is good for questions without
+        `now`, and who asks vouches for it.
+        """
+        self._known.price(symbol, price, now)
 
     def working(self, order_id: str, symbol: str, side: str, size: float, price: float) -> None:
-        """Take an order that may trade: sent, unanswered or resting, until `done`."""
-        self._working[order_id] = _Working(symbol, side, size, price)
+        """Take an order that may trade, or what is left of it: sent, unanswered or resting, until `done`."""
+        self._known.working(order_id, Order.told(symbol, side, size, price))
 
     def done(self, order_id: str) -> None:
         """Forget an order that is proven to trade no more."""
-        self._working.pop(order_id, None)
+        self._known.done(order_id)
 
     # ---- the question
 
@@ -98,59 +103,38 @@ class RuntimeRiskMonitor:
         self, symbol: str, side: str, size: float, price: float | None, *, now: int | None = None
     ) -> bool:
         """Whether the order may leave; `reasons` has every one that speaks against it. No price: a market order."""
-        found: list[str] = []
-        if side not in ("buy", "sell") or not math.isfinite(size) or size <= 0:
-            found.append("malformed")
-        if price is None or not math.isfinite(price) or price <= 0:
-            found.append("naked_market")
+        order = Order.told(symbol, side, size, price)
+        found = [] if order.is_sound else ["malformed"]
+        found += ["naked_market"] if order.limit is None else []
         found += [name for scope, name in ((symbol, "frozen_symbol"), ("", "frozen_account")) if scope in self.frozen]
-        if not {"malformed", "naked_market"}.intersection(found) and price is not None:
-            found += self._amounts(_Working(symbol, side, size, price), now)
+        if order.is_sound and order.limit is not None:
+            found += self._amounts(order, order.limit, now)
         self.reasons = tuple(found)
         self.counters.update(found)
         return not found
 
-    def _amounts(self, order: _Working, now: int | None) -> list[str]:
-        position = self._positions.get(order.symbol, 0.0)
-        mark = self._price(order.symbol, now)
-        sign = 1.0 if order.side == "buy" else -1.0
-        if math.isnan(position):
-            return ["unvalued"]
-        worst = sign * (self._worst(order.symbol, order.side) + sign * order.size)
-        reduces = sign * position < 0 and worst <= 0
-        if reduces:
-            return []
-        found = ["unvalued"] if math.isnan(mark) else []
-        if worst * max(mark, order.price) > self.max_inventory_usd:  # a NaN mark has denied above
-            found.append("symbol_notional")
-        before = self.total_notional(now)
-        own = self._gross(order.symbol, now)
-        after = before - own + max(own, worst * max(mark, order.price))
+    def _amounts(self, order: Order, limit: float, now: int | None) -> list[str]:
+        mark = self._known.price_at(order.symbol, now)
+        beyond = (limit - mark) if order.side == "buy" else (mark - limit)
+        found = ["collar"] if beyond > mark * self.collar_bps / 1e4 * (1 + 1e-12) else []  # false without a mark
+        if self._known.shrinks(order):
+            return found
+        own, after = self._known.worth(order.symbol, order.side, now, order), self._known.total(now, order)
         if math.isnan(after):
             found.append("unvalued")
-        elif after > self.max_total_notional_usd and after > before:
+        if own > self.max_inventory_usd:
+            found.append("symbol_notional")
+        if after > self.max_total_notional_usd and after > self._known.total(now):
             found.append("account_gross")
-        return list(dict.fromkeys(found))
-
-    def _price(self, symbol: str, now: int | None) -> float:
-        price, at = self._marks.get(symbol, (math.nan, None))
-        stale = now is not None and at is not None and not 0 <= now - at <= _MARK_AGE_NS
-        return price if not stale and math.isfinite(price) and price > 0 else math.nan
-
-    def _worst(self, symbol: str, side: str) -> float:
-        """Position, and everything on a side traded."""
-        sign = 1.0 if side == "buy" else -1.0
-        open_size = math.fsum(one.size for one in self._working.values() if (one.symbol, one.side) == (symbol, side))
-        return self._positions.get(symbol, 0.0) + sign * open_size
-
-    def _gross(self, symbol: str, now: int | None) -> float:
-        lots = max(self._worst(symbol, "buy"), -self._worst(symbol, "sell"))
-        return lots * self._price(symbol, now) if lots else 0.0
+        return found
 
     def total_notional(self, now: int | None = None) -> float:
         """Worst cases of all symbols at their marks; NaN while something that is held has no fresh price."""
-        symbols = sorted({*self._positions, *(one.symbol for one in self._working.values())})
-        return math.fsum(self._gross(symbol, now) for symbol in symbols)
+        return self._known.total(now)
+
+    def metrics(self) -> dict[str, int]:
+        """Denials so far by reason, those without one at zero."""
+        return {code: self.counters[code] for code in CODES}
 
     # ---- freezing
 
@@ -162,6 +146,8 @@ class RuntimeRiskMonitor:
         """End a freeze, by a named person. Raises ValueError without a name."""
         if not by.strip():
             raise ValueError("who ends the freeze? expected a person's name")
+        if symbol in self.frozen:
+            _LOG.warning("freeze of %s ended by %s; it was: %s", symbol or "everything", by, self.frozen[symbol])
         self.frozen.pop(symbol, None)
 
     def on_edge_update(self, symbol: str, net_bps: float | None, now: int = 0) -> None:
@@ -185,3 +171,8 @@ class RuntimeRiskMonitor:
     def risk_ratio_p95(self) -> float | None:
         """95th percentile of the ratios, by nearest rank."""
         return self._ratio.p95
+
+    @property
+    def risk_ratio_warns(self) -> bool:
+        """Whether that is above 0.4."""
+        return self._ratio.warns
