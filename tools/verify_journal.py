@@ -7,7 +7,8 @@ Only Python's own library: CRC-32C and BLAKE3 are written out here, from their s
 libraries that mmbot uses is not repeated. Slow (some 1,000 entries a second); `mmbot journal verify` is the fast one.
 An anchor is the number of entries and the chain value after them, kept elsewhere (`seq` and `chain` of a guardian's
 anchors); without one, nobody can tell a journal that was cut short at a whole entry, or written anew. Reads version 2.
-Exit code 0: all is well, perhaps with a torn end; 1: it is not, and the first bad place is named.
+Exit code 0: all is well; 1: it is not, and the first bad place is named; 2: it could not be looked at; 3: the end is
+torn: a write that was not finished leaves this, and so does somebody who cuts it there.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 MAGIC, VERSION = b"MMBOTJNL", 2
 HEAD, RECORD, PAYLOAD_MAX = 72, 64, 16 << 20
 MASK = 0xFFFFFFFF
+SECTOR = 512
 
 IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
 PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
@@ -141,6 +143,9 @@ class _Check:
         if why:
             if self._later():
                 raise _BadError("damaged", why)
+            not_torn = self._why_not_torn()
+            if not_torn:
+                raise _BadError("damaged", f"{why}, and no unfinished write leaves this: {not_torn}")
             return self.at - self.begun, len(self.octets) - self.at
         if self.octets.startswith(MAGIC, self.at):
             self.segment, self.begun = self.segment + 1, self.at
@@ -210,6 +215,25 @@ class _Check:
         if anchored:
             self.vouched = self.entries
 
+    def _why_not_torn(self) -> str:
+        """Say why what lies here cannot be left of a write: its beginning, and empty sectors after a power cut."""
+        rest, first = self.octets[self.at :], SECTOR - (self.at - self.begun) % SECTOR
+        sectors = [rest[:first], *(rest[at : at + SECTOR] for at in range(first, len(rest), SECTOR))]
+        if not all(map(any, sectors)):
+            return ""
+        if rest.startswith(MAGIC) or MAGIC.startswith(rest):
+            return "all of the head is here" if len(rest) >= HEAD else ""
+        length, crc, seq, _, _, version, zero = struct.unpack("<IIQqHHI", rest[:32].ljust(32, b"\0"))
+        cases = (
+            (len(rest) >= 4 and length > PAYLOAD_MAX, "no record is so long"),
+            (len(rest) >= 16 and seq != self.entries, "it has another number"),
+            (len(rest) >= 32 and (version != VERSION or zero), "it has another version"),
+            (len(rest) < RECORD, ""),
+            (length <= len(rest) - RECORD, "all of the record is here"),
+            (crc32c(rest[8:]) == crc, "all of the record is here, and its length was changed"),
+        )
+        return next((why for holds, why in cases if holds), "")
+
     def _later(self) -> bool:
         """Say whether anywhere behind what is not whole a later record is: then it is damage, and no torn end."""
         rest = self.octets[self.at :]
@@ -232,13 +256,32 @@ def main() -> int:
     """Check one journal, say what it is worth, and return the exit code."""
     parser = argparse.ArgumentParser(description="Check a journal of mmbot without mmbot.")
     parser.add_argument("journal", type=Path, help="the first file of the journal")
-    parser.add_argument("--anchor", action="append", default=[], metavar="COUNT:CHAIN", help="entries, chain value")
+    parser.add_argument(
+        "--anchor", action="append", default=[], type=_anchor, metavar="COUNT:CHAIN", help="entries, chain value"
+    )
     asked = parser.parse_args()
-    anchors = {int(count): chain for count, _, chain in (text.partition(":") for text in asked.anchor)}
-    found = check(b"".join(path.read_bytes() for path in segments(asked.journal)), anchors)
-    tail = f"torn end at byte {found.torn[0]}, {found.torn[1]} bytes" if found.torn else "whole"
-    sys.stdout.write(f"{found.entries} good entries, chain {found.chain}\n{found.fault or tail}: {found.words}\n")
-    return 1 if found.fault else 0
+    try:
+        octets = b"".join(path.read_bytes() for path in segments(asked.journal))
+    except OSError as error:
+        sys.stderr.write(f"{asked.journal}: {error.strerror}; expected the first file of a journal\n")
+        return 2
+    found = check(octets, dict(asked.anchor))
+    sys.stdout.write(f"{found.entries} good entries, chain {found.chain}\n")
+    if found.fault:
+        sys.stdout.write(f"{found.fault}: {found.words}\n")
+    elif found.torn:
+        sys.stdout.write(f"not proven: the end is torn at byte {found.torn[0]}, {found.torn[1]} bytes\n")
+    else:
+        sys.stdout.write("whole\n" if asked.anchor else "whole, as far as can be told without an anchor\n")
+    return 1 if found.fault else 3 if found.torn else 0
+
+
+def _anchor(text: str) -> tuple[int, str]:
+    """Read COUNT:CHAIN. Raises argparse.ArgumentTypeError."""
+    count, _, chain = text.partition(":")
+    if not (count.isascii() and count.isdecimal() and len(chain) == 64 and set(chain) <= set("0123456789abcdef")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no anchor; expected 812:9f… with 64 lower-case hex digits")
+    return int(count), chain
 
 
 if __name__ == "__main__":

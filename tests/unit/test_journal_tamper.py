@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import struct
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
+VERSION_1 = Path(__file__).parents[1] / "golden" / "journal" / "version-1.mmj"
 TOOL = Path(__file__).parents[2] / "tools" / "verify_journal.py"
 HEAD, RECORD = 72, 64
 NOTES = 9
@@ -130,6 +132,21 @@ def test_a_flipped_bit_of_every_byte_is_found() -> None:
         begun = sum(end <= at for _, end in SAMPLE.records())
         assert fault in {"head", "damaged", "short"}, f"byte {at}"
         assert good == (0 if fault == "head" else begun), f"byte {at}"
+        assert told(bytes(harmed), {})[:2] == (good, fault), f"byte {at}: without its anchor it passes for torn"
+
+
+def test_a_flipped_bit_of_every_byte_of_the_version_before_is_found() -> None:
+    """Version 1 has one segment and the shorter chain: its anchor finds every flip and every cut."""
+    octets = VERSION_1.read_bytes()
+    reader = _core.JournalReader(octets)
+    count = sum(1 for _ in reader)
+    anchor = {count: reader.head}
+    assert told(octets, anchor) == (count, "", 0)
+    for at in range(len(octets)):
+        harmed = bytearray(octets)
+        harmed[at] ^= 1 << at % 8
+        assert told(bytes(harmed), anchor)[1] in {"head", "damaged", "newer"}, f"byte {at}"
+        assert told(octets[:at], anchor)[1] in {"head", "short"}, f"cut at byte {at}"
 
 
 def test_the_verifier_agrees_on_flipped_bits() -> None:
@@ -247,3 +264,31 @@ def test_the_two_verifiers_agree_on_whatever_is_left(octets: bytes, anchored: bo
     if anchored and fault == "":
         assert octets.startswith(SAMPLE.octets)
         assert good == LAST
+
+
+def asked(*words: str) -> tuple[int, str]:
+    """Exit code of the verifier as a program, and what it printed."""
+    done = subprocess.run([sys.executable, str(TOOL), *words], capture_output=True, text=True, timeout=20, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_verifier_as_a_program_tells_apart_good_bad_unproven_and_not_looked_at(tmp_path: Path) -> None:
+    """Exit 0, 1, 3 and 2; a file that is not there and an anchor that is none are one line, no traceback."""
+    path = tmp_path / "journal.mmj"
+    path.write_bytes(SAMPLE.octets)
+    anchor = f"{LAST}:{SAMPLE.heads[LAST]}"
+    assert asked(str(path), "--anchor", anchor)[0] == 0
+    assert "without an anchor" in asked(str(path))[1]
+    path.write_bytes(SAMPLE.octets[:-1])
+    code, said = asked(str(path))
+    assert code == 3
+    assert "not proven: the end is torn" in said
+    assert asked(str(path), "--anchor", anchor)[0] == 1
+    code, said = asked(str(tmp_path / "none.mmj"))
+    assert code == 2
+    assert "No such file" in said
+    for wrong in ("12", "x:" + "0" * 64, "12:zz", ":"):
+        code, said = asked(str(path), "--anchor", wrong)
+        assert code == 2
+        assert "is no anchor" in said

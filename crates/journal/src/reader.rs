@@ -97,8 +97,9 @@ pub enum Fault {
 pub enum Tail {
     /// With its last record.
     Whole,
-    /// In the middle of one: the writer was stopped while it wrote. What it was about to write was never acted on,
-    /// because a command leaves only after its record is whole.
+    /// In the middle of one, and it may be that the writer was stopped while it wrote: see `why_not_torn`. What it was
+    /// about to write was never acted on, because a command leaves only after its record is whole. That nobody cut it
+    /// only an anchor proves.
     Torn {
         /// Where in its segment the torn record begins.
         offset: u64,
@@ -443,14 +444,17 @@ impl Reader {
     fn broken(&mut self, reason: &str) -> Result<bool, Fault> {
         let mut rest = std::mem::take(&mut self.record);
         self.source.read_to_end(&mut rest).map_err(io_fault)?;
-        let bytes = rest.len() as u64;
+        let own = rest.len();
         for path in std::mem::take(&mut self.later) {
             open_file(&path)?.read_to_end(&mut rest).map_err(io_fault)?;
         }
         if has_later_record(&rest, self.seq) {
             return Err(self.damaged(reason.into()));
         }
-        self.end(Tail::Torn { offset: self.offset, bytes })
+        if let Some(why) = why_not_torn(self.layout, &rest[..own], self.offset, self.seq) {
+            return Err(self.damaged(format!("{reason}, and no unfinished write leaves this: {why}")));
+        }
+        self.end(Tail::Torn { offset: self.offset, bytes: own as u64 })
     }
 
     /// Number of the next record.
@@ -511,6 +515,52 @@ pub fn cut_torn_end(path: impl AsRef<Path>, anchors: Vec<(u64, String)>) -> Resu
     };
     cut().map_err(|error| at_path(&torn, error))?;
     Ok(Some(bytes))
+}
+
+/// Bytes that a disk writes whole or not at all.
+const SECTOR: u64 = 512;
+
+/// Why what lies at `offset` of a segment, from a record or a head that is not whole to the end, cannot have been left by
+/// a write that was not finished; none where it can.
+///
+/// ```text
+/// a writer was killed     the beginning of what it wrote, every byte of it right
+/// the power went          and sectors that never got there: zeros, in room that was set aside empty
+/// ```
+/// Anything else was changed after it was written. Not handled: file systems that show the bytes of others after a power
+/// cut (ext4 with data=writeback and no room set aside); such an end is called damaged, and a person has to look.
+fn why_not_torn(layout: Layout, rest: &[u8], offset: u64, seq: u64) -> Option<&'static str> {
+    if has_empty_sector(rest, offset) {
+        return None;
+    }
+    if rest.starts_with(&MAGIC) || MAGIC.starts_with(rest) {
+        let whole = rest.len() >= V1.head && rest.len() >= head_length(rest);
+        return whole.then_some("all of the head is here");
+    }
+    let (length, head) = (rest.len(), layout.record());
+    if length >= 4 && u32_at(rest, 0) as usize > MAX_PAYLOAD {
+        return Some("no record is so long");
+    }
+    if length >= 16 && u64_at(rest, 8) != seq {
+        return Some("it has another number");
+    }
+    if length >= 32 && (u16_at(rest, 26) != layout.version || u32_at(rest, 28) != 0) {
+        return Some("it has another version");
+    }
+    if length < head {
+        return None;
+    }
+    if u32_at(rest, 0) as usize <= length - head {
+        return Some("all of the record is here");
+    }
+    is_intact(rest).then_some("all of the record is here, and its length was changed")
+}
+
+/// Whether all that `bytes`, which begin at `offset`, have of some sector is zero.
+fn has_empty_sector(bytes: &[u8], offset: u64) -> bool {
+    let first = (SECTOR - offset % SECTOR) as usize;
+    let (head, rest) = bytes.split_at(first.min(bytes.len()));
+    [head].into_iter().chain(rest.chunks(SECTOR as usize)).any(|part| part.iter().all(|byte| *byte == 0))
 }
 
 /// Whether anywhere in `rest`, which begins with the broken record number `seq`, a later record is intact.

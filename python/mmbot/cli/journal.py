@@ -13,7 +13,10 @@ from mmbot.cli.clear_line import one_clear_line
 app = typer.Typer(no_args_is_help=True, help="Check a run's journal, look into it, export it.")
 
 Place = Annotated[Path, typer.Argument(help="Folder of a run, or the first file of its journal.")]
-Anchors = Annotated[Path | None, typer.Option("--anchors", help="Anchors that a guardian kept: anchors.jsonl.")]
+Anchors = Annotated[
+    Path | None,
+    typer.Option("--anchors", help="Anchors that a guardian kept; default: the run's account's, if they lie there."),
+]
 Key = Annotated[
     Path | None, typer.Option("--key", help="The guardian's public key; default guardian.pub beside the anchors.")
 ]
@@ -27,15 +30,18 @@ def verify(
     key: Key = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check every record, segment and anchor. Exit 0: good; 1: not, and the first bad entry is named."""
+    """Check every record, segment and anchor.
+
+    Exit 0: good; 1: not, and the first bad entry is named; 3: not proven, because the last record is not whole.
+    """
     import msgspec
 
     from mmbot.ops.journal_check import check_journal
 
     with one_clear_line():
         checked = check_journal(place, anchors, key)
-    typer.echo(msgspec.json.encode(checked).decode() if json else str(checked))
-    raise typer.Exit(1 if checked.fault else 0)
+    typer.echo(msgspec.json.encode(checked.as_dict()).decode() if json else str(checked))
+    raise typer.Exit({"good": 0, "bad": 1, "not proven": 3}[checked.verdict])
 
 
 @app.command("show")

@@ -2,22 +2,26 @@
 
     checked = check_journal("runs/20261127T221500Z-live", anchors=Path("anchors.jsonl"), key=Path("guardian.pub"))
     checked.fault      None, or the first thing that is wrong: which entry, where it lies, what was expected
+    checked.torn       None, or a last record that is not whole: nobody knows whether it was ever more
 
-Without anchors a journal that was cut at a whole entry, or written anew with a chain that fits, looks whole.
+Without anchors a journal that was cut at a whole entry, or written anew with a chain that fits, looks whole. Those that
+the guardian of the run's account keeps beside the runs are found by themselves (`own_anchors`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from mmbot import _core
 from mmbot.guardian.anchors import AnchorFault, read_anchors
+from mmbot.ops.account_state import AccountState
 
-__all__ = ["Checked", "anchors_of", "check_journal", "cut_torn_end", "journal_file"]
+__all__ = ["Checked", "anchors_of", "check_journal", "cut_torn_end", "journal_file", "own_anchors"]
 
 FILE = "journal.mmj"
 """First file of a journal in a run's folder."""
@@ -34,25 +38,49 @@ class Checked:
     head: str
     """Chain value after the last good entry, as hex."""
     anchors: int
-    """Anchors that it was held against; 0 if none were given."""
+    """Anchors that it was held against; 0 if there are none."""
+    anchors_file: str | None
+    """The file that they are of."""
     vouched: int
     """Entries that the anchors cover."""
     torn: tuple[int, int] | None
-    """(byte in its segment, bytes) of a last record that the writer did not finish."""
+    """(byte in its segment, bytes) of a last record that is not whole, as a write that was not finished leaves it."""
     fault: str | None
     """The first thing that is wrong, in words; None if nothing is."""
     place: tuple[int, int | None, int | None] | None
     """(first bad entry, segment, byte in it), as far as there is such a place."""
 
+    @property
+    def verdict(self) -> Literal["good", "not proven", "bad"]:
+        """What it is worth in a word. `not proven`: its end is torn, so that nobody can say that no more was there."""
+        return "bad" if self.fault else "not proven" if self.torn else "good"
+
+    @property
+    def unproven(self) -> int:
+        """Good entries after the last anchor that fits: whole and chained, and nobody vouches that they are all."""
+        return self.entries - self.vouched
+
+    def as_dict(self) -> dict[str, object]:
+        """What it is worth, for programs."""
+        return {"verdict": self.verdict, **asdict(self), "unproven": self.unproven}
+
     def __str__(self) -> str:
         lines = [f"{self.entries:,} good entries in {self.segments} segments, head {self.head}"]
         if self.anchors:
-            lines.append(f"{self.anchors} anchors; entries before {self.vouched:,} are the ones that were anchored")
+            after = f"not proven: {self.unproven:,} entries after the last anchor" if self.unproven else "that is all"
+            lines.append(f"{self.anchors} anchors of {self.anchors_file} fit {self.vouched:,} entries; {after}")
         else:
-            lines.append("no anchor given: a journal cut short at a whole entry, or written anew, would look like this")
-        if self.torn is not None:
-            lines.append(f"the end is torn (byte {self.torn[0]}, {self.torn[1]} bytes): the writer was stopped there")
-        lines.append(f"BAD      {self.fault}" if self.fault else "good")
+            lines.append("no anchor: a journal cut short at a whole entry, or written anew, would look like this")
+        match self.verdict, self.torn:
+            case "bad", _:
+                lines.append(f"BAD      {self.fault}")
+            case "not proven", (byte, length):
+                lines.append(
+                    f"NOT PROVEN  1 record after the last good entry is not whole (byte {byte}, {length} bytes): an "
+                    "unfinished write leaves this, and so does a cut"
+                )
+            case _:
+                lines.append("good")
         return "\n".join(lines)
 
 
@@ -75,6 +103,20 @@ def anchors_of(journal: Path, anchors: Path, key: Path | None = None) -> list[tu
     return kept
 
 
+def own_anchors(journal: Path) -> Path | None:
+    """The anchors of the account whose run wrote this journal, where they lie beside its runs.
+
+    They are looked for in `accounts/*/` of the folder of runs and in `account/` of the run, by the name of the journal;
+    None where no file has one of it. Raises OSError, AnchorFault.
+    """
+    run = journal.resolve().parent
+    name = f"{run.name}/{journal.name}"
+    for state in AccountState.every(run.parent):
+        if state.anchors.exists() and any(anchor.journal == name for anchor in read_anchors(state.anchors)):
+            return state.anchors
+    return None
+
+
 def _public_key(path: Path) -> Ed25519PublicKey:
     try:
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(path.read_text("ascii")))
@@ -85,9 +127,11 @@ def _public_key(path: Path) -> Ed25519PublicKey:
 def check_journal(place: Path, anchors: Path | None = None, key: Path | None = None) -> Checked:
     """Read a journal from end to end and hold it against anchors; a fault of it is in what is returned.
 
+    anchors: None: those of its own account, if there are any.
     Raises OSError for a file that cannot be read, AnchorFault for anchors that cannot be used.
     """
     path = journal_file(place)
+    anchors = own_anchors(path) if anchors is None else anchors
     kept = [] if anchors is None else anchors_of(path, anchors, key)
     reader, fault, at = None, None, None
     try:
@@ -101,6 +145,7 @@ def check_journal(place: Path, anchors: Path | None = None, key: Path | None = N
         segments=reader.segment + 1 if reader else 0,
         head=reader.head if reader else "",
         anchors=len(kept),
+        anchors_file=None if anchors is None else str(anchors),
         vouched=reader.vouched if reader else 0,
         torn=reader.torn if reader else None,
         fault=fault,

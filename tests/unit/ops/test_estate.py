@@ -113,7 +113,7 @@ def test_a_journal_that_fits_its_anchors_is_taken_over(account: Account) -> None
 def test_a_torn_end_that_no_anchor_covers_is_waited_for(account: Account) -> None:
     """Whole entries may have gone with it, if the disk lied: all is taken over, and no order leaves for a while."""
     with account.journal.open("ab") as file:
-        file.write(b"\x40\x00\x00\x00half a record")
+        file.write(b"\x40\x00\x00\x00half")
     estate = account.estate()
     assert "its last entry is not whole" in estate.lost
     assert estate.frozen == ()

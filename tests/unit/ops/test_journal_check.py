@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,6 +14,7 @@ from mmbot import _core
 from mmbot.cli import app
 from mmbot.guardian.anchors import AnchorKeeper
 from mmbot.guardian.words import Head
+from mmbot.ops.account_state import AccountState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +58,54 @@ def test_a_good_journal_is_good_and_its_anchors_vouch_for_it(run: Path) -> None:
     assert (found["entries"], found["segments"], found["anchors"], found["vouched"]) == (8, 3, 2, 8)
     code, said = asked("verify", str(run / "journal.mmj"))
     assert code == 0
-    assert "no anchor given" in said
+    assert "no anchor: " in said
+
+
+def test_the_anchors_of_its_own_account_are_found(run: Path) -> None:
+    """They lie beside the runs, and the answer says which were used; a journal that was cut fails them unasked."""
+    state = AccountState.of(run.parent, "testnet", "7")
+    for name in ("anchors.jsonl", "guardian.pub"):
+        (state.path / name).write_bytes((run.parent / name).read_bytes())
+    AccountState.of(run.parent, "testnet", "8")
+    found = json.loads(asked("verify", str(run), "--json")[1])
+    assert (found["verdict"], found["anchors"], found["anchors_file"]) == ("good", 2, str(state.anchors))
+    assert str(state.anchors) in asked("verify", str(run))[1]
+    (run / "journal.2.mmj").unlink()
+    code, said = asked("verify", str(run))
+    assert code == 1
+    assert "8 entries were anchored and 6 are here" in said
+
+
+def test_a_torn_end_is_not_called_good(run: Path) -> None:
+    """Exit 3: nobody knows whether the record that is not whole was ever more. With its anchor it is short: exit 1."""
+    last = run / "journal.2.mmj"
+    last.write_bytes(last.read_bytes()[:-1])
+    code, said = asked("verify", str(run))
+    assert code == 3
+    assert "NOT PROVEN  1 record after the last good entry is not whole (byte 165, " in said
+    code, said = asked("verify", str(run), "--json")
+    assert (code, json.loads(said)["verdict"]) == (3, "not proven")
+    assert asked("verify", str(run), "--anchors", str(run.parent / "anchors.jsonl"))[0] == 1
+
+
+def test_entries_after_the_last_anchor_are_counted(run: Path) -> None:
+    """Whole and chained, and nobody vouches that they are all."""
+    anchors = run.parent / "anchors.jsonl"
+    anchors.write_bytes(anchors.read_bytes().splitlines(keepends=True)[0])
+    code, said = asked("verify", str(run), "--anchors", str(anchors))
+    assert code == 0
+    assert "fit 4 entries; not proven: 4 entries after the last anchor" in said
+
+
+def test_a_flip_in_the_last_record_is_bad_without_an_anchor(run: Path) -> None:
+    """No unfinished write leaves a whole record with a wrong bit."""
+    last = run / "journal.2.mmj"
+    octets = bytearray(last.read_bytes())
+    octets[-1] ^= 1
+    last.write_bytes(octets)
+    code, said = asked("verify", str(run))
+    assert code == 1
+    assert "no unfinished write leaves this: all of the record is here" in said
 
 
 def test_the_first_bad_entry_is_named(run: Path) -> None:
@@ -134,10 +183,11 @@ def test_a_torn_end_is_cut_on_the_anchors_word_alone(run: Path) -> None:
     assert "nothing was cut" in asked("cut", str(run), "--anchors", anchors)[1]
     last = run / "journal.2.mmj"
     whole = last.read_bytes()
-    last.write_bytes(whole + b"\x10\0\0\0half a record")
+    begun = struct.pack("<IIQ", 16, 0x1234, 8)
+    last.write_bytes(whole + begun)
     code, said = asked("cut", str(run), "--anchors", anchors)
     assert (code, last.read_bytes()) == (0, whole)
-    assert "17 bytes" in said
+    assert "16 bytes" in said
     last.write_bytes(whole[:-1])
     code, said = asked("cut", str(run), "--anchors", anchors)
     assert (code, last.read_bytes()) == (1, whole[:-1])
