@@ -520,15 +520,15 @@ pub fn cut_torn_end(path: impl AsRef<Path>, anchors: Vec<(u64, String)>) -> Resu
 /// Bytes that a disk writes whole or not at all.
 const SECTOR: u64 = 512;
 
-/// Why what lies at `offset` of a segment, from a record or a head that is not whole to the end, cannot have been left by
-/// a write that was not finished; none where it can.
+/// Why what lies at `offset` of a segment, from a record or a head that is not whole to the end, cannot have been left
+/// by a write that was not finished; none where it can.
 ///
 /// ```text
 /// a writer was killed     the beginning of what it wrote, every byte of it right
 /// the power went          and sectors that never got there: zeros, in room that was set aside empty
 /// ```
-/// Anything else was changed after it was written. Not handled: file systems that show the bytes of others after a power
-/// cut (ext4 with data=writeback and no room set aside); such an end is called damaged, and a person has to look.
+/// Anything else was changed after it was written. Not handled: file systems that show the bytes of others after a
+/// power cut (ext4 with data=writeback and no room set aside); such an end is called damaged, and a person has to look.
 fn why_not_torn(layout: Layout, rest: &[u8], offset: u64, seq: u64) -> Option<&'static str> {
     if has_empty_sector(rest, offset) {
         return None;
