@@ -15,7 +15,7 @@ mod exposure;
 mod memory;
 mod outside;
 
-use mmbot_types::{Cash, Command, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch};
+use mmbot_types::{Cash, Command, ContractKind, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch};
 
 use crate::orders::{Op, Orders};
 use crate::temper::WHOLE_PPM;
@@ -80,6 +80,8 @@ pub struct Keeper {
     bounds: Bounds,
     limits: Vec<Limits>,
     worths: Vec<Worth>,
+    /// Whether the venue holds a reduce-only order to that; on spot it does not know the word.
+    reducible: Vec<bool>,
     memories: Vec<Memory>,
     creates: RequestMeter,
     requests: RequestMeter,
@@ -129,6 +131,7 @@ impl Keeper {
         Self {
             bounds,
             worths: instruments.iter().map(Worth::of).collect(),
+            reducible: instruments.iter().map(|each| each.kind != ContractKind::Spot).collect(),
             memories: vec![fresh; limits.len()],
             limits,
             creates: RequestMeter::default(),
@@ -315,7 +318,8 @@ impl Keeper {
         let sums = exposures(situation.orders, &self.worths);
         if no.is_empty() {
             let position = (situation.positions)(request.instrument);
-            let after = sums[index].with(request.side, request.reduce_only, wish.added);
+            let held_to_it = request.reduce_only && self.reducible[index];
+            let after = sums[index].with(request.side, held_to_it, wish.added);
             // Even if all of it trades, the position only shrinks.
             let sign = request.side.sign();
             let reduces = sign * position.0 < 0 && sign * after.worst(position, request.side) <= 0;

@@ -121,6 +121,7 @@ class _Order:
     price: Decimal
     qty: Decimal
     reduce_only: bool
+    """The venue keeps it from opening a position."""
     since: int
     venue_id: str = ""
     cum: Decimal = _ZERO
@@ -185,6 +186,31 @@ class _Account:
         latest = max(self.references.values(), key=lambda one: one.ts, default=None)
         return None if latest is None else (latest.bid + latest.ask) / 2
 
+    @property
+    def venue_reduces(self) -> bool:
+        """The venue holds a reduce-only order to that. On spot it does not know the word."""
+        return self.limits.category != "spot"
+
+    def shrinks(self, wanted: _Wanted) -> bool:
+        """Whether an order that says so only takes a position back.
+
+        On spot nobody holds it to that, so it has to be a sale of what the account has, or a purchase of what it has
+        less than at the start, whatever else is out on its side.
+        """
+        if not wanted.reduce_only or self.venue_reduces:
+            return wanted.reduce_only
+        reach = self.reach(wanted.side)
+        if reach is None:
+            return False
+        return reach + wanted.more <= 0 if wanted.side == "buy" else reach + self.start >= wanted.more
+
+    def reducing(self, side: Side) -> tuple[Decimal, Decimal]:
+        """What reduce-only orders of a side have left together, and how large the position is that they can take back.
+        """
+        left = sum((one.left for one in self.orders.values() if one.side == side and one.reduce_only), _ZERO)
+        both = (self.told or _ZERO, self.summed or _ZERO)
+        return left, max(_ZERO, max(both) if side == "sell" else -min(both))
+
     def value(self, qty: Decimal, price: Decimal) -> Decimal:
         """What so much is worth, in quote currency: inverse contracts are sold by the dollar."""
         return qty if self.limits.category == "inverse" else qty * price
@@ -200,6 +226,7 @@ class _Wanted:
     more: Decimal
     """How much it adds to what may still be executed."""
     reduce_only: bool
+    """What the engine says, or what the order is known to be."""
     takes: bool
     ioc: bool
 
@@ -449,9 +476,11 @@ class GatewayCore:
         limits, (qty_max, notional_max, position_max) = account.limits, self._caps[market]
         level = self.level(market)
         reducing_only = level in (FreezeLevel.REDUCE_ONLY, FreezeLevel.FLATTEN)
-        if not (level.allows_new_risk or (reducing_only and wanted.reduce_only)):
+        shrinks = account.shrinks(wanted)
+        if not (level.allows_new_risk or (reducing_only and shrinks)):
             said.append(Objection("frozen", f"{' '.join(market)} is at {level.name}"))
-        if wanted.takes and not (limits.taking == "always" or (_shrinks(wanted) and limits.taking == "reducing")):
+        closes = shrinks and wanted.ioc and limits.taking == "reducing"
+        if wanted.takes and not (limits.taking == "always" or closes):
             said.append(Objection("taking", f"{limits.symbol}: orders must be post-only (taking = {limits.taking!r})"))
         self._judge_price(said, account, wanted, now)
         if wanted.qty > qty_max:
@@ -459,7 +488,7 @@ class GatewayCore:
         notional = account.value(wanted.qty, wanted.price)
         if notional > notional_max:
             said.append(Objection("notional", f"{notional:f} is above the {notional_max} of one order"))
-        if not wanted.reduce_only and wanted.more:
+        if wanted.more:
             self._judge_exposure(said, account, wanted, position_max)
 
     def _judge_price(self, said: list[Objection], account: _Account, wanted: _Wanted, now: int) -> None:
@@ -482,6 +511,12 @@ class GatewayCore:
         reach, worst = account.reach(wanted.side), account.worst
         if reach is None or worst is None:
             said.append(Objection("position", f"{account.limits.symbol}: the position is not known"))
+            return
+        if wanted.reduce_only and account.venue_reduces:
+            left, held = account.reducing(wanted.side)
+            together, most = left + wanted.more, max(position_max, held)
+            if together > most:
+                said.append(Objection("position", f"reduces by {together} in all; expected at most {most}"))
             return
         outward = (reach if wanted.side == "buy" else -reach) + wanted.more
         if outward > position_max:
@@ -511,7 +546,8 @@ class GatewayCore:
             return
         self.passed["place"] += 1
         _remember(self._names, request.client_id)
-        account.orders[request.client_id] = _Order(wanted.side, wanted.price, wanted.qty, wanted.reduce_only, now)
+        reduces = wanted.reduce_only and account.venue_reduces
+        account.orders[request.client_id] = _Order(wanted.side, wanted.price, wanted.qty, reduces, now)
 
     # ---- the account as heard
 
@@ -589,10 +625,6 @@ class GatewayCore:
     def _settle(self, account: _Account, name: str) -> None:
         del account.orders[name]
         _remember(self._over, name)
-
-
-def _shrinks(wanted: _Wanted) -> bool:
-    return wanted.reduce_only and wanted.ioc
 
 
 def _plain(text: str) -> Decimal | None:

@@ -256,6 +256,60 @@ def test_everything_together_has_a_cap():
     assert asked(core, place("mm-3", side="sell")) == []
 
 
+SPOT = ("spot", "BTCUSDT")
+
+
+def spot(held: str = "0") -> GatewayCore:
+    """A gateway on a spot market at 100, whose account held so much when it started."""
+    core = GatewayCore(limits(symbol={"category": "spot"}))
+    core.engage(1)
+    core.looked(SPOT, [], structs.replace(position(held), category="spot"), T0, T0)
+    core.refer(SPOT, "touch", "99.9", "100.1", T0)
+    return core
+
+
+@pytest.mark.parametrize("side", ["buy", "sell"])
+def test_reduce_only_on_spot_is_only_a_word(side: str):
+    """The venue ignores it there, so it lifts no cap: two orders reach the position's, whatever they say."""
+    core = spot(held="0")
+    words = {"category": "spot", "side": side, "reduce_only": True}
+    assert asked(core, place("mm-1", **words)) == []
+    assert asked(core, place("mm-2", **words)) == []
+    assert asked(core, place("mm-3", **words, qty="0.001")) == ["position"]
+    assert core.worst(SPOT) == 2
+
+
+def test_reduce_only_on_spot_may_take_and_pass_a_freeze_only_with_what_is_held():
+    """Half a coin is there: its sale is a way out, more than that, or a purchase, is none."""
+    way_out = {"category": "spot", "reduce_only": True, "post_only": False, "tif": "ioc"}
+    core = spot(held="0.5")
+    assert asked(core, place("mm-1", side="sell", qty="0.501", **way_out)) == ["taking"]
+    assert asked(core, place("mm-1", side="buy", qty="0.1", **way_out)) == ["taking"]
+    core.freeze({"": FreezeLevel.REDUCE_ONLY})
+    assert asked(core, place("mm-1", side="sell", qty="0.501", **way_out)) == ["frozen", "taking"]
+    assert asked(core, place("mm-1", side="buy", qty="0.1", **way_out)) == ["frozen", "taking"]
+    assert asked(core, place("mm-1", side="sell", qty="0.3", **way_out)) == []
+    assert asked(core, place("mm-2", side="sell", qty="0.201", **way_out)) == ["frozen", "taking"]
+    assert asked(core, place("mm-2", side="sell", qty="0.2", **way_out)) == []
+
+
+def test_what_reduces_by_the_venues_word_is_bounded_too():
+    """Reduce-only orders of a side together: at most the position's cap, or the position where that is larger."""
+    core = ready()
+    way_out = {"side": "sell", "reduce_only": True}
+    assert asked(core, place("mm-1", **way_out)) == []
+    assert asked(core, place("mm-2", **way_out)) == []
+    assert asked(core, place("mm-3", qty="0.001", **way_out)) == ["position"]
+    core.hear(position("2.5", 2), T0)
+    assert asked(core, place("mm-3", qty="0.5", **way_out)) == []
+    assert asked(core, place("mm-4", qty="0.001", **way_out)) == ["position"]
+    assert asked(core, place("mm-5", price="98.9", qty="0.1", side="buy", reduce_only=True)) == ["collar"]
+    fresh = GatewayCore(limits())
+    fresh.engage(1)
+    fresh.refer(MARKET, "touch", "99.9", "100.1", T0)
+    assert asked(fresh, place(**way_out)) == ["position"], "what is not known cannot be reduced"
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o666])
 def test_limits_that_others_may_touch_are_refused(mode: int, tmp_path: Path):
     """Only 0600 and stricter; the message says what to do."""
@@ -318,21 +372,24 @@ NUMBER = st.one_of(
         max_size=40,
     )
 )
+@pytest.mark.parametrize("market", [MARKET, SPOT], ids=" ".join)
 @settings(max_examples=150, deadline=None)
-def test_no_sequence_of_places_gets_beyond_the_limits(requests: list[PlaceOrder]):
-    """Whatever is asked for, what passes is on the list, in the collar, small enough, and sums to the position cap."""
-    core = ready()
-    sums = {"buy": Decimal(0), "sell": Decimal(0)}
+def test_no_sequence_of_places_gets_beyond_the_limits(market: tuple[str, str], requests: list[PlaceOrder]):
+    """Whatever is asked for, what passes is on the list, in the collar, small enough, and sums to the position cap.
+
+    What says that it reduces is no exception where nobody holds it to that.
+    """
+    core = ready() if market == MARKET else spot()
+    sums = {(side, kind): Decimal(0) for side in ("buy", "sell") for kind in (False, True)}
     names = set()
     for request in requests:
         if asked(core, request):
             continue
-        assert (request.category, request.symbol) == MARKET
+        assert (request.category, request.symbol) == market
         assert request.client_id not in names
         names.add(request.client_id)
         assert request.post_only
         assert Decimal(99) <= Decimal(request.price) <= Decimal(101)
         assert 0 < Decimal(request.qty) <= 1
-        if not request.reduce_only:
-            sums[request.side] += Decimal(request.qty)
+        sums[request.side, request.reduce_only and market == MARKET] += Decimal(request.qty)
         assert max(sums.values()) <= 2

@@ -136,7 +136,8 @@ def _leg(request: OrderRequest, category: str | msgspec.UnsetType) -> _Leg:
                 price=request.price,
                 timeInForce="PostOnly" if request.post_only else _TIF[request.tif],
                 positionIdx=msgspec.UNSET if request.category == "spot" else 0,
-                reduceOnly=True if request.reduce_only else msgspec.UNSET,
+                # Spot has no such word: an order that says it is taken as any other.
+                reduceOnly=True if request.reduce_only and request.category != "spot" else msgspec.UNSET,
                 smpType="CancelTaker",  # decided by the later order; the earlier one keeps its place in the queue
             )
         case AmendOrder():

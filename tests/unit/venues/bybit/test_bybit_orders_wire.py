@@ -144,6 +144,7 @@ def test_reduce_only_is_said_and_a_plain_order_leaves_it_out() -> None:
     """Only a reduce-only order carries the flag, and only contracts have a position side."""
     assert msgspec.json.decode(wire.body([place(reduce_only=True)]))["reduceOnly"] is True
     assert "reduceOnly" not in msgspec.json.decode(wire.body([place()]))
+    assert "reduceOnly" not in msgspec.json.decode(wire.body([place(reduce_only=True, category="spot")]))
 
 
 @pytest.mark.parametrize(
