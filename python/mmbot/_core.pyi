@@ -394,6 +394,7 @@ class Controls:
         venue_age_ns: int = 0,
         reference_age_ns: int = 0,
         reference_collar_bps: int | None = None,
+        entry_age_ns: int = 0,
         notional_max: int | None = None,
         orders_max: int | None = None,
         open_notional_max: int | None = None,
@@ -421,6 +422,7 @@ class Bounds:
         firm_net_max: int | None = None,
         account_elsewhere_age_ns: int = 0,
         firm_elsewhere_age_ns: int = 0,
+        margin_age_ns: int = 0,
         mark_age_ns: int = 0,
         order_worth_cap: int | None = None,
         gross_worth_cap: int | None = None,
@@ -875,6 +877,12 @@ class Live(Run):
         """What other runs of the account, or other accounts of the firm (`circle`), hold: worst cases, as of `at`.
 
         None where it is not known.
+        """
+    def measured(self, now: int, what: str, at: int | None, instrument: int | None = None) -> None:
+        """As of when a control knows what it measures by; None where it does not.
+
+        what: "margin", the free margin of the account, or "entry", what the position of an instrument was entered at.
+        Raises ValueError for anything else.
         """
     def share(self, now: int, ppm: int) -> None:
         """So many millionths of every amount and size hold from here on; caps, counts and collars stay as they are."""

@@ -18,7 +18,7 @@ pub use engine::{Desk, Engine, EngineError, Input, Recorded};
 pub use intent::{DifferRules, Intent, Quote, Wanted, differ};
 pub use limits::{
     Approved, Bounds, Circle, Controls, Denial, Denials, Elsewhere, FreezeLevel, GROSS_WORTH_HARD, Keeper, Limits,
-    ORDER_WORTH_HARD, Outside, Scope, Seen, Situation, Tier, UNBOUNDED,
+    Measure, ORDER_WORTH_HARD, Outside, Scope, Seen, Situation, Tier, UNBOUNDED,
 };
 pub use market::{Heard, Market};
 pub use orders::{Adoption, Life, Op, Order, Orders, Owner};

@@ -15,7 +15,9 @@ mod exposure;
 mod memory;
 mod outside;
 
-use mmbot_types::{Cash, Command, ContractKind, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch};
+use mmbot_types::{
+    Cash, Command, ContractKind, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch,
+};
 
 use crate::orders::{Op, Orders};
 use crate::temper::WHOLE_PPM;
@@ -24,7 +26,7 @@ pub use denial::{Denial, Denials, Tier};
 use exposure::{Exposure, Worth, exposures, meets_ours};
 use memory::{DayMeter, KeptOne, Priced, Sizes, is_old};
 pub use memory::{Kept, RequestMeter, Seen};
-pub use outside::{Circle, Elsewhere, FreezeLevel, Outside, Scope};
+pub use outside::{Circle, Elsewhere, FreezeLevel, Measure, Outside, Scope};
 
 /// More lots than any market has: beyond it sums could overflow.
 const LOTS_HARD: i64 = 1 << 40;
@@ -71,6 +73,8 @@ struct Memory {
     seen: Seen,
     /// The last price by which a position can be valued.
     mark: Option<Priced>,
+    /// As of when the entry price of what is held is known.
+    entry: Option<Nanos>,
     level: FreezeLevel,
 }
 
@@ -91,6 +95,8 @@ pub struct Keeper {
     share_ppm: u32,
     /// Of account and firm.
     elsewhere: [Option<Elsewhere>; 2],
+    /// As of when the account's free margin is known.
+    margin: Option<Nanos>,
 }
 
 /// What the limits look at.
@@ -126,6 +132,7 @@ impl Keeper {
             reference: None,
             seen: Seen::NOTHING,
             mark: None,
+            entry: None,
             level: FreezeLevel::Normal,
         };
         Self {
@@ -139,6 +146,7 @@ impl Keeper {
             levels: [FreezeLevel::Normal; 3],
             share_ppm: WHOLE_PPM,
             elsewhere: [None; 2],
+            margin: None,
         }
     }
 
@@ -186,6 +194,12 @@ impl Keeper {
                 self.elsewhere[circle as usize] = held.filter(|held| held.gross >= Cash::ZERO);
             }
             Outside::Share(ppm) => self.share_ppm = ppm.min(WHOLE_PPM),
+            Outside::Measured { what: Measure::Margin, at } => self.margin = at,
+            Outside::Measured { what: Measure::Entry(instrument), at } => {
+                if let Some(memory) = self.memories.get_mut(instrument.0 as usize) {
+                    memory.entry = at;
+                }
+            }
             Outside::Temper { .. } => {} // the engine's: it is no limit
         }
     }
@@ -420,6 +434,8 @@ impl Keeper {
         no.add(Denial::Rate, memory.second.is_full(now, limits.requests_per_second_max));
         let over = memory.day.is_over(now, controls.orders_per_trade_max, controls.orders_free);
         no.add(Denial::OrderToTrade, over && !reduces);
+        let unmeasured = position != Lots::ZERO && is_old(memory.entry, now, controls.entry_age_max);
+        no.add(Denial::EntryAge, unmeasured && !reduces);
     }
 
     /// The price by which an instrument's lots are valued; zero if there is none.
@@ -468,6 +484,7 @@ impl Keeper {
         }
         let careful = bounds.needs_marks() && !reduces;
         no.add(Denial::Unvalued, careful && unvalued);
+        no.add(Denial::MarginAge, is_old(self.margin, now, bounds.margin_age_max) && !reduces);
         let grows = worst.grows;
         no.add(Denial::OpenPositions, worst.opens && worst.held > bounds.positions_max);
         no.add(Denial::HardCap, grows && worst.gross > bounds.caps().1.0);

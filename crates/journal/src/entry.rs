@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use mmbot_engine::{
-    Adoption, Circle, Denial, Denials, Elsewhere, FreezeLevel, Intent, Outside, Owner, Quote, Scope, Temper,
+    Adoption, Circle, Denial, Denials, Elsewhere, FreezeLevel, Intent, Measure, Outside, Owner, Quote, Scope, Temper,
 };
 use mmbot_types::{
     Cash, Command, Event, InstrumentId, Lots, Nanos, OrderId, OrderRequest, RejectReason, Side, Ticks, Tif,
@@ -554,6 +554,17 @@ impl Put for Outside {
                 3u8.put(out);
                 ppm.put(out);
             }
+            Self::Measured { what, at } => {
+                let (kind, instrument) = match what {
+                    Measure::Margin => (0u8, InstrumentId(0)),
+                    Measure::Entry(instrument) => (1, instrument),
+                };
+                5u8.put(out);
+                kind.put(out);
+                instrument.0.put(out);
+                u8::from(at.is_some()).put(out);
+                at.map_or(0, |at| at.0).put(out);
+            }
             Self::Temper { instrument, temper: Temper { size_ppm, back_ppm, least } } => {
                 4u8.put(out);
                 instrument.0.put(out);
@@ -740,6 +751,12 @@ impl<'a> Payload<'a> {
                 let instrument = InstrumentId(self.u16()?);
                 let temper = Temper { size_ppm: self.u32()?, back_ppm: self.u32()?, least: Lots(self.i64()?) };
                 Outside::Temper { instrument, temper }
+            }
+            5 => {
+                let (kind, instrument) = (self.byte()?, InstrumentId(self.u16()?));
+                let what = *[Measure::Margin, Measure::Entry(instrument)].get(usize::from(kind))?;
+                let (known, at) = (self.flag()?, Nanos(self.i64()?));
+                Outside::Measured { what, at: known.then_some(at) }
             }
             _ => return None,
         })

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io::{self, Cursor, ErrorKind};
 use std::sync::{Arc, Mutex};
 
-use mmbot_engine::{Circle, Denial, Elsewhere, FreezeLevel, Intent, Outside, Quote, Scope, Temper};
+use mmbot_engine::{Circle, Denial, Elsewhere, FreezeLevel, Intent, Measure, Outside, Quote, Scope, Temper};
 use mmbot_journal::{
     Disk, DiskCall, DiskError, Entry, Fault, Heard, Journal, JournalError, Kind, Reader, Reasons, Segments, SimDisk,
     Tail,
@@ -204,13 +204,14 @@ fn outside() -> impl Strategy<Value = Outside> {
     let circle = prop::sample::select(vec![Circle::Account, Circle::Firm]);
     prop_oneof![
         (scope, level).prop_map(|(scope, level)| Outside::Restrict { scope, level }),
-        (of, prop::option::of(1..i64::MAX), any::<i64>()).prop_map(|(instrument, price, at)| Outside::Reference {
-            instrument,
-            price: price.map(Ticks),
-            at: Nanos(at)
+        (of.clone(), prop::option::of(1..i64::MAX), any::<i64>()).prop_map(|(instrument, price, at)| {
+            Outside::Reference { instrument, price: price.map(Ticks), at: Nanos(at) }
         }),
         (circle, prop::option::of(held)).prop_map(|(circle, held)| Outside::Elsewhere { circle, held }),
         any::<u32>().prop_map(Outside::Share),
+        prop::option::of(any::<i64>()).prop_map(|at| Outside::Measured { what: Measure::Margin, at: at.map(Nanos) }),
+        (of.clone(), prop::option::of(any::<i64>()))
+            .prop_map(|(of, at)| Outside::Measured { what: Measure::Entry(of), at: at.map(Nanos) }),
         any::<(u16, u32, u32, i64)>().prop_map(|(of, size_ppm, back_ppm, least)| Outside::Temper {
             instrument: InstrumentId(of),
             temper: Temper { size_ppm, back_ppm, least: Lots(least) },

@@ -37,6 +37,7 @@ impl PyControls {
     #[pyo3(signature = (
         *, allowed = true, maker = false, order_notional_max = None, unit_shift = false, duplicate_ns = 0,
         self_match = false, book_age_ns = 0, venue_age_ns = 0, reference_age_ns = 0, reference_collar_bps = None,
+        entry_age_ns = 0,
         notional_max = None, orders_max = None, open_notional_max = None, orders_per_trade_max = 0, orders_free = 0
     ))]
     fn new(
@@ -50,6 +51,7 @@ impl PyControls {
         venue_age_ns: i64,
         reference_age_ns: i64,
         reference_collar_bps: Option<u32>,
+        entry_age_ns: i64,
         notional_max: Option<i128>,
         orders_max: Option<u32>,
         open_notional_max: Option<i128>,
@@ -67,6 +69,7 @@ impl PyControls {
             venue_age_max: age("venue_age_ns", venue_age_ns)?,
             reference_age_max: age("reference_age_ns", reference_age_ns)?,
             reference_collar_bps: reference_collar_bps.unwrap_or(u32::MAX),
+            entry_age_max: age("entry_age_ns", entry_age_ns)?,
             notional_max: most("notional_max", notional_max)?,
             orders_max: orders_max.unwrap_or(u32::MAX),
             open_notional_max: most("open_notional_max", open_notional_max)?,
@@ -91,7 +94,7 @@ impl PyBounds {
         *, creates_per_second_max = None, requests_per_second_max = None, strategy_notional_max = None,
         account_gross_max = None, account_net_max = None, positions_max = None, firm_gross_max = None,
         firm_net_max = None,
-        account_elsewhere_age_ns = 0, firm_elsewhere_age_ns = 0, mark_age_ns = 0, order_worth_cap = None,
+        account_elsewhere_age_ns = 0, firm_elsewhere_age_ns = 0, margin_age_ns = 0, mark_age_ns = 0, order_worth_cap = None,
         gross_worth_cap = None
     ))]
     fn new(
@@ -105,6 +108,7 @@ impl PyBounds {
         firm_net_max: Option<i128>,
         account_elsewhere_age_ns: i64,
         firm_elsewhere_age_ns: i64,
+        margin_age_ns: i64,
         mark_age_ns: i64,
         order_worth_cap: Option<i128>,
         gross_worth_cap: Option<i128>,
@@ -120,6 +124,7 @@ impl PyBounds {
             firm_net_max: most("firm_net_max", firm_net_max)?,
             account_elsewhere_age_max: age("account_elsewhere_age_ns", account_elsewhere_age_ns)?,
             firm_elsewhere_age_max: age("firm_elsewhere_age_ns", firm_elsewhere_age_ns)?,
+            margin_age_max: age("margin_age_ns", margin_age_ns)?,
             mark_age_max: age("mark_age_ns", mark_age_ns)?,
             order_worth_cap: most("order_worth_cap", order_worth_cap)?,
             gross_worth_cap: most("gross_worth_cap", gross_worth_cap)?,

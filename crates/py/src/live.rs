@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mmbot_engine::{Adoption, Circle, EngineError, Outside, Owner, Temper};
+use mmbot_engine::{Adoption, Circle, EngineError, Measure, Outside, Owner, Temper};
 use mmbot_journal::Entry;
 use mmbot_replay::{Execution, Live, LiveError, LiveListing, Moved};
 use mmbot_types::{
@@ -145,6 +145,16 @@ fn outside_fields(out: &Bound<'_, PyDict>, told: &Outside) -> PyResult<()> {
         Outside::Share(ppm) => {
             out.set_item("outside", "share")?;
             out.set_item("ppm", ppm)
+        }
+        Outside::Measured { what, at } => {
+            let (name, instrument) = match what {
+                Measure::Margin => ("margin", None),
+                Measure::Entry(instrument) => ("entry", Some(instrument.0)),
+            };
+            out.set_item("outside", "measured")?;
+            out.set_item("what", name)?;
+            out.set_item("instrument", instrument)?;
+            out.set_item("at", at.map(|at| at.0))
         }
         Outside::Temper { instrument, temper } => {
             out.set_item("outside", "temper")?;
@@ -611,6 +621,19 @@ impl PyLive {
     ) -> PyResult<()> {
         let held = held_from(gross_units, net_units, at);
         self.tell(now, &Outside::Elsewhere { circle: circle_from(circle)?, held })
+    }
+
+    #[pyo3(signature = (now, what, at, instrument = None))]
+    fn measured(&self, now: i64, what: &str, at: Option<i64>, instrument: Option<u16>) -> PyResult<()> {
+        let what = match (what, instrument) {
+            ("margin", None) => Measure::Margin,
+            ("entry", Some(instrument)) => Measure::Entry(self.listed(instrument)?),
+            _ => {
+                let said = format!("measured {what:?} of {instrument:?}: expected margin, or entry of an instrument");
+                return Err(PyValueError::new_err(said));
+            }
+        };
+        self.tell(now, &Outside::Measured { what, at: at.map(Nanos) })
     }
 
     #[pyo3(signature = (now, ppm))]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from mmbot.config.strict import Strict
+from mmbot.config.strict import Strict, shown
 
 __all__ = ["ConfigError", "check", "explain", "load", "read_toml"]
 
@@ -26,8 +26,8 @@ def explain(error: ValidationError, source: str) -> ConfigError:
         place = ".".join(str(part) for part in found["loc"]) or "top level"
         reason = found["msg"].removeprefix("Value error, ")
         given = found.get("input")
-        shown = "" if isinstance(given, dict | list) or "unknown key" in reason else f" (got {given!r})"
-        lines.append(f"{source}: {place}: {reason}{shown}")
+        got = "" if isinstance(given, dict | list) or "unknown key" in reason else f" (got {shown(given)})"
+        lines.append(f"{source}: {place}: {reason}{got}")
     return ConfigError("\n".join(lines))
 
 
@@ -50,7 +50,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file; expected a TOML configuration") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no TOMLDecodeError
         raise ConfigError(f"{path}: is no TOML: {error}") from None
 
 

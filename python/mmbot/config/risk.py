@@ -1,8 +1,13 @@
 """Risk controls of a run: on by default, with values that an ordinary account survives.
 
 Money is in the quote currency (USD, USDT and USDC are taken as one) and written in quotes; 0 switches an age or a
-count off where it says so. `launch` is the one switch for the first days: a tenth of every amount, a daily loss of 3 %
-and at most five positions. What cannot be meant is refused when the configuration is read.
+count off where it says so, and `RiskConfig.off` names all that is. `launch` is the one switch for the first days: a
+tenth of every amount, a daily loss of 3 % and at most five positions.
+
+What cannot be meant is refused when the configuration is read. Every number has a bound so near to its default that a
+slip of three digits is beyond it, and amounts are held against each other: order, instrument, account, firm, and the
+caps that are compiled in. What only the account and the market know is looked at when a run starts
+(`mmbot.ops.plausible`).
 """
 
 from __future__ import annotations
@@ -13,23 +18,29 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from mmbot.config.strict import Strict
+from mmbot.config.strict import Strict, shown
 
-__all__ = ["LAUNCH_SHARE", "RiskConfig"]
+__all__ = ["CAP_FIRM", "CAP_GROSS", "CAP_ORDER", "LAUNCH_SHARE", "RiskConfig"]
 
 LAUNCH_SHARE = Decimal("0.1")
 """Share of every amount while `launch` is on."""
 CAP_ORDER, CAP_GROSS = Decimal(1_000_000), Decimal(10_000_000)
 """What the core compiles in; a configuration may say less, never more."""
+CAP_FIRM = 10 * CAP_GROSS
+"""Most that a configuration may let all accounts have."""
+_CAPITALS = 10
 _LAUNCH_POSITIONS, _LAUNCH_LOSS_DAY_PCT = 5, 3.0
 _DEPEG_BPS = 100.0
-_MONEY = re.compile(r"[0-9]+(\.[0-9]+)?")
+_MONEY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 def _money(given: object) -> object:
     """Take a positive plain decimal in quotes. Raises ValueError."""
     if not isinstance(given, str) or not _MONEY.fullmatch(given) or not Decimal(given):
-        raise ValueError(f'is {given!r}; expected a positive plain decimal in quotes, such as "25000"')
+        raise ValueError(
+            f'is {shown(given)}; expected a positive plain decimal in quotes, such as "25000", '
+            "with at most 12 digits before and after the point"
+        )
     return given
 
 
@@ -37,10 +48,12 @@ Money = Annotated[str, BeforeValidator(_money)]
 """An amount of the quote currency above zero."""
 Percent = Annotated[float, Field(gt=0, le=100)]
 """Of something, above zero."""
-Millis = Annotated[int, Field(ge=0, le=86_400_000)]
-"""A time in ms; 0 is off."""
-Many = Annotated[int, Field(ge=1, lt=2**31)]
-"""How many; at least one."""
+Minute = Annotated[int, Field(ge=0, le=60_000)]
+"""A time up to a minute in ms; 0 is off."""
+Hour = Annotated[int, Field(ge=0, le=3_600_000)]
+"""A time up to an hour in ms; 0 is off."""
+Few = Annotated[int, Field(ge=0, le=1_000)]
+"""How many; 0 is off."""
 
 
 class RiskConfig(Strict):
@@ -69,9 +82,9 @@ class RiskConfig(Strict):
     """Likewise, longs less shorts."""
     max_firm_notional_usd: Money = "200000"
     """Likewise for all accounts, as far as they are told."""
-    max_open_positions: Many = 20
+    max_open_positions: Annotated[int, Field(ge=1, le=1_000)] = 20
     """Most instruments with a position, worst case: one that is only quoted counts."""
-    max_orders_per_symbol: Many = 100
+    max_orders_per_symbol: Annotated[int, Field(ge=1, le=500)] = 100
     """Most orders of one instrument that are not settled; Bybit takes 500."""
     cap_order_usd: Money = "100000"
     """Attested cap on one order. The core lets nobody set it above a million."""
@@ -80,29 +93,30 @@ class RiskConfig(Strict):
 
     unit_shift: bool = True
     """Refuse ten times the usual size, and a tenth or ten times the market's price."""
-    duplicate_ms: Millis = 500
+    duplicate_ms: Minute = 500
     """Refuse an order like one that was sent so recently and still stands."""
     self_match: bool = True
     """Refuse an order that would meet our own."""
     maker_only: bool = False
     """Refuse every order that may take, but for those that shrink a position. Quotes are post-only anyway."""
-    book_age_ms: Millis = 250
+    book_age_ms: Minute = 250
     """Oldest message of an instrument by our clock. A thin market needs more: Bybit repeats a quiet book after 3 s."""
-    venue_age_ms: Millis = 500
+    venue_age_ms: Minute = 500
     """Oldest book by the venue's clock."""
-    decision_age_ms: Millis = 250
+    decision_age_ms: Annotated[int, Field(ge=1, le=60_000)] = 250
     """Oldest decision that may still leave."""
-    mark_age_ms: Millis = 60_000
+    mark_age_ms: Hour = 60_000
     """Oldest price by which a position may be valued."""
     reference_collar_bps: Annotated[int, Field(gt=0, lt=10_000)] = 300
     """How far beyond the second reference price a limit price may be."""
-    reference_age_ms: Millis = 0
-    """Oldest second reference price; 0: none is needed, and one that is there counts."""
-    elsewhere_age_ms: Millis = 0
+    reference_age_ms: Hour = 30_000
+    """Oldest second reference price: the venue's mark, or the last trade where it has none. Without one nothing that
+    grows leaves; 0: none is needed, and one that is there counts."""
+    elsewhere_age_ms: Hour = 0
     """Oldest word on what other runs of the account hold; 0: this run is alone on it."""
-    orders_per_trade: Annotated[int, Field(ge=0, lt=2**31)] = 500
+    orders_per_trade: Annotated[int, Field(ge=0, le=100_000)] = 500
     """Requests for one execution within a day of UTC; 0 is off."""
-    orders_free: Many = 20_000
+    orders_free: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
     """Requests of a day before that ratio is looked at."""
     creates_pct: Percent = 50.0
     """Share of the session's calls per second that new orders may use."""
@@ -117,22 +131,25 @@ class RiskConfig(Strict):
     """Loss of a day of UTC from which on everything is cancelled."""
     drawdown_pct: Percent = 15.0
     """Fall from the highest equity ever seen, of capital_usd, likewise. Only a person forgets the peak."""
-    rejects_in_a_row: Many = 10
-    """Orders that the venue refused, one after the other."""
-    unknowns_in_a_row: Many = 3
-    """Requests without an answer, one after the other, within 10 s."""
-    executions_max: Many = 500
-    """Executions within a minute before a person has to look."""
-    one_sided_fills: Many = 25
-    """Fills on one side, one after the other."""
-    markout_fills: Many = 50
+    rejects_in_a_row: Few = 10
+    """Orders that the venue refused, one after the other; 0 is off."""
+    unknowns_in_a_row: Few = 3
+    """Requests without an answer, one after the other, within 10 s; 0 is off."""
+    executions_max: Annotated[int, Field(ge=0, le=100_000)] = 500
+    """Executions within a minute before a person has to look; 0 is off."""
+    one_sided_fills: Few = 25
+    """Fills on one side, one after the other; 0 is off."""
+    markout_fills: Annotated[int, Field(ge=1, le=10_000)] = 50
     """Fills that a markout or an edge is averaged over; fewer say nothing."""
     markout_freeze_bps: Annotated[float, Field(gt=-1_000, lt=0)] = -5.0
     """Average markout from which on positions may only shrink."""
     edge_freeze_threshold_bps: Annotated[float, Field(gt=-100, lt=100)] = 1.5
     """Edge below which nothing new leaves: what the last fills earned against the mid they met, fees paid."""
-    margin_headroom_pct: Percent = 20.0
-    """Free share of the margin, worst case, below which positions may only shrink."""
+    margin_headroom_pct: Annotated[float, Field(ge=0, le=100)] = 20.0
+    """Free share of the margin, worst case, below which positions may only shrink; 0 is off. Spot has no margin."""
+    account_age_ms: Annotated[int, Field(ge=1, le=3_600_000)] = 180_000
+    """Oldest word of the venue on the margin, and on what a position with a stop was entered at; without one nothing
+    that grows leaves."""
     fee_tolerance_bps: Annotated[float, Field(ge=0, lt=100)] = 0.1
     """How far a fee may be above the rate that the venue told."""
     depeg_pair: Annotated[str, Field(pattern=r"^(spot|linear) [A-Z0-9]+$")] | None = None
@@ -140,10 +157,11 @@ class RiskConfig(Strict):
     depeg_bps: Annotated[float, Field(gt=0, lt=5_000)] | None = None
     """How far that pair may be from one; 100 where a pair is named and this is not."""
     stop_loss_pct: Percent | None = None
-    """Loss of a position against its entry price at which it is worked off."""
+    """Loss of a position against its entry price at which it is worked off. While a stop is set, a position whose entry
+    price is not known does not grow."""
     trailing_stop_pct: Percent | None = None
     """Fall from its best price, likewise."""
-    unhedged_usd_s: Annotated[float, Field(gt=0)] | None = None
+    unhedged_usd_s: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
     """Amount times seconds for which legs of one coin may not cancel out: for a strategy with two of them."""
     guards: bool = True
     """Guards of A-022 on volatility, latency, P&L, inventory and taker fills: half size and wider, or out for 2 s."""
@@ -167,6 +185,16 @@ class RiskConfig(Strict):
         return Decimal(getattr(self, name)) * (LAUNCH_SHARE if self.launch else 1)
 
     @property
+    def off(self) -> tuple[str, ...]:
+        """The keys whose control is switched off."""
+        return tuple(key for key in _SWITCHES if not getattr(self, key))
+
+    @property
+    def stops(self) -> bool:
+        """Positions are held against what they were entered at."""
+        return self.stop_loss_pct is not None or self.trailing_stop_pct is not None
+
+    @property
     def positions(self) -> int:
         """Most instruments with a position, as it holds."""
         return min(self.max_open_positions, _LAUNCH_POSITIONS) if self.launch else self.max_open_positions
@@ -184,12 +212,22 @@ class RiskConfig(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> RiskConfig:
         """Raise ValueError where a wider net is tighter than a narrower one, or a cap would be lifted."""
+        for name, cap in (
+            ("cap_order_usd", CAP_ORDER),
+            ("cap_gross_usd", CAP_GROSS),
+            ("max_firm_notional_usd", CAP_FIRM),
+        ):
+            if Decimal(getattr(self, name)) > cap:
+                raise ValueError(f"{name} is {getattr(self, name)}; no configuration lifts it above {cap}")
         rising = [
             ("max_order_notional_usd", "max_inventory_usd"),
             ("max_inventory_usd", "max_total_notional_usd"),
             ("max_net_notional_usd", "max_total_notional_usd"),
+            ("max_order_notional_usd", "max_open_notional_usd"),
+            ("max_open_notional_usd", "cap_gross_usd"),
             ("max_total_notional_usd", "max_firm_notional_usd"),
             ("max_order_notional_usd", "cap_order_usd"),
+            ("cap_order_usd", "cap_gross_usd"),
             ("max_total_notional_usd", "cap_gross_usd"),
             ("loss_minute_pct", "loss_hour_pct"),
             ("loss_hour_pct", "loss_day_pct"),
@@ -205,7 +243,33 @@ class RiskConfig(Strict):
                 raise ValueError(f"{less} is {low}, above {more} {high}; expected it to be at most that")
         if self.depeg_bps is not None and self.depeg_pair is None:
             raise ValueError('depeg_bps has nothing to measure; name a pair too, such as depeg_pair = "spot USDCUSDT"')
-        for name, cap in (("cap_order_usd", CAP_ORDER), ("cap_gross_usd", CAP_GROSS)):
-            if Decimal(getattr(self, name)) > cap:
-                raise ValueError(f"{name} is {getattr(self, name)}; no configuration lifts it above {cap}")
+        if Decimal(self.capital_usd) > _CAPITALS * Decimal(self.max_total_notional_usd):
+            raise ValueError(
+                f"capital_usd is {self.capital_usd}; expected at most {_CAPITALS} times max_total_notional_usd "
+                f"{self.max_total_notional_usd}: losses are held against percentages of it, and that is never at stake"
+            )
         return self
+
+
+_SWITCHES = (
+    "unit_shift",
+    "duplicate_ms",
+    "self_match",
+    "book_age_ms",
+    "venue_age_ms",
+    "mark_age_ms",
+    "reference_age_ms",
+    "elsewhere_age_ms",
+    "orders_per_trade",
+    "rejects_in_a_row",
+    "unknowns_in_a_row",
+    "executions_max",
+    "one_sided_fills",
+    "margin_headroom_pct",
+    "depeg_pair",
+    "stop_loss_pct",
+    "trailing_stop_pct",
+    "unhedged_usd_s",
+    "guards",
+)
+"""Keys that switch their control off: false, 0, or not given."""

@@ -6,6 +6,7 @@ basis points; times are milliseconds. What does not fit the instrument's grid is
 
 from __future__ import annotations
 
+import decimal
 import hashlib
 import json
 import re
@@ -17,7 +18,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 from mmbot.config.load import ConfigError
 from mmbot.config.risk import RiskConfig
 from mmbot.config.session import SessionConfig
-from mmbot.config.strict import Strict
+from mmbot.config.strict import Strict, shown
 
 Milliseconds = Annotated[float, Field(ge=0, le=86_400_000)]
 """A time up to a day."""
@@ -30,13 +31,13 @@ Count = Annotated[int, Field(gt=0, lt=2**31)]
 def _plain_decimal(given: object) -> object:
     """Answer a number without quotes, or text that is no plain decimal, with what to write. Raises ValueError."""
     if isinstance(given, int | float) and not isinstance(given, bool):
-        raise ValueError(f'write it in quotes: "{given}"')
+        raise ValueError(f'write it in quotes: "{shown(given)}"')
     if isinstance(given, str) and not PLAIN_DECIMAL.fullmatch(given):
-        raise ValueError('must be a plain non-negative decimal, such as "0.2"')
+        raise ValueError('must be a plain non-negative decimal, such as "0.2", of at most 18 digits either side')
     return given
 
 
-PLAIN_DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
+PLAIN_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
 Decimal = Annotated[str, BeforeValidator(_plain_decimal)]
 """A plain non-negative decimal number as text."""
 
@@ -121,6 +122,15 @@ class LimitsConfig(Strict):
     requests_per_second: Count = 50
     """New orders and amends."""
 
+    @model_validator(mode="after")
+    def _consistent(self) -> LimitsConfig:
+        order, position = decimal.Decimal(self.order), decimal.Decimal(self.position)
+        if not 0 < order <= position:
+            raise ValueError(
+                f"order is {self.order} and position {self.position}; expected an order above zero and within position"
+            )
+        return self
+
 
 class OrdersConfig(Strict):
     """How what is wanted becomes commands."""
@@ -203,6 +213,20 @@ class BacktestConfig(Strict):
         if len(set(tapes)) != len(tapes):
             raise ValueError(f"a tape is given twice: {tapes}")
         return instruments
+
+    @model_validator(mode="after")
+    def _is_heard_in_time(self) -> BacktestConfig:
+        """Raise ValueError where the account is asked about more seldom than what it says may be old."""
+        if self.session is None or not (self.risk.margin_headroom_pct or self.risk.stops):
+            return self
+        for key in ("recon_interval_s", "positions_s"):
+            every_s = getattr(self.session, key)
+            if every_s * 2_000 > self.risk.account_age_ms:
+                raise ValueError(
+                    f"session.{key} is {every_s:g} and risk.account_age_ms {self.risk.account_age_ms}; expected the "
+                    "account to be asked about at least twice within that age, or orders are denied in between"
+                )
+        return self
 
     def hash(self) -> str:
         """One name for this configuration: SHA-256 of its JSON with sorted keys, first 16 hex digits.

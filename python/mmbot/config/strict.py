@@ -12,7 +12,18 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-__all__ = ["Strict"]
+__all__ = ["Strict", "shown"]
+
+_SHOWN = 80
+
+
+def shown(given: object) -> str:
+    """Return a value for a message: short, whatever it is."""
+    try:
+        words = repr(given)
+    except ValueError:  # a number of more digits than Python writes
+        return f"a {type(given).__name__} too long to write"
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"
 
 
 class Strict(BaseModel):

@@ -205,8 +205,7 @@ class _Account:
         return reach + wanted.more <= 0 if wanted.side == "buy" else reach + self.start >= wanted.more
 
     def reducing(self, side: Side) -> tuple[Decimal, Decimal]:
-        """What reduce-only orders of a side have left together, and how large the position is that they can take back.
-        """
+        """What reduce-only orders of a side have left together, and the position that they can take back."""
         left = sum((one.left for one in self.orders.values() if one.side == side and one.reduce_only), _ZERO)
         both = (self.told or _ZERO, self.summed or _ZERO)
         return left, max(_ZERO, max(both) if side == "sell" else -min(both))

@@ -29,6 +29,7 @@ from pydantic import Field, model_validator
 
 from mmbot.config import ConfigError, Strict
 from mmbot.config.load import check
+from mmbot.config.risk import CAP_GROSS, CAP_ORDER
 from mmbot.config.schema import Decimal as Number
 
 __all__ = ["GatewayLimits", "SymbolLimits", "Taking", "read_limits"]
@@ -36,6 +37,7 @@ __all__ = ["GatewayLimits", "SymbolLimits", "Taking", "read_limits"]
 FILE_BYTES_MAX = 1 << 20
 Taking = Literal["never", "reducing", "always"]
 """Which orders may take liquidity: none, those that shrink a position (immediate-or-cancel), or any."""
+_PATH = r"^[^\x00]+$"
 Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
 
 
@@ -60,7 +62,7 @@ class SymbolLimits(Strict):
 
 
 class GatewayLimits(Strict):
-    """All caps of one gateway, and where its key may be used."""
+    """All caps of one gateway, and where its key may be used. Each fits into the one around it."""
 
     environment: Literal["mainnet", "testnet", "demo", "simulator"]
     """Which Bybit the key is for."""
@@ -82,9 +84,9 @@ class GatewayLimits(Strict):
     """How far the wall clock may move against the steady one between two requests before nothing new leaves."""
     clock_hold_ms: Milliseconds = 5_000
     """For how long nothing new leaves after the clock jumped."""
-    socket: str = "gateway.sock"
+    socket: Annotated[str, Field(pattern=_PATH)] = "gateway.sock"
     """Where the engine finds the gateway, relative to this file."""
-    folder: str = "runs"
+    folder: Annotated[str, Field(pattern=_PATH)] = "runs"
     """Where the state of accounts lies (`session.folder` of the runs), relative to this file: the freeze latch is
     there."""
     engine_uid: Annotated[int, Field(ge=0)] | None = None
@@ -96,10 +98,30 @@ class GatewayLimits(Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{twice[0][0]} {twice[0][1]} stands there twice; keep one")
-        zero = [one.symbol for one in self.symbol if not Decimal(one.order_qty) * Decimal(one.position)]
-        if zero:
-            raise ValueError(f"{zero[0]}: order_qty and position must be above zero; take the symbol out instead")
+        exposure = Decimal(self.exposure)
+        _at_most("exposure", exposure, CAP_GROSS, "what no gateway lets anybody set it above")
+        for one in self.symbol:
+            order, notional, position = Decimal(one.order_qty), Decimal(one.order_notional), Decimal(one.position)
+            if not order or not notional or not position:
+                raise ValueError(
+                    f"{one.symbol}: order_qty, order_notional and position must be above zero; "
+                    "take the symbol out instead"
+                )
+            _at_most(f"{one.symbol}: order_qty", order, position, "position")
+            _at_most(f"{one.symbol}: order_notional", notional, CAP_ORDER, "what no gateway lets anybody set it above")
+            _at_most(f"{one.symbol}: order_notional", notional, exposure, "exposure")
+        if self.requests_per_second > self.requests_per_minute:
+            raise ValueError(
+                f"requests_per_second is {self.requests_per_second}; expected at most requests_per_minute, "
+                f"{self.requests_per_minute}"
+            )
         return self
+
+
+def _at_most(name: str, given: Decimal, most: Decimal, what: str) -> None:
+    """Raise ValueError for a limit that is wider than the one around it."""
+    if given > most:
+        raise ValueError(f"{name} is {given:f}; expected at most {most:f}, {what}")
 
 
 def read_limits(path: Path) -> GatewayLimits:
@@ -110,7 +132,7 @@ def read_limits(path: Path) -> GatewayLimits:
     text = _private_text(path)
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no TOMLDecodeError
         raise ConfigError(f"{path}: is no TOML: {error}") from None
     limits = check(GatewayLimits, values, str(path), folder=path.parent)
     if limits.environment == "mainnet" and limits.account is None:
@@ -122,8 +144,9 @@ def _private_text(path: Path) -> str:
     """The file's text. What is checked is the very file that is read: it is opened first, and no link is followed."""
     try:
         opened = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; expected the gateway's limits, a plain file") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        said = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: {said}; expected the gateway's limits, a plain file") from None
     with opened:
         seen = os.fstat(opened.fileno())
         if not stat.S_ISREG(seen.st_mode):

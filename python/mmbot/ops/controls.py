@@ -13,6 +13,7 @@ from mmbot.runtime.boldness import Boldness, guards_of
 from mmbot.runtime.holdings import underlyings
 from mmbot.runtime.peg import Peg
 from mmbot.runtime.risk import LOOK_S, RiskDesk, RiskEnds
+from mmbot.runtime.runner import RunFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,8 +67,16 @@ def risk_desk(
         RiskWatch(config, strategy=strategy, account=account),
         core,
         listed,
-        RiskEnds(asked=runner.on_freeze, keep=keep, hold=runner.hold, share=share, told=told),
+        RiskEnds(
+            asked=runner.on_freeze,
+            keep=keep,
+            hold=runner.hold,
+            share=share,
+            told=told,
+            implausible=lambda why: runner.fail(RunFailedError(why)),
+        ),
         look_s=look_s,
+        positions_max=positions_max,
         peg=peg,
         boldness=Boldness(guards_of(config), core, listed, positions_max, told=runner.told, taken_over=goes_on),
     )

@@ -54,8 +54,11 @@ def write_session(
     *,
     strategy: str,
     embedded: bool,
+    off: Sequence[str] = (),
 ) -> None:
-    """Leave behind where the account trades: names of the key's variables, never the key. Raises OSError."""
+    """Leave behind where the account trades: names of the key's variables, never the key. off: the keys of the
+    controls that are switched off. Raises OSError.
+    """
     words = {
         "environment": session.environment,
         "url": session.url,
@@ -65,6 +68,7 @@ def write_session(
         "markets": [list(market) for market in markets],
         "key_variable": session.key_variable,
         "secret_variable": session.secret_variable,
+        "controls_off": list(off),
     }
     write_durably(state.session, json.dumps(words, indent=1).encode())
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmbot.config import ConfigError
+from mmbot.config.load import check
 from mmbot.gateway.core import GatewayCore
 from mmbot.gateway.guarded import GuardedOrders
-from mmbot.gateway.limits import GatewayLimits, SymbolLimits
+from mmbot.gateway.limits import GatewayLimits
 from mmbot.gateway.place import connected
 from mmbot.gateway.server import EngineLease, GatewayServer
 from mmbot.ops.account_state import AccountState, write_durably
@@ -43,7 +44,6 @@ START_S, STOP_S = 30.0, 10.0
 LOOK_S = 0.05
 LINGER_S = 600.0
 """How long a gateway that a run started waits for the next engine."""
-UNLIMITED = "1000000000000"
 INSIDE_COLLAR_BPS = 1_000
 
 
@@ -60,26 +60,31 @@ def levels_of(board: FreezeBoard, account: str, markets: Sequence[Market]) -> di
 
 
 def limits_of(config: BacktestConfig, session: SessionConfig, markets: Sequence[Market]) -> GatewayLimits:
-    """Limits for a gateway inside a run that has no file of its own: the run's, so only a second look at them."""
-    return GatewayLimits(
-        environment=session.environment,
-        exposure=UNLIMITED,
-        requests_per_second=session.calls_per_second,
-        requests_per_minute=session.calls_per_second * 60,
-        decision_age_ms=config.risk.decision_age_ms,
-        symbol=[
-            SymbolLimits(
-                category=category,  # type: ignore[arg-type]  # checked when it is read
-                symbol=symbol,
-                order_qty=each.limits.order,
-                order_notional=UNLIMITED,
-                position=each.limits.position,
-                collar_bps=max(INSIDE_COLLAR_BPS, each.limits.collar_bps),
-                taking="always",
-            )
-            for (category, symbol), each in zip(markets, config.instruments, strict=True)
-        ],
-    )
+    """Limits for a gateway inside a run that has no file of its own: the sizes, caps and ages of the run.
+
+    Raises ConfigError where they make no gateway: a symbol that no venue has, or the same one twice.
+    """
+    symbols = [
+        {
+            "category": category,
+            "symbol": symbol,
+            "order_qty": each.limits.order,
+            "order_notional": config.risk.cap_order_usd,
+            "position": each.limits.position,
+            "collar_bps": max(INSIDE_COLLAR_BPS, each.limits.collar_bps),
+            "taking": "always",
+        }
+        for (category, symbol), each in zip(markets, config.instruments, strict=True)
+    ]
+    words = {
+        "environment": session.environment,
+        "exposure": config.risk.cap_gross_usd,
+        "requests_per_second": session.calls_per_second,
+        "requests_per_minute": session.calls_per_second * 60,
+        "decision_age_ms": config.risk.decision_age_ms,
+        "symbol": symbols,
+    }
+    return check(GatewayLimits, words, "the gateway inside the run")
 
 
 def reference_feed(endpoint: Endpoint, guard: GuardedOrders) -> BybitPublic:

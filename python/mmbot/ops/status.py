@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from mmbot.ops.alarm_log import AlarmLog
@@ -12,7 +13,15 @@ from mmbot.ops.metrics import board_metrics, read_metrics
 if TYPE_CHECKING:
     from mmbot.ops.account_state import AccountState
 
-__all__ = ["board_lines", "status_lines", "status_words"]
+__all__ = ["board_lines", "controls_off", "status_lines", "status_words"]
+
+
+def controls_off(state: AccountState) -> list[str] | None:
+    """Return the keys of the controls that are off in the account's run, or its last; None where nobody said."""
+    try:
+        return [str(key) for key in json.loads(state.session.read_bytes())["controls_off"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def board_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
@@ -38,6 +47,8 @@ def status_lines(state: AccountState, now: int) -> list[str]:
     for one in alarms.board.open:
         lines.append(f"  ALARM {one.alarm_id}  {one.name}, {(now - one.since) / 1e9:.0f} s ago: {one.said}")
     lines += [f"  {alarms.trouble}"] if alarms.trouble else []
+    off = controls_off(state)
+    lines += [f"  controls off: {', '.join(off)}"] if off else []
     return [*lines, f"  {'no engine runs' if engine is None else f'engine {engine.pid}'}, last run {newest}"]
 
 
@@ -67,6 +78,7 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
             for one in latch.board.frozen
         ],
         "canary_until": latch.board.canary_until,
+        "controls_off": controls_off(state),
         "trouble": [said for said in (latch.trouble, alarms.trouble) if said],
         "alarms": [
             {"id": one.alarm_id, "level": "P1", "name": one.name, "why": one.said, "since": one.since}

@@ -35,6 +35,7 @@ from mmbot.ops.giving_up import hear_giving_up
 from mmbot.ops.guarding import Guard, Watch
 from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.ops.metrics import RunMetrics
+from mmbot.ops.plausible import check_account
 from mmbot.ops.presence import present
 from mmbot.research.desks import configured
 from mmbot.research.facts import Setting, code_hash, strategy_words
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from mmbot.config import BacktestConfig, InstrumentConfig
+    from mmbot.config import BacktestConfig, InstrumentConfig, RiskConfig
     from mmbot.config.session import JournalConfig
     from mmbot.research.result import Result
     from mmbot.runtime.audience import Watcher
@@ -132,7 +133,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             relay.idle()
             await stack.enter_async_context(_leading(lead, config, wiring, attestation.account, stop))
         account = stack.enter_context(
-            _account(wiring, attestation.account, folder, markets, clock, strategy=strategy, launch=config.risk.launch)
+            _account(wiring, attestation.account, folder, markets, clock, strategy=strategy, risk=config.risk)
         )
         alarms = AlarmLog(account.state, account.name, clock.peek())
         watcher = Alarmed(watcher, alarms, clock.peek)
@@ -143,6 +144,9 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             stack.push_async_callback(guard.leave, "the run is over")
             await guard.meet(guardian, os.environ)
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
+        check_account(config, listed, await orders.wallet())
+        if config.risk.off:
+            watcher.told({"event": "controls off", "keys": list(config.risk.off)})
         await _check_peg(config.risk.depeg_pair, orders, listed, live=wiring.mode is Mode.LIVE)
         run = _Run(
             config,
@@ -243,7 +247,7 @@ def _account(
     clock: RunClock,
     *,
     strategy: Strategy,
-    launch: bool,
+    risk: RiskConfig,
 ) -> Iterator[_Account]:
     """Enter the account's folder as who trades. An embedded exchange's account lives and ends with its run.
 
@@ -254,7 +258,7 @@ def _account(
     else:
         state = AccountState.of(Path(wiring.session.folder), wiring.session.environment, name)
     # Under launch limits already, a tenth of them is not asked for.
-    policy = FreezePolicy(canary_share=Fraction(1)) if launch else FreezePolicy()
+    policy = FreezePolicy(canary_share=Fraction(1)) if risk.launch else FreezePolicy()
     latch = FreezeLatch(state, clock.peek, policy)
     killed = [one for one in latch.board.frozen if one.level is FreezeLevel.KILL]
     if killed:
@@ -263,7 +267,7 @@ def _account(
             "`mmbot unfreeze`, docs/freeze.md"
         )
     traded = type(strategy).__name__
-    write_session(state, wiring.session, name, markets, strategy=traded, embedded=wiring.embedded)
+    write_session(state, wiring.session, name, markets, strategy=traded, embedded=wiring.embedded, off=risk.off)
     state.trades_here()
     try:
         yield _Account(name, state, latch)

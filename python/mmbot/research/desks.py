@@ -41,6 +41,7 @@ def controls(risk: RiskConfig) -> _core.Controls:
         venue_age_ns=risk.venue_age_ms * _NS_PER_MS,
         reference_age_ns=risk.reference_age_ms * _NS_PER_MS,
         reference_collar_bps=risk.reference_collar_bps,
+        entry_age_ns=risk.account_age_ms * _NS_PER_MS if risk.stops else 0,
         notional_max=_units(risk, "max_inventory_usd"),
         orders_max=risk.max_orders_per_symbol,
         open_notional_max=_units(risk, "max_open_notional_usd"),
@@ -49,11 +50,13 @@ def controls(risk: RiskConfig) -> _core.Controls:
     )
 
 
-def bounds(risk: RiskConfig, calls_per_second: int | None) -> _core.Bounds:
+def bounds(risk: RiskConfig, calls_per_second: int | None, *, derivatives: bool) -> _core.Bounds:
     """What strategy, account and firm are held against in a run.
 
-    calls_per_second: what the session may use in all; None: there is no session that counts them.
+    calls_per_second: what the session may use in all; None: there is no session that counts them. derivatives: some
+    instrument needs margin.
     """
+    needs_margin = derivatives and risk.margin_headroom_pct > 0
 
     def share(percent: float) -> int | None:
         return None if calls_per_second is None else max(1, int(calls_per_second * percent / 100))
@@ -69,6 +72,7 @@ def bounds(risk: RiskConfig, calls_per_second: int | None) -> _core.Bounds:
         firm_gross_max=_units(risk, "max_firm_notional_usd"),
         firm_net_max=_units(risk, "max_firm_notional_usd"),
         account_elsewhere_age_ns=risk.elsewhere_age_ms * _NS_PER_MS,
+        margin_age_ns=risk.account_age_ms * _NS_PER_MS if needs_margin else 0,
         mark_age_ns=risk.mark_age_ms * _NS_PER_MS,
         order_worth_cap=_units(risk, "cap_order_usd"),
         gross_worth_cap=_units(risk, "cap_gross_usd"),

@@ -136,9 +136,14 @@ def live_engine(
         desk(each, instrument, instrument.symbol, share, held_against)
         for each, instrument in zip(config.instruments, instruments, strict=True)
     ]
+    together = bounds(
+        risk,
+        None if config.session is None else config.session.calls_per_second,
+        derivatives=any(each.kind != "spot" for each in instruments),
+    )
     live = _core.Live(
         tapes,
-        seat(strategy, desks, bounds(risk, None if config.session is None else config.session.calls_per_second)),
+        seat(strategy, desks, together),
         instruments=instruments,
         signals=list(strategy.signals),
         queues=[(each.venue.queue, each.venue.queue_n) for each in config.instruments],

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["RiskWatch"]
 
 _UNITS = 10**12
+_NEVER = 2**31
+"""So many in a row do not happen: the control is off."""
 
 
 class RiskWatch:
@@ -50,10 +52,10 @@ class RiskWatch:
         self.losses = LossWatch(limits, self.account)
         self.streaks = StreakWatch(
             StreakLimits(
-                rejects=config.rejects_in_a_row,
-                unknowns=config.unknowns_in_a_row,
-                executions=config.executions_max,
-                one_sided=config.one_sided_fills,
+                rejects=config.rejects_in_a_row or _NEVER,
+                unknowns=config.unknowns_in_a_row or _NEVER,
+                executions=config.executions_max or _NEVER,
+                one_sided=config.one_sided_fills or _NEVER,
             ),
             self.strategy,
         )

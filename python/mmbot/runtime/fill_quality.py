@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -36,13 +37,13 @@ class FillQuality:
         return self._watch.edge(self._symbols[index], sum(edges) / len(edges), now)
 
     def look(self, now: int) -> list[FreezeAsked]:
-        """Markouts of the fills that are old enough, where there is a mid to measure by."""
+        """Markouts of the fills that are old enough; without a mid they count as the worst that may be."""
         found: list[FreezeAsked] = []
         while self._waiting and self._waiting[0][0] + _MARKOUT_NS <= now:
             _, index, sign, price = self._waiting.popleft()
             mid = self._holdings.mid(index)
-            if mid is not None:
-                found += self._watch.markout(self._symbols[index], sign * (mid - price) / price * 1e4, now)
+            moved = math.nan if mid is None else sign * (mid - price) / price * 1e4
+            found += self._watch.markout(self._symbols[index], moved, now)
         return found
 
     def forget(self, index: int) -> None:

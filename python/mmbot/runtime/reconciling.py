@@ -101,7 +101,8 @@ class Reconciler:
         facts: list[Fact] = []
         opened: dict[str, OpenOrder] = {}
         positions: dict[str, int] = {}
-        coins = _balances(await orders.wallet()) if depth >= Depth.CASH else {}  # before the postings
+        wallet = await orders.wallet() if depth >= Depth.CASH else []  # before the postings
+        facts += wallet
         for each in self._listed:
             seen = await (self._agreeing if thorough else _open_orders)(orders, each)
             opened |= {one.client_id or one.venue_id: _open(each, one) for one in seen}
@@ -111,7 +112,7 @@ class Reconciler:
             facts += seen
         postings = await self._postings(orders) if depth >= Depth.CASH else []
         named = frozenset(name for name in opened if parse(name) is not None)
-        venue = Account(orders=opened, positions=positions, cash=coins)
+        venue = Account(orders=opened, positions=positions, cash=_balances(wallet))
         return Pulled(depth=depth, facts=facts, venue=venue, named_ours=named, postings=postings)
 
     @staticmethod

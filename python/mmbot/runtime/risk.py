@@ -2,6 +2,7 @@
 
     feeds    market ─▶ prices, peg · hear, answered, filled ─▶ streaks, fees, edge, margin
     decides  look, once a second: equity · markouts · margin · stops · legs · peg · share of the limits ─▶ RiskWatch
+    tells    marks ─▶ core.reference · margin, entry prices ─▶ core.measured, without which the core denies
     acts     found ─▶ asked: the freeze board latches it, tells the core and acts; boldness, peg ─▶ hold: quotes out
     keeps    `keep` is given what a restart must not forget: when something asked, when equity moved, every ten seconds
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmbot.runtime.fill_quality import FillQuality
 from mmbot.runtime.holdings import UNITS, Holdings
+from mmbot.runtime.measures import Measures
 from mmbot.runtime.second_price import SecondPrices
 from mmbot.runtime.worth import value
 from mmbot.venues.port import Acked, PositionSeen, Refused, Unanswered, WalletSeen
@@ -42,6 +44,8 @@ LOOK_S = 1.0
 KEEP_NS = 10_000_000_000
 """What a killed process forgets at most, where less than a hundredth of a limit was lost meanwhile."""
 _KEPT_SHARE = 100
+_TIMES = 10
+"""So many times more than what it is held against is a mistake."""
 _RATE_OF_A_BP = 10_000
 """Rates of an instrument are in 10^-8."""
 
@@ -62,6 +66,8 @@ class RiskEnds:
     """All quotes out for a while, and why; "" lets them back."""
     share: Callable[[int], Fraction] = lambda _: Fraction(1)
     """The share of the limits that holds at a time."""
+    implausible: Callable[[str], None] = _deaf
+    """Takes what is wrong with a size at the first price of its instrument: nothing may be traded by it."""
     told: Callable[[Mapping[str, object]], None] = _deaf
     """Takes what a person or a journal should know."""
 
@@ -79,16 +85,17 @@ class RiskDesk:
         boldness: Boldness | None = None,
         peg: Peg | None = None,
         look_s: float = LOOK_S,
+        positions_max: Sequence[int] = (),
     ) -> None:
+        """positions_max: the largest position of each instrument, in lots, to be held against its first price."""
         self.watch, self.boldness, self._peg = watch, boldness, peg
         self._core, self._listed, self._ends = core, listed, ends or RiskEnds()
         self._symbols = [f"{each.category} {each.symbol}" for each in listed]
-        self._prices = SecondPrices(listed)
+        self._prices = SecondPrices(listed, watch.config.reference_age_ms)
         self._holdings = Holdings(core, listed, self._prices)
         self._quality = FillQuality(watch, self._holdings, self._symbols)
-        self._entries: dict[str, float] = {}
-        self._margin: tuple[float, float] | None = None
-        self._derivatives = any(each.category != "spot" for each in listed)
+        self._measures = Measures(watch.config, listed)
+        self._unpriced = dict(enumerate(positions_max))
         self._found: list[FreezeAsked] = []
         self._look_ns, self._due = round(look_s * 1e9), 0
         self._base = 0
@@ -155,9 +162,9 @@ class RiskDesk:
                 case Unanswered():
                     self._found += self.watch.unanswered(now)
                 case PositionSeen():
-                    self._entries[f"{fact.category} {fact.symbol}"] = float(fact.entry_price)
-                case WalletSeen(margin=str(margin), margin_used=str(used)):
-                    self._margin = (float(margin) - float(used), float(margin))
+                    self._measures.position(fact, now)
+                case WalletSeen():
+                    self._measures.wallet(fact, now)
                 case _:
                     pass
 
@@ -183,8 +190,10 @@ class RiskDesk:
             fee=fee if checked else None,
             rate_bps=(each.instrument.maker if fact.maker else each.instrument.taker) / _RATE_OF_A_BP,
         )
+        sign, lots = 1 if fact.side == "buy" else -1, each.instrument.lots(fact.qty)
+        self._measures.filled(index, sign, lots, price, now)
         paid_bps = float(fee) / abs(worth) * 1e4 if worth else 0.0
-        self._found += self._quality.filled(index, 1 if fact.side == "buy" else -1, price, paid_bps, now)
+        self._found += self._quality.filled(index, sign, price, paid_bps, now)
         if self.boldness is not None and not fact.maker:
             self.boldness.taken(now)
 
@@ -193,13 +202,14 @@ class RiskDesk:
         symbol, lots = self._symbols[index], self._holdings.lots(index)
         self.watch.holds(symbol, lots)
         if not lots:
-            self._entries.pop(symbol, None)
+            self._measures.flat(index)
 
     # ---- what decides, and what acts
 
     def tick(self, clock: Callable[[], int]) -> None:
         """Look once in `look_s`, and act on what was found at any time. clock: a fresh time for each core input."""
         self._prices.tell(self._core, clock)
+        self._measures.tell(self._core, clock)
         now = clock()
         if now < self._due and not self._found:
             return
@@ -220,14 +230,15 @@ class RiskDesk:
             self._equity = self._base + own
         self._found += self.watch.equity(None if own is None else self._equity, now)
         self._found += self._quality.look(now)
-        if self._derivatives and self._margin is not None:
-            self._found += self.watch.margin(*self._margin, now)
+        if self._measures.margin is not None:
+            self._found += self.watch.margin(*self._measures.margin, now)
         for index, symbol in enumerate(self._symbols):
             self._holds(index)
             mid = self._holdings.mid(index)
             if mid is not None:
-                lots, entry = self._holdings.lots(index), self._entries.get(symbol, 0.0)
-                self._found += self.watch.stop(symbol, lots, entry, mid, now)
+                lots = self._holdings.lots(index)
+                self._found += self.watch.stop(symbol, lots, self._measures.entry(index, lots), mid, now)
+                self._hold_size(index, mid)
         self._found += self.watch.legs(*self._holdings.unhedged(), now)
         if self._peg is not None:
             price = self._peg.price(now)
@@ -237,6 +248,20 @@ class RiskDesk:
         if turned is not None:
             words = {"warns": turned, "p95": self.watch.ratio.p95, "line": self.watch.ratio.warn}
             self._ends.told({"event": "risk ratio", **words})
+
+    def _hold_size(self, index: int, mid: float) -> None:
+        """Once: a position limit that is worth ten times what the risk controls allow was meant in another unit."""
+        lots = self._unpriced.pop(index, None)
+        if lots is None:
+            return
+        each, most = self._listed[index], float(self.watch.config.amount("max_inventory_usd"))
+        coins = each.instrument.kind == "inverse"
+        worth = abs(value(each.instrument, lots, mid)) * (mid if coins else 1.0)
+        if worth > _TIMES * most:
+            self._ends.implausible(
+                f"limits.position of {each.category} {each.symbol} is worth {worth:.0f} at {mid:g}; expected at most "
+                f"{_TIMES} times risk.max_inventory_usd, which is {most:g}"
+            )
 
     def _why_not(self, clock: Callable[[], int]) -> str:
         """Why no quote may stand now; "" where they may."""

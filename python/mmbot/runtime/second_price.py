@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["OLD_NS", "SecondPrices"]
 
 OLD_NS = 10_000_000_000
-"""From then on a second price is not known any more."""
+"""From then on a second price is not known any more, where none is needed."""
+_NS_PER_MS = 1_000_000
 _EVERY_NS = 1_000_000_000
 _UNTOLD = (0, 0)
 """No price: a core that was taken over may still know one of the earlier run."""
@@ -30,8 +31,10 @@ _UNTOLD = (0, 0)
 class SecondPrices:
     """The second prices of one run."""
 
-    def __init__(self, listed: Sequence[Listed]) -> None:
+    def __init__(self, listed: Sequence[Listed], age_ms: int = 0) -> None:
+        """age_ms: how old one may be; 0: none is needed."""
         self._listed = listed
+        self._old_ns = age_ms * _NS_PER_MS or OLD_NS
         self._index = {(each.category, each.symbol): at for at, each in enumerate(listed)}
         self._marks: list[tuple[float, int] | None] = [None] * len(listed)
         self._trades: list[tuple[float, int] | None] = [None] * len(listed)
@@ -61,7 +64,7 @@ class SecondPrices:
 
     def _known(self, index: int, now: int) -> tuple[float, int] | None:
         both = (self._marks[index], self._trades[index])
-        return next((known for known in both if known and known[0] > 0 and now - known[1] <= OLD_NS), None)
+        return next((known for known in both if known and known[0] > 0 and now - known[1] <= self._old_ns), None)
 
     def tell(self, core: _core.Live, clock: Callable[[], int]) -> None:
         """Tell the core what is new; clock: a fresh time for each input."""

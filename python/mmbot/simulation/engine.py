@@ -75,15 +75,22 @@ BOOKS_DIFFER = P1_CONTROLS | {"unknown_order", "crash_loop"}
 def _controls(*, strict: bool) -> RiskConfig:
     """Controls of a run that may lose what it wants. strict: what the venue refuses, or does not answer, stops it."""
     return RiskConfig(
-        capital_usd="1000000000",
-        executions_max=10**9,
+        capital_usd="10000000",
+        max_total_notional_usd="10000000",
+        max_firm_notional_usd="10000000",
+        cap_gross_usd="10000000",
+        loss_minute_pct=100.0,
+        loss_hour_pct=100.0,
+        loss_day_pct=100.0,
+        drawdown_pct=100.0,
+        executions_max=0,
         markout_freeze_bps=-999.0,
         edge_freeze_threshold_bps=-99.0,
         fee_tolerance_bps=99.0,
         guards=False,
-        rejects_in_a_row=10 if strict else 10**9,
-        unknowns_in_a_row=3 if strict else 10**9,
-        one_sided_fills=25 if strict else 10**9,
+        rejects_in_a_row=10 if strict else 0,
+        unknowns_in_a_row=3 if strict else 0,
+        one_sided_fills=25 if strict else 0,
     )
 
 

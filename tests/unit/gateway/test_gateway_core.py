@@ -250,7 +250,7 @@ def test_an_order_that_nobody_saw_is_freed_by_proof_and_counts_again_if_it_shows
 
 def test_everything_together_has_a_cap():
     """The cap of all instruments counts each at its reference, and denies what cannot be valued."""
-    core = ready(GatewayCore(limits(exposure="150")))
+    core = ready(GatewayCore(limits(exposure="150", symbol={"order_notional": "150"})))
     assert asked(core, place("mm-1")) == []
     assert asked(core, place("mm-2")) == ["exposure"]
     assert asked(core, place("mm-3", side="sell")) == []

@@ -142,6 +142,15 @@ def test_launch_is_one_switch() -> None:
         ({"loss_day_pct": 2.0}, "at most that"),
         ({"loss_minute_pct": float("nan")}, "finite"),
         ({"max_inventory": "5"}, "did you mean"),
+        ({"max_order_notional_usd": "9" * 32}, "at most 12 digits"),
+        ({"max_order_notional_usd": "0." + "9" * 32}, "at most 12 digits"),
+        ({"max_firm_notional_usd": "100000000.01"}, "no configuration lifts it"),
+        ({"max_open_notional_usd": "24999"}, "at most that"),
+        ({"max_open_notional_usd": "1000001"}, "at most that"),
+        ({"cap_order_usd": "1000000", "cap_gross_usd": "999999"}, "at most that"),
+        ({"capital_usd": "1000000.01"}, "that is never at stake"),
+        ({"decision_age_ms": 0}, "greater than or equal to 1"),
+        ({"decision_age_ms": 60_001}, "less than or equal to 60000"),
         ({"depeg_bps": 50.0}, "name a pair too"),
         ({"depeg_pair": "USDCUSDT"}, "pattern"),
     ],
@@ -157,3 +166,71 @@ def test_a_configuration_that_was_written_down_is_read_again() -> None:
     for config in (RiskConfig(), RiskConfig(depeg_pair="spot USDCUSDT", unhedged_usd_s=5.0)):
         assert RiskConfig.model_validate(config.model_dump(mode="json")) == config
     assert RiskConfig(depeg_pair="spot USDCUSDT").peg_bps == 100.0
+
+
+SET_HERE = {
+    "stop_loss_pct": 2.0,
+    "trailing_stop_pct": 2.0,
+    "elsewhere_age_ms": 5_000,
+    "unhedged_usd_s": 50_000.0,
+    "depeg_bps": 100.0,
+}
+"""What has no value of its own to be mistyped."""
+
+
+def a_thousand_times(name: str) -> object:
+    """Three digits too many; None for what is no number."""
+    given = SET_HERE.get(name, getattr(RiskConfig(), name))
+    if given is None or isinstance(given, bool):
+        return None
+    return str(int(given) * 1_000) if isinstance(given, str) else given * 1_000
+
+
+@pytest.mark.parametrize("name", [name for name in RiskConfig.model_fields if a_thousand_times(name) is not None])
+def test_a_limit_with_three_digits_too_many_is_refused(name: str) -> None:
+    """Every number of the risk table has a bound, or another limit to be held against, that near to its default."""
+    with pytest.raises(ValidationError) as refused:
+        RiskConfig.model_validate({name: a_thousand_times(name)})
+    assert name in str(refused.value)
+
+
+def test_what_is_switched_off_is_said() -> None:
+    """By its key, and nothing else switches a control off."""
+    assert RiskConfig().off == (
+        *("elsewhere_age_ms", "depeg_pair", "stop_loss_pct", "trailing_stop_pct", "unhedged_usd_s"),
+    )
+    nothing = {name: 0 for name in RiskConfig.model_fields if name in OFF_BY_ZERO}
+    assert RiskConfig(unit_shift=False, self_match=False, guards=False, **nothing).off == (
+        *("unit_shift", "duplicate_ms", "self_match", "book_age_ms", "venue_age_ms", "mark_age_ms"),
+        *("reference_age_ms", "elsewhere_age_ms", "orders_per_trade", "rejects_in_a_row", "unknowns_in_a_row"),
+        *("executions_max", "one_sided_fills", "margin_headroom_pct", "depeg_pair", "stop_loss_pct"),
+        *("trailing_stop_pct", "unhedged_usd_s", "guards"),
+    )
+
+
+OFF_BY_ZERO = {
+    *("duplicate_ms", "book_age_ms", "venue_age_ms", "mark_age_ms", "reference_age_ms", "elsewhere_age_ms"),
+    *("orders_per_trade", "rejects_in_a_row", "unknowns_in_a_row", "executions_max", "one_sided_fills"),
+    "margin_headroom_pct",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in RiskConfig.model_fields if a_thousand_times(name) is not None])
+def test_zero_is_refused_or_said(name: str) -> None:
+    """A number of zero either is no setting, or is a switch and named among what is off."""
+    zero = "0" if isinstance(getattr(RiskConfig(), name), str) else 0
+    try:
+        config = RiskConfig.model_validate({name: zero})
+    except ValidationError:
+        assert name not in OFF_BY_ZERO
+    else:
+        assert name in config.off or name in {"fee_tolerance_bps", "edge_freeze_threshold_bps"}
+
+
+def test_streaks_that_are_off_never_ask() -> None:
+    """Two thousand refusals, silences and fills in a row."""
+    watch = RiskWatch(RiskConfig(rejects_in_a_row=0, unknowns_in_a_row=0, executions_max=0, one_sided_fills=0))
+    for now in range(2_000):
+        assert not watch.refused(now)
+        assert not watch.unanswered(now)
+        assert not watch.filled("linear BTC", "buy", now)

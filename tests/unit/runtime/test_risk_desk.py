@@ -153,7 +153,7 @@ def test_a_stop_is_measured_against_the_venues_entry_price(tmp_path: Path) -> No
 
 
 def test_the_second_price_is_the_mark_and_goes_when_it_is_old(tmp_path: Path) -> None:
-    """At most one word a second; the last trade stands in for a mark, and after ten seconds nothing is known."""
+    """At most one word a second; the last trade stands in for a mark, and after half a minute nothing is known."""
     stage = Stage(tmp_path)
     now = stage.desk.clock()
 
@@ -177,7 +177,9 @@ def test_the_second_price_is_the_mark_and_goes_when_it_is_old(tmp_path: Path) ->
     at(now + SECOND + 1)
     assert stage.references() == [990]
     at(now + 3 * SECOND)
-    at(now + 13 * SECOND)
+    at(now + 30 * SECOND)
+    assert stage.references() == [990, 1_015]
+    at(now + 33 * SECOND)
     assert stage.references() == [990, 1_015, None]
 
 
@@ -349,6 +351,7 @@ def test_the_risk_ratio_is_the_worst_case_of_what_is_allowed(tmp_path: Path) -> 
 
 
 SMALL = {
+    "capital_usd": "40",
     "max_order_notional_usd": "1",
     "max_inventory_usd": "2",
     "max_net_notional_usd": "4",

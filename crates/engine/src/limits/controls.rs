@@ -35,6 +35,8 @@ pub struct Controls {
     pub reference_age_max: Nanos,
     /// How far beyond the second reference a price may be on the aggressive side, in basis points.
     pub reference_collar_bps: u32,
+    /// Oldest word on the entry price of what is held, which stops are measured by; zero: there is no stop.
+    pub entry_age_max: Nanos,
     /// Most that the worst-case position may be worth.
     pub notional_max: Cash,
     /// Most orders that are not settled.
@@ -61,6 +63,7 @@ impl Default for Controls {
             venue_age_max: Nanos::ZERO,
             reference_age_max: Nanos::ZERO,
             reference_collar_bps: u32::MAX,
+            entry_age_max: Nanos::ZERO,
             notional_max: UNBOUNDED,
             orders_max: u32::MAX,
             open_notional_max: UNBOUNDED,
@@ -96,6 +99,8 @@ pub struct Bounds {
     pub account_elsewhere_age_max: Nanos,
     /// Likewise for the firm.
     pub firm_elsewhere_age_max: Nanos,
+    /// How old the word on the account's free margin may be; zero: nobody looks at it.
+    pub margin_age_max: Nanos,
     /// How old the price may be by which a position is valued; zero is off.
     pub mark_age_max: Nanos,
     /// Cap on one order's worth: takes effect below [`ORDER_WORTH_HARD`] only.
@@ -118,6 +123,7 @@ impl Default for Bounds {
             firm_net_max: UNBOUNDED,
             account_elsewhere_age_max: Nanos::ZERO,
             firm_elsewhere_age_max: Nanos::ZERO,
+            margin_age_max: Nanos::ZERO,
             mark_age_max: Nanos::ZERO,
             order_worth_cap: ORDER_WORTH_HARD,
             gross_worth_cap: GROSS_WORTH_HARD,

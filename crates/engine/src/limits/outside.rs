@@ -73,6 +73,15 @@ pub struct Elsewhere {
     pub at: Nanos,
 }
 
+/// What a watch beside the limits measures by, and cannot look without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// How much of the account's margin is free.
+    Margin,
+    /// What the position of an instrument was entered at.
+    Entry(InstrumentId),
+}
+
 /// One thing told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outside {
@@ -108,5 +117,12 @@ pub enum Outside {
         instrument: InstrumentId,
         /// How.
         temper: Temper,
+    },
+    /// As of when a watch knows what it measures by; none: it does not.
+    Measured {
+        /// What.
+        what: Measure,
+        /// As of when.
+        at: Option<Nanos>,
     },
 }

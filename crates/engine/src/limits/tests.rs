@@ -41,6 +41,7 @@ const OFF: Controls = Controls {
     venue_age_max: Nanos::ZERO,
     reference_age_max: Nanos::ZERO,
     reference_collar_bps: u32::MAX,
+    entry_age_max: Nanos::ZERO,
     notional_max: UNBOUNDED,
     orders_max: u32::MAX,
     open_notional_max: UNBOUNDED,
@@ -192,6 +193,25 @@ fn reduce_only_orders_count_as_far_as_there_is_a_position() {
     assert_eq!(verdict(-10, &[], reduce(Buy, 6)), Denials::NONE);
 }
 
+/// On spot the venue does not know the word, so an order that says it is taken as any other.
+#[test]
+fn reduce_only_on_spot_counts_in_full() {
+    let limits = Limits { position_max: Lots(10), order_max: Lots(1 << 30), ..LIMITS };
+    let seen = Seen { touch: Touch { bid: 10_000, ask: 10_001 }, heard: Some(Nanos(NOW)), venue: Some(Nanos(NOW)) };
+    let orders = Orders::default();
+    let asks = |kind, position, lots| {
+        let mut keeper = Keeper::new(vec![limits], &[Instrument { kind, ..instrument() }], Bounds::default());
+        keeper.see(InstrumentId(0), seen);
+        let request = OrderRequest { reduce_only: true, ..request(Side::Sell, 10_000, lots) };
+        let situation = Situation { now: Nanos(NOW), positions: &|_| Lots(position), orders: &orders };
+        keeper.approve(&situation, Command::Place { id: OrderId(1), request }).err().unwrap_or_default()
+    };
+    assert_eq!(asks(ContractKind::Linear, 1, 50), Denials::NONE, "the venue cuts it to one");
+    assert_eq!(asks(ContractKind::Spot, 1, 11), Denials::NONE, "ten short at the most");
+    assert_eq!(asks(ContractKind::Spot, 1, 12), Denials::of(Denial::Position));
+    assert_eq!(asks(ContractKind::Spot, 50, 50), Denials::NONE, "what is there may leave");
+}
+
 /// An order with a fill may be amended to what one order may have left, its fill not counted again.
 #[test]
 fn an_amend_is_judged_by_what_it_leaves_open() {
@@ -288,6 +308,34 @@ fn what_an_order_is_measured_by_must_be_there_and_fresh() {
     assert_eq!(reference(Some(9_900), 0).wants(buy), Denials::of(Denial::ReferenceCollar), "the touch is off");
     assert_eq!(reference(Some(10_102), 0).wants(request(Sell, 10_001, 1)), Denials::NONE);
     assert_eq!(reference(Some(10_103), 0).wants(request(Sell, 10_001, 1)), Denials::of(Denial::ReferenceCollar));
+}
+
+/// Margin, and the entry price of what is held, are known and fresh, or nothing grows; an exit needs neither.
+#[test]
+fn what_a_watch_measures_by_must_be_known() {
+    use Side::{Buy, Sell};
+    let told = |what, age: Option<i64>| Outside::Measured { what, at: age.map(|age| Nanos(NOW - age)) };
+    let bounds = Bounds { margin_age_max: Nanos(1_000), ..Bounds::default() };
+    let buy = request(Buy, 10_000, 1);
+    let none = Denials::of(Denial::MarginAge);
+    assert_eq!(Scene::bound(bounds).wants(buy), none, "never told");
+    assert_eq!(Scene::bound(bounds).holding(-1, 0).wants(buy), Denials::NONE, "an exit");
+    let margin = |age| Scene::bound(bounds).told(told(Measure::Margin, Some(0))).told(told(Measure::Margin, age));
+    let found = [Some(1_000), Some(1_001), Some(-1), None].map(|age| margin(age).wants(buy));
+    assert_eq!(found, [Denials::NONE, none, none, none]);
+    assert_eq!(Scene::new(OFF).wants(buy), Denials::NONE, "off");
+
+    let controls = Controls { entry_age_max: Nanos(1_000), ..OFF };
+    let none = Denials::of(Denial::EntryAge);
+    assert_eq!(Scene::new(controls).wants(buy), Denials::NONE, "nothing held, nothing to stop");
+    assert_eq!(Scene::new(controls).holding(1, 0).wants(buy), none, "never told");
+    assert_eq!(Scene::new(controls).holding(1, 0).wants(request(Sell, 10_001, 1)), Denials::NONE, "an exit");
+    assert_eq!(Scene::new(controls).holding(1, 0).wants(request(Sell, 10_001, 2)), none, "through zero");
+    let entry = |of, age| Scene::new(controls).holding(1, 0).told(told(Measure::Entry(InstrumentId(of)), age));
+    let found = [Some(1_000), Some(1_001), Some(-1), None].map(|age| entry(0, age).wants(buy));
+    assert_eq!(found, [Denials::NONE, none, none, none]);
+    assert_eq!(entry(1, Some(0)).wants(buy), none, "another's");
+    assert_eq!(entry(9, Some(0)).wants(buy), none, "nobody's");
 }
 
 /// An order like one that stands and was sent a moment ago is a mistake; one like an order that is leaving is not.
