@@ -94,7 +94,8 @@ impl PyBounds {
         *, creates_per_second_max = None, requests_per_second_max = None, strategy_notional_max = None,
         account_gross_max = None, account_net_max = None, positions_max = None, firm_gross_max = None,
         firm_net_max = None,
-        account_elsewhere_age_ns = 0, firm_elsewhere_age_ns = 0, margin_age_ns = 0, mark_age_ns = 0, order_worth_cap = None,
+        account_elsewhere_age_ns = 0, firm_elsewhere_age_ns = 0, margin_age_ns = 0, mark_age_ns = 0,
+        order_worth_cap = None,
         gross_worth_cap = None
     ))]
     fn new(

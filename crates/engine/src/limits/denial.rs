@@ -104,7 +104,7 @@ denials! {
     FrozenFirm     34  Firm     "frozen_firm"      "The firm is frozen.",
     OpenPositions  35  Account  "open_positions"   "Too many instruments with a position or a way to one.",
     MarginAge      36  Account  "margin_age"       "How much margin is free is not known, or the word on it is too old.",
-    EntryAge       37  Symbol   "entry_age"        "What is held has no known entry price, so no stop can be measured.",
+    EntryAge       37  Symbol   "entry_age"        "What is held has no known entry price for a stop.",
 }
 
 /// A set of reasons.
