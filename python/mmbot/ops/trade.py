@@ -145,8 +145,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             await guard.meet(guardian, os.environ)
         listed = [await _listed(orders, category, symbol) for category, symbol in markets]
         check_account(config, listed, await orders.wallet())
-        if config.risk.off:
-            watcher.told({"event": "controls off", "keys": list(config.risk.off)})
+        watcher.told({"event": "controls off", "keys": list(config.risk.off)})
         await _check_peg(config.risk.depeg_pair, orders, listed, live=wiring.mode is Mode.LIVE)
         run = _Run(
             config,

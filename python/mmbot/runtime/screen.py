@@ -318,7 +318,7 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "fill": _fill,
     "attested": lambda event: "; ".join([f"account {event['account']}", *event["remarks"]]),
     "link": lambda event: None if event["state"] == "up" else f"{event['link']} {event['state']}: {event['why']}",
-    "controls off": lambda event: f"off, as configured: {', '.join(event['keys'])}",
+    "controls off": lambda event: f"controls off: {', '.join(event['keys']) or 'none'}",
     "paused": lambda event: f"paused: {event['why']}",
     "quoting": lambda _: "quoting",
     "stray": lambda event: f"not of this run: {event['correlation_id'] or 'an order without a name'}: {event['why']}",

@@ -103,7 +103,7 @@ denials! {
     FirmElsewhere  33  Firm     "firm_elsewhere"   "What the firm holds elsewhere is unknown or old.",
     FrozenFirm     34  Firm     "frozen_firm"      "The firm is frozen.",
     OpenPositions  35  Account  "open_positions"   "Too many instruments with a position or a way to one.",
-    MarginAge      36  Account  "margin_age"       "How much margin is free is not known, or the word on it is too old.",
+    MarginAge      36  Account  "margin_age"       "Free margin is not known, or the word on it is too old.",
     EntryAge       37  Symbol   "entry_age"        "What is held has no known entry price for a stop.",
 }
 
