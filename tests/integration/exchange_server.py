@@ -100,7 +100,7 @@ class Exchange:
                 orderType="Limit",
                 timeInForce="IOC",
                 price=order["price"],
-                qty=str(sum(before) + Decimal(order["leavesQty"])),
+                qty=str(3 * (sum(before) + Decimal(order["leavesQty"]))),  # the book has moved on until it arrives
             )
         raise AssertionError(f"order {order_id} was not filled in {FILL_TRIES} tries: {self.order(maker, order_id)}")
 
