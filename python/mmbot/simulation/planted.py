@@ -270,7 +270,7 @@ BUGS: Mapping[str, Bug] = {
     "unknown cancel is the end": Bug("110001 is the order's end", _changed(_unknown_cancel_is_the_end), "stream"),
     "late executions dropped": Bug("executions of ended orders are dropped", _changed(_late_executions_dropped)),
     "sends before writing": Bug("orders leave before they are on the disk", _sends_before_writing),
-    "not found thrice is dead": Bug("three empty answers prove an order dead", _thrice_is_dead, "network"),
+    "not found thrice is dead": Bug("three empty answers prove an order dead", _thrice_is_dead, "guardian"),
     "unknown is free": Bug("an order without an answer counts for nothing", _unknown_is_free, "stream"),
     "restart books again": Bug("a restart forgets what was booked", _changed(_restart_books_again), "process"),
     "strangers ignored": Bug("orders that nobody here knows are ignored", _strangers_ignored, "disk"),
