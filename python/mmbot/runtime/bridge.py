@@ -38,7 +38,7 @@ from mmbot.venues.port import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mmbot.execution.recovery import Chain, HeldOrder, Owner
     from mmbot.execution.resolve import VenueLag
@@ -81,8 +81,6 @@ class _Sent:
     instrument: int
     price: str
     qty: str
-    touched: int
-    """When it was last asked or told about."""
     decided: int
     """When it was decided: it was sent no earlier. Of an order that nobody here sent, when it was first heard of."""
     asked_at: dict[Doubt, int] = field(default_factory=dict)
@@ -136,7 +134,7 @@ class Bridge:
         self._sent: dict[int, _Sent] = {}
         self._venue_ids: dict[str, int] = {}
         self._unconfirmed: dict[int, int] = {}
-        self._moved: dict[tuple[str, str], int] = {}
+        self._touched: dict[str, int] = {}
         self._markets = {(each.category, each.symbol): index for index, each in enumerate(listed)}
         self.doubts: dict[int, Doubt] = {}
         """Orders about which something has to be asked, by number."""
@@ -162,8 +160,8 @@ class Bridge:
         if kind == "place":
             _, _, _, side, tick, lots, tif, post_only, reduce_only = command
             price, qty = listed.instrument.price(tick), listed.instrument.quantity(lots)
-            sent = _Sent(self._chain.name(number), index, price, qty, now, now, {"place": now})
-            self._remember(number, sent)
+            sent = _Sent(self._chain.name(number), index, price, qty, now, {"place": now})
+            self._remember(number, sent, now)
             return PlaceOrder(
                 client_id=sent.client_id,
                 category=listed.category,
@@ -189,7 +187,8 @@ class Bridge:
 
     def _asked(self, number: int, request: Doubt, now: int) -> None:
         sent = self._sent[number]
-        sent.asked_at[request] = sent.touched = now
+        sent.asked_at[request] = now
+        self._touch(sent, now)
 
     def cancel(self, number: int) -> CancelOrder:
         """Word the cancel of an order; it may be said as often as need be."""
@@ -203,12 +202,17 @@ class Bridge:
         listed = self._listed[sent.instrument]
         return listed.category, listed.symbol, sent.client_id
 
-    def _remember(self, number: int, sent: _Sent) -> None:
+    def _touch(self, sent: _Sent, now: int) -> None:
+        self._touched[sent.client_id or sent.venue_id] = now
+
+    def _remember(self, number: int, sent: _Sent, now: int) -> None:
         self._sent[number] = sent
+        self._touch(sent, now)
         old = self._sent.get(number - REMEMBERED)
         if old is not None and number - REMEMBERED not in self.open():
             del self._sent[number - REMEMBERED]
             self._venue_ids.pop(old.venue_id, None)
+            self._touched.pop(old.client_id or old.venue_id, None)
 
     def open(self) -> list[int]:
         """List the orders that may still trade, by number, adopted ones included."""
@@ -238,7 +242,6 @@ class Bridge:
                 held.instrument,
                 price,
                 qty,
-                now,
                 held.decided,
                 venue_id=held.venue_id,
                 exists=held.exists,
@@ -246,6 +249,7 @@ class Bridge:
             if not held.exists:  # it was sent by now at the latest, and may still arrive
                 sent.asked_at["place"] = now
             self._sent[held.number] = sent
+            self._touch(sent, now)
             if held.venue_id:
                 self._venue_ids[held.venue_id] = held.number
             if held.client_id and self._chain.number(held.client_id) is None:
@@ -254,7 +258,7 @@ class Bridge:
                 self._doubt(held.number, "place")
 
     def is_booked(self, execution_id: str) -> bool:
-        """Tell an execution that was told to us."""
+        """Tell an execution that the books know of."""
         return execution_id in self._executions
 
     def last_unanswered_place(self) -> int | None:
@@ -299,10 +303,10 @@ class Bridge:
         """Tell an order of ours, of this run or one that it took over, or an orphan, from those of others."""
         return owner_of(client_id) == "orphan"
 
-    def touched(self) -> dict[str, int]:
-        """Return when orders and positions moved last, by the names under which they are compared."""
-        orders = {sent.client_id: sent.touched for sent in self._sent.values()}
-        return orders | {f"{category} {symbol}": ts for (category, symbol), ts in self._moved.items()}
+    @property
+    def touched(self) -> Mapping[str, int]:
+        """When orders were last asked or told about, and positions moved, by the names under which they are compared."""
+        return self._touched
 
     def unconfirmed(self, before: int) -> list[int]:
         """List the orders that the venue took in before then and has not shown since."""
@@ -324,6 +328,8 @@ class Bridge:
                 self._hear(fact, clock)
             except _core.Quarantine as error:
                 self._listener.on_stray(fact, str(error))
+                if isinstance(fact, ExecutionSeen):
+                    self._executions.pop(fact.execution_id, None)
             for number in self._core.take_risen():
                 self._listener.on_risen(number)
 
@@ -350,7 +356,7 @@ class Bridge:
             self._of_nobody(number, fact, clock)
             return
         now = clock()
-        self._sent[number].touched = now
+        self._touch(self._sent[number], now)
         match fact:
             case Acked():
                 self._name(number, fact.venue_id)
@@ -386,7 +392,7 @@ class Bridge:
         elif number is not None:  # settled before the restart; a late word of it changes nothing, or makes it rise
             index = self._markets[fact.category, fact.symbol]
             now = clock()
-            self._remember(number, _Sent(fact.client_id, index, fact.price, fact.qty, now, now, exists=True))
+            self._remember(number, _Sent(fact.client_id, index, fact.price, fact.qty, now, exists=True), now)
             self._seen(number, fact, clock)
 
     def adopt(self, seen: OrderSeen, clock: Callable[[], int]) -> None:
@@ -414,8 +420,9 @@ class Bridge:
         if number in self._sent:
             return
         now = clock()
-        sent = _Sent(seen.client_id, index, seen.price, seen.qty, now, now, venue_id=seen.venue_id, exists=True)
+        sent = _Sent(seen.client_id, index, seen.price, seen.qty, now, venue_id=seen.venue_id, exists=True)
         self._sent[number] = sent
+        self._touch(sent, now)
         self._venue_ids[seen.venue_id] = number
         if seen.client_id:
             self._adopted[seen.client_id] = number
@@ -490,12 +497,12 @@ class Bridge:
             self._freeze(fact, "unknown_execution", why, clock)
             return
         listed, now, number = self._listed[index], clock(), self._number(fact)
-        self._moved[fact.category, fact.symbol] = now
+        self._touched[f"{fact.category} {fact.symbol}"] = now
         if number is None:
             self._without_order(fact, index, clock)
             return
         if number in self._sent:
-            self._sent[number].touched = now
+            self._touch(self._sent[number], now)
         if self._core.filled(
             now,
             number,

@@ -150,7 +150,7 @@ class Reconciler:
             replace(pulled.venue, cash={}),
             now,
             named_ours=pulled.named_ours,
-            touched_ns=self._bridge.touched(),
+            touched_ns=self._bridge.touched,
             before=self._last,
         )
         if pulled.depth >= Depth.CASH:

@@ -799,9 +799,13 @@ class Runner:
     # ---- what asking came to (ChaseListener)
 
     def on_pulled(self, facts: Sequence[Fact]) -> None:
-        """Hear what was asked for, as any fact, also while the stream is kept waiting."""
+        """Hear what was asked for, as any fact, also while the stream is kept waiting.
+
+        Lists overlap by minutes: what is booked already is not heard again.
+        """
         try:
-            self.hear(facts)
+            booked = self.bridge.is_booked
+            self.hear([one for one in facts if not (isinstance(one, ExecutionSeen) and booked(one.execution_id))])
             self._step(self.clock())
         except Exception as error:  # noqa: BLE001  as above
             self.fail(error)

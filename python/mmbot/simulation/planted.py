@@ -277,7 +277,7 @@ BUGS: Mapping[str, Bug] = {
     "no quarantine": Bug("a journal that lost its end is trusted", _no_quarantine, "guardian"),
     "amend counts at once": Bug("an amend counts before the venue took it", _amend_counts_at_once, "stream"),
     "leaves without asking": Bug("a run ends without cancelling", _leaves_without_asking, "quiet"),
-    "any age": Bug("decisions of any age leave", _any_age, "process"),
+    "any age": Bug("decisions of any age leave", _any_age, "disk"),
     **{name: Bug(said, lambda _life: None, where, within) for name, (said, where, within, _) in GUARD_BUGS.items()},
     **{name: Bug(said, plant, "operators", within) for name, (said, within, plant) in STOP_BUGS.items()},
     **{name: Bug(said, lambda _life: None, "lease", within) for name, (said, within, _) in LEASE_BUGS.items()},
