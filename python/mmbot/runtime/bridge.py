@@ -305,7 +305,7 @@ class Bridge:
 
     @property
     def touched(self) -> Mapping[str, int]:
-        """When orders were last asked or told about, and positions moved, by the names under which they are compared."""
+        """When orders were last asked or told about, and positions moved, by the names that they are compared under."""
         return self._touched
 
     def unconfirmed(self, before: int) -> list[int]:
