@@ -21,6 +21,7 @@ from mmbot.cli import (
     gateway,
     guardian,
     journal,
+    launch,
     leader,
     record,
     replay,
@@ -44,6 +45,7 @@ app.add_typer(shadow.app, name="shadow")
 app.add_typer(debug.app, name="debug")
 app.add_typer(chaos.app, name="chaos")
 app.add_typer(leader.app, name="leader")
+app.add_typer(launch.app, name="launch")
 app.add_typer(journal.app, name="journal")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)

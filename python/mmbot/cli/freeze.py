@@ -127,7 +127,7 @@ def report(account: Account = None, everything: Everything = False, runs: Runs =
     with one_clear_line(NoAccountError):
         for state in _chosen(runs, account, everything=everything):
             typer.echo(f"{state.name}")
-            for line in days(state):
+            for line in days(state, time.time_ns()):
                 typer.echo(f"  {line}")
 
 

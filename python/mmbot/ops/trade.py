@@ -33,6 +33,7 @@ from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
 from mmbot.ops.giving_up import hear_giving_up
 from mmbot.ops.guarding import Guard, Watch
+from mmbot.ops.launch import check_launch
 from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.ops.metrics import RunMetrics
 from mmbot.ops.plausible import check_account
@@ -98,9 +99,10 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
     watches. adopt_position: the reason for which a position that no journal explains is taken into the books. Raises
     ConfigError, VenueError or OSError where the run cannot begin; what ends a run that has begun is in `Ended.failure`.
     """
+    clock = RunClock()
+    _check_live(wiring, clock)
     strategy = configured(config)
     markets = [market_of(each) for each in config.instruments]
-    clock = RunClock()
     folder = RunFolder.create(parent or Path(wiring.session.folder), wiring.mode, clock.peek() // 10**9)
     async with AsyncExitStack() as stack:
         url, credentials, exchange = None, wiring.credentials, None
@@ -272,6 +274,12 @@ def _account(
         yield _Account(name, state, latch)
     finally:
         state.run_ends()
+
+
+def _check_live(wiring: Trading, clock: RunClock) -> None:
+    """Real money trades only where what would save it was proven. Raises ConfigError."""
+    if wiring.mode is Mode.LIVE:
+        check_launch(Path(wiring.session.folder), clock.peek())
 
 
 def _subscriptions(wiring: Trading, markets: Sequence[tuple[str, str]], pair: str | None) -> list[Subscription]:

@@ -57,6 +57,11 @@ class Alarm:
     by: str = ""
     """Who acknowledged it; "" while nobody has."""
 
+    @classmethod
+    def raised(cls, name: str, said: str, now: int) -> Alarm:
+        """Return one that is new, with an id of its own."""
+        return cls(alarm_id=sha256(f"{now}\n{name}\n{said}".encode()).hexdigest()[:8], name=name, said=said, since=now)
+
     @property
     def open(self) -> bool:
         """Nobody has acknowledged it."""
@@ -67,14 +72,10 @@ def alarm_of(event: Mapping[str, object], now: int) -> Alarm | None:
     """Return the alarm that an event of a run is; None for one that is none."""
     name = str(event["event"])
     if name == "freeze" and event["change"] in ("raised", "noted") and event["control"] in P1_CONTROLS:
-        return _alarm(str(event["control"]), str(event["why"]), now)
+        return Alarm.raised(str(event["control"]), str(event["why"]), now)
     if name in P1_EVENTS:
-        return _alarm(name, str(event[P1_EVENTS[name]]), now)
+        return Alarm.raised(name, str(event[P1_EVENTS[name]]), now)
     return None
-
-
-def _alarm(name: str, said: str, now: int) -> Alarm:
-    return Alarm(alarm_id=sha256(f"{now}\n{name}\n{said}".encode()).hexdigest()[:8], name=name, said=said, since=now)
 
 
 class AlarmBoard:
@@ -87,6 +88,11 @@ class AlarmBoard:
         self._account, self._began = account, began
         self._alarms: dict[str, Alarm] = {}
         self._asked: set[str] = set()
+
+    @property
+    def every(self) -> list[Alarm]:
+        """Acknowledged or not."""
+        return list(self._alarms.values())
 
     @property
     def open(self) -> list[Alarm]:

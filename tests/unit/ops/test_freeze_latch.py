@@ -159,9 +159,10 @@ def test_two_people_lower_it_for_everybody(tmp_path: Path) -> None:
     latch.lower(_token(latch), NOW + 3 * SECOND, CLEAN)
     other.refresh(NOW)
     assert (latch.board.frozen, other.board.frozen, _latch(state).board.frozen) == ((), (), ())
-    first, *lines = days(state)
+    first, *lines = days(state, NOW + 3 * SECOND)
     assert first == "2027-01-15: 1 raised (drift 1), 1 lowered"
     assert lines[-1].endswith("booked by p0 and p1")
+    assert days(state, NOW + 86_400 * SECOND)[-1] == "2027-01-16: nothing"
 
 
 def test_a_freeze_between_signing_and_lowering_is_not_lifted(tmp_path: Path) -> None:
