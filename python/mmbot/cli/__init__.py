@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from mmbot.cli import (
+    audit,
     backtest,
     chaos,
     compare,
@@ -47,6 +48,7 @@ app.add_typer(chaos.app, name="chaos")
 app.add_typer(leader.app, name="leader")
 app.add_typer(launch.app, name="launch")
 app.add_typer(journal.app, name="journal")
+app.add_typer(audit.app, name="audit")
 app.command("backtest")(backtest.backtest)
 app.command("walkforward")(walkforward.walkforward)
 app.command("run")(run.run)

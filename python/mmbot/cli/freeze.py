@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from mmbot.ops.account_state import AccountState
     from mmbot.risk.override import Override
 
-__all__ = ["freeze", "freeze_app", "give_up", "keys_app", "kill", "status", "unfreeze"]
+__all__ = [
+    "Account",
+    "NoAccountError",
+    "Runs",
+    "chosen",
+    "freeze",
+    "freeze_app",
+    "give_up",
+    "keys_app",
+    "kill",
+    "status",
+    "unfreeze",
+]
 
 freeze_app = typer.Typer(help="Stop trading on an account; a running engine obeys within 50 ms.")
 keys_app = typer.Typer(help="Keys of the people who may lift a freeze.", no_args_is_help=True)
@@ -32,7 +44,7 @@ class NoAccountError(ValueError):
     """Nobody can say which account is meant."""
 
 
-def _chosen(runs: Path, account: str | None, *, everything: bool = False) -> list[AccountState]:
+def chosen(runs: Path, account: str | None, *, everything: bool = False) -> list[AccountState]:
     """The accounts that are meant: the one that is named, all of them, or the only one there is."""
     from mmbot.ops.account_state import AccountState
 
@@ -101,7 +113,7 @@ def freeze(
     _check_words(level, symbol, strategy, reason)
     scope = FIRM if strategy is None else Scope("strategy", strategy)
     with one_clear_line(NoAccountError):
-        states = _chosen(runs, account, everything=everything)
+        states = chosen(runs, account, everything=everything)
         for state in states:
             if symbol is not None:
                 scope = Scope("symbol", symbol)
@@ -125,7 +137,7 @@ def report(account: Account = None, everything: Everything = False, runs: Runs =
     from mmbot.ops.freeze_report import days
 
     with one_clear_line(NoAccountError):
-        for state in _chosen(runs, account, everything=everything):
+        for state in chosen(runs, account, everything=everything):
             typer.echo(f"{state.name}")
             for line in days(state, time.time_ns()):
                 typer.echo(f"  {line}")
@@ -143,7 +155,7 @@ def status(
     from mmbot.ops.status import status_lines, status_words
 
     with one_clear_line(NoAccountError):
-        states = AccountState.every(runs) if account is None else _chosen(runs, account)
+        states = AccountState.every(runs) if account is None else chosen(runs, account)
     if ack is not None:
         _acknowledge(states, ack, by)
     for state in states:
@@ -185,7 +197,7 @@ def kill(
     from mmbot.ops.killing import kill as killed
 
     with one_clear_line(NoAccountError):
-        states = _chosen(runs, account, everything=everything)
+        states = chosen(runs, account, everything=everything)
 
     def told(event: dict[str, object]) -> None:
         typer.echo(f"  {event}", err=True)
@@ -218,7 +230,7 @@ def unfreeze(
     from mmbot.venues.port import VenueError
 
     with one_clear_line(NoAccountError, TokenError, OverrideRefusedError, VenueError, ConfigError):
-        [state] = _chosen(runs, account)
+        [state] = chosen(runs, account)
         if sign is not None:
             _sign(state, token, sign, freeze_id, to, reason)
         else:
@@ -266,7 +278,7 @@ def give_up(
     from mmbot.ops.giving_up import ask_to_give_up
 
     with one_clear_line(NoAccountError, TokenError):
-        [state] = _chosen(runs, account)
+        [state] = chosen(runs, account)
         typer.echo(asyncio.run(ask_to_give_up(state, order, reason, read_key(sign))))
 
 
@@ -291,6 +303,6 @@ def enrol(
     from mmbot.ops.freeze_tokens import TokenError, enrol_key
 
     with one_clear_line(NoAccountError, TokenError):
-        [state] = _chosen(runs, account)
+        [state] = chosen(runs, account)
         enrol_key(state, key, identity, device)
     typer.echo(f"{state.name}: {identity} on {device}")

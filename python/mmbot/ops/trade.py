@@ -327,6 +327,7 @@ class _Run:
         state: AccountState,
         adopt_position: str,
     ) -> None:
+        self._account_name = state.name
         self._config, self._wiring, self._folder = config, wiring, folder
         self._clock, self._strategy, self._listed = clock, strategy, listed
         self._tapes = {
@@ -405,6 +406,8 @@ class _Run:
         return json.dumps(
             {
                 "mode": self._wiring.mode,
+                "account": self._account_name,
+                "by": f"uid {os.getuid()}",
                 "environment": self._wiring.session.environment,
                 "version": mmbot.__version__,
                 "epoch_s": self.ids.epoch_s,

@@ -1,0 +1,161 @@
+"""Who did what, dumped from the logs that record it, and every hand that touches a dump."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from mmbot import _core
+from mmbot.cli import app
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.audit_trail import acts, chained, dump, verify
+from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+START = 1_764_288_000 * SECOND
+"""2025-11-28T00:00:00 UTC."""
+
+
+def ran(runs: Path, name: str, ts: int, *, spread: float, account: str = "testnet-7") -> None:
+    """A run that began then, gave up an order, and ended."""
+    (runs / name).mkdir()
+    config = {"strategy": "JoinTouch", "limits": [{"position": "1"}], "spread": spread}
+    start = {"mode": "paper", "account": account, "by": "uid 7", "config": config, "config_hash": f"{spread}"}
+    journal = _core.Journal.create(runs / name / "journal.mmj", ts, json.dumps(start))
+    journal.note(ts + 1, "link", "{}")
+    journal.note(ts + 2, "given up", json.dumps({"order": "mm-1", "by": "ann", "reason": "two days old"}))
+    journal.end(ts + 3 * SECOND, json.dumps({"left": [], "failure": None}))
+    journal.sync()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> AccountState:
+    """An account with two runs on two days, a freeze and a kill between them, and another account's run beside."""
+    state = AccountState.of(tmp_path, "testnet", "7")
+    ran(tmp_path, "20251128T000000Z-paper", START, spread=1.0)
+    ran(tmp_path, "20251129T000000Z-paper", START + DAY, spread=2.0)
+    ran(tmp_path, "20251129T010000Z-paper", START + DAY + SECOND, spread=9.0, account="testnet-8")
+    latch = FreezeLatch(state, lambda: START + 5 * SECOND)
+    asked = FreezeAsked(FreezeLevel.CANCEL_ALL, Scope("symbol", "linear BTCUSDT"), "operator", "news", START + SECOND)
+    latch.ask(asked)
+    latch.ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", "stolen laptop", START + 4 * SECOND))
+    return state
+
+
+def test_the_logs_tell_who_did_what_and_in_which_order(state: AccountState) -> None:
+    """Starts, freezes, kills, orders given up, ends, and what the second configuration says otherwise."""
+    found = [(one.actor, one.act) for one in acts(state)]
+    assert found == [
+        ("uid 7", "started"),
+        ("ann", "gave up an order"),
+        ("operator", "froze"),
+        ("run", "ended"),
+        ("operator", "killed"),
+        ("uid 7", "started"),
+        ("uid 7", "changed the configuration"),
+        ("ann", "gave up an order"),
+        ("run", "ended"),
+    ]
+    changed = next(one for one in acts(state) if one.act == "changed the configuration")
+    assert changed.words == {"spread": [1.0, 2.0]}
+    assert [one.source for one in acts(state)][2] == "freeze.jsonl:1"
+
+
+def test_a_dump_is_good_until_it_is_touched(state: AccountState, tmp_path: Path) -> None:
+    """By itself, by the last hash, and by the logs that it is a view of."""
+    path = tmp_path / "audit.jsonl"
+    lines = dump(state, path)
+    assert verify([path], head=lines[-1].hash, state=state).fault == ""
+    assert len(lines) == 9
+
+
+def test_each_day_has_a_file_that_follows_the_one_before(state: AccountState, tmp_path: Path) -> None:
+    """The chain goes on from day to day, so a day that is left out is missed."""
+    days = ["2025-11-28", "2025-11-29"]
+    files = [tmp_path / f"audit-{day}.jsonl" for day in days]
+    counts = [len(dump(state, path, day)) for path, day in zip(files, days, strict=True)]
+    assert counts == [5, 4]
+    assert verify(files, state=state).fault == ""
+    assert verify(files[1:], state=state).fault == ""
+    assert "does not follow" in verify(files[::-1]).fault
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_a_touched_line_is_named(state: AccountState, tmp_path: Path, at: int) -> None:
+    """Any field of any line changed, a line taken out, put in twice, or swapped with the next."""
+    path = tmp_path / "audit.jsonl"
+    dump(state, path)
+    raw = path.read_bytes().splitlines(keepends=True)
+    for name, word in json.loads(raw[at]).items():
+        touched = {**json.loads(raw[at]), name: word + 1 if isinstance(word, int) else {"x": 1} if word == {} else "x"}
+        path.write_bytes(b"".join([*raw[:at], json.dumps(touched).encode() + b"\n", *raw[at + 1 :]]))
+        found = verify([path])
+        assert found.lines == at, name
+        assert f"audit.jsonl:{at + 1}: " in found.fault, name
+    swapped = [*raw[:at], *raw[at : at + 2][::-1], *raw[at + 2 :]]
+    for changed in ([*raw[:at], *raw[at + 1 :]], [*raw[: at + 1], *raw[at:]], swapped):
+        if changed in (raw, raw[:-1]):
+            continue
+        path.write_bytes(b"".join(changed))
+        found = verify([path])
+        assert "does not follow" in found.fault or found.first == 1, "without its first line it begins with the second"
+
+
+def test_one_that_is_cut_or_written_anew_fails_its_last_hash_and_the_logs(state: AccountState, tmp_path: Path) -> None:
+    """The chain alone cannot know; the hash that was kept elsewhere does, and so do the logs."""
+    path = tmp_path / "audit.jsonl"
+    lines = dump(state, path)
+    raw = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(raw[:-1]))
+    assert verify([path]).fault == ""
+    assert "the last hash is" in verify([path], head=lines[-1].hash).fault
+    without_kill = [one for one in acts(state) if one.act != "killed"]
+    path.write_bytes(b"".join(json.dumps(json_of(line)).encode() + b"\n" for line in chained(without_kill)))
+    assert verify([path]).fault == ""
+    assert "freeze.jsonl:2 says what no line does: killed by operator" in verify([path], state=state).fault
+    softer = [type(one)(**{**json_of(one), "actor": "nobody"}) if one.act == "froze" else one for one in acts(state)]
+    path.write_bytes(b"".join(json.dumps(json_of(line)).encode() + b"\n" for line in chained(softer)))
+    assert "line 2 says what freeze.jsonl:1 does not: froze by nobody" in verify([path], state=state).fault
+
+
+def json_of(struct: object) -> dict[str, object]:
+    """A struct as words."""
+    return {name: getattr(struct, name) for name in type(struct).__struct_fields__}
+
+
+def test_a_damaged_journal_is_an_act_of_its_own(state: AccountState, tmp_path: Path) -> None:
+    """What it said before the damage stands, and that it cannot be read on is said."""
+    journal = tmp_path / "20251128T000000Z-paper" / "journal.mmj"
+    octets = bytearray(journal.read_bytes())
+    octets[-1] ^= 1
+    journal.write_bytes(octets)
+    found = [one for one in acts(state) if one.act == "cannot be read on"]
+    assert "damaged at entry 3" in found[0].words["fault"]
+
+
+def test_the_commands_dump_and_verify(state: AccountState, tmp_path: Path) -> None:
+    """From the command line down, with the exit codes that a watch goes by."""
+
+    def asked(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["audit", *words, "--runs", str(tmp_path), "--account", state.name])
+        return done.exit_code, done.output
+
+    path = tmp_path / "out" / "audit.jsonl"
+    code, said = asked("dump", "--out", str(path))
+    assert (code, said.startswith("9 lines in ")) == (0, True)
+    assert asked("verify", str(path), "--logs")[0] == 0
+    assert "written anew" in asked("verify", str(path))[1]
+    path.write_bytes(path.read_bytes().replace(b"stolen laptop", b"routine check"))
+    code, said = asked("verify", str(path))
+    assert code == 1
+    assert "BAD      " in said
+    assert "line 4 was changed" in said
+    assert asked("dump", "--day", "yesterday")[0] == 1
