@@ -76,6 +76,8 @@ _TROUBLES: dict[Reason, Trouble] = {
     "overloaded": Trouble.OVERLOADED,
     "banned": Trouble.BANNED,
 }
+LEAD_NS = 5_000_000
+"""How far ahead of its clock a decision may be: each input of the core takes a moment of its own."""
 _EXECUTIONS_KEPT = 10_000
 """Names of executions that are remembered, so that one that is told again counts once."""
 
@@ -154,7 +156,7 @@ class OrderGate:
     def _aged(self, now: int) -> Ruling | None:
         """Refuse what was decided too long ago: a slow strategy, or a slow disk, speaks of a market that is gone."""
         age = 0 if self.decided is None else now - self.decided()
-        if age <= self.decision_age_ns or not self.decision_age_ns:
+        if -LEAD_NS <= age <= self.decision_age_ns:
             return None
         said = f"decided {age / 1e6:.0f} ms ago; expected at most {self.decision_age_ns / 1e6:.0f} ms"
         return Ruling(Denial.DECISION_AGE, said)

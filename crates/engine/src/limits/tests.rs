@@ -630,6 +630,44 @@ fn what_lots_are_worth() {
     assert_eq!(Worth::of(&fine("0.0000000001")).value(20_000_000_000, 3), 6_000_000_000);
 }
 
+/// Limits so tight that nothing may grow, every one of them breached already or short of an input.
+fn nothing_may_grow() -> impl Strategy<Value = (Controls, Bounds)> {
+    let amount = || prop::sample::select(vec![Cash(1), money(1), UNBOUNDED]);
+    let age = || prop::sample::select(vec![Nanos::ZERO, Nanos(1_000)]);
+    let count = || prop::sample::select(vec![1, u32::MAX]);
+    let controls = (any::<bool>(), amount(), amount(), age(), age(), 0..2u32, any::<bool>());
+    let bounds = (amount(), amount(), amount(), count(), amount(), age(), age());
+    (controls, bounds).prop_map(|(controls, bounds)| {
+        let (maker, notional_max, open_notional_max, reference_age_max, entry_age_max, ratio, unit_shift) = controls;
+        let (strategy, gross, firm, positions_max, net, elsewhere, margin_age_max) = bounds;
+        let controls = Controls {
+            maker,
+            unit_shift,
+            notional_max,
+            open_notional_max,
+            reference_age_max,
+            entry_age_max,
+            orders_per_trade_max: ratio,
+            ..OFF
+        };
+        let bounds = Bounds {
+            strategy_notional_max: strategy,
+            account_gross_max: gross,
+            account_net_max: net,
+            firm_gross_max: firm,
+            firm_net_max: net,
+            positions_max,
+            account_elsewhere_age_max: elsewhere,
+            firm_elsewhere_age_max: elsewhere,
+            margin_age_max,
+            mark_age_max: Nanos(1_000),
+            gross_worth_cap: gross,
+            ..Bounds::default()
+        };
+        (controls, bounds)
+    })
+}
+
 proptest! {
     /// Whatever is asked, what is approved can never take the position beyond the limit if all of it fills.
     #[test]
@@ -649,5 +687,41 @@ proptest! {
                 prop_assert!(worst <= LIMITS.position_max);
             }
         }
+    }
+
+    /// What can only shrink a position is held back by no limit that it does not make worse: not by an amount that is
+    /// exceeded already, not by an input that is missing, and not by a freeze that lets positions shrink.
+    #[test]
+    fn an_order_that_only_shrinks_is_held_back_by_nothing_that_it_does_not_worsen(
+        (controls, bounds) in nothing_may_grow(),
+        (long, held, second) in (any::<bool>(), 1i64..90, -90i64..90),
+        (own, others) in (0i64..45, 0i64..45),
+        share in 1i64..=100,
+        (level, scope) in (
+            prop::sample::select(vec![FreezeLevel::Normal, FreezeLevel::ReduceOnly, FreezeLevel::Flatten]),
+            prop::sample::select(vec![Scope::Symbol(InstrumentId(0)), Scope::Strategy, Scope::Account, Scope::Firm]),
+        ),
+    ) {
+        use Side::{Buy, Sell};
+        let (position, side, price) = if long { (held, Sell, 10_001) } else { (-held, Buy, 10_000) };
+        let working = if long {
+            [request(Sell, 10_010, own), request(Buy, 9_990, others)]
+        } else {
+            [request(Buy, 9_990, own), request(Sell, 10_010, others)]
+        };
+        let left = held - own;
+        prop_assume!(left > 0);
+        let mut scene = Scene::bound(bounds).holding(position, second).told(Outside::Restrict { scope, level });
+        scene.limits.controls = controls;
+        scene.limits.position_max = Lots(1);
+        let working: Vec<OrderRequest> = working.into_iter().filter(|one| one.qty.0 > 0).collect();
+        let scene = scene.working(&working);
+        let found = scene.wants(request(side, price, (left * share / 100).max(1)));
+        // A net sum is made worse by an exit, where others hold as much on its side.
+        let worsened = [Denial::AccountNet, Denial::FirmNet];
+        prop_assert!(
+            found.iter().all(|one| worsened.contains(&one) && second * side.sign() > 0),
+            "{found} of {left} with {second} beside"
+        );
     }
 }
