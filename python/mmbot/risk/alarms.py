@@ -4,8 +4,8 @@
                     └─ 60 s ─▶ FreezeAsked CANCEL_ALL of the account
 
 Only what needs eyes now is one of these (level P1): orders that are not proven gone, books that do not agree with the
-venue, something that moved our position, a guardian that is gone. Their number is small on purpose; a person who gets
-97 of them reads none. It stays open when its cause is over: somebody has to have seen it.
+venue, something that moved our position, a leg that stands alone, a guardian that is gone. Their number is small on
+purpose; a person who gets 97 of them reads none. It stays open when its cause is over: somebody has to have seen it.
 
 A function of what it is told and of time, ns since epoch. Source: reliability.md row 78 (Knight Capital, 2012).
 """
@@ -37,6 +37,7 @@ P1_CONTROLS: Final = frozenset(
         "guardian_acting",
         "guardian_blind",
         "latch",
+        "unhedged",
     }
 )
 """Controls whose freeze is an alarm as well: what they saw is nobody's decision."""

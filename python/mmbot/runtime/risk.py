@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +45,6 @@ KEEP_NS = 10_000_000_000
 _KEPT_SHARE = 100
 _TIMES = 10
 """So many times more than what it is held against is a mistake."""
-_RATE_OF_A_BP = 10_000
-"""Rates of an instrument are in 10^-8."""
 
 
 def _deaf(_: object) -> None:
@@ -93,7 +90,7 @@ class RiskDesk:
         self._symbols = [f"{each.category} {each.symbol}" for each in listed]
         self._prices = SecondPrices(listed, watch.config.reference_age_ms)
         self._holdings = Holdings(core, listed, self._prices)
-        self._quality = FillQuality(watch, self._holdings, self._symbols)
+        self._quality = FillQuality(watch, self._holdings, listed)
         self._measures = Measures(watch.config, listed)
         self._unpriced = dict(enumerate(positions_max))
         self._found: list[FreezeAsked] = []
@@ -177,23 +174,9 @@ class RiskDesk:
         self._holds(index)
         if fact.kind != "trade":
             return
-        each = self._listed[index]
-        price, fee = float(fact.price), _fee(fact, each)
-        worth = value(each.instrument, each.instrument.lots(fact.qty), price)
-        # A spot fee in the coin bought is rounded by the venue to that coin's own grid: it is measured, not checked.
-        checked = fact.category != "spot"
-        self._found += self.watch.filled(
-            symbol,
-            fact.side,
-            now,
-            notional=Decimal(repr(worth)) if checked else None,
-            fee=fee if checked else None,
-            rate_bps=(each.instrument.maker if fact.maker else each.instrument.taker) / _RATE_OF_A_BP,
-        )
-        sign, lots = 1 if fact.side == "buy" else -1, each.instrument.lots(fact.qty)
-        self._measures.filled(index, sign, lots, price, now)
-        paid_bps = float(fee) / abs(worth) * 1e4 if worth else 0.0
-        self._found += self._quality.filled(index, sign, price, paid_bps, now)
+        lots, price = self._listed[index].instrument.lots(fact.qty), float(fact.price)
+        self._measures.filled(index, 1 if fact.side == "buy" else -1, lots, price, now)
+        self._found += self._quality.filled(index, fact, now)
         if self.boldness is not None and not fact.maker:
             self.boldness.taken(now)
 
@@ -272,10 +255,3 @@ class RiskDesk:
         if self._peg is not None and self._peg.price(now) is None:
             why = "; ".join(filter(None, (f"no price of {self._peg.symbol}, which says what the coin is worth", why)))
         return why
-
-
-def _fee(fact: ExecutionSeen, listed: Listed) -> Decimal:
-    """The fee in the settlement currency; one in the coin that was bought counts at the execution's own price."""
-    fee, terms = Decimal(fact.fee or "0"), listed.terms
-    in_base = fact.fee_currency == terms.base != (terms.settle or terms.quote)
-    return fee * Decimal(fact.price) if in_base else fee

@@ -67,7 +67,7 @@ DESK_S = 5.0
 DESKS = ("mixed", "guardian", "people", "operators")
 """Profiles whose runs have the controls above the core's own: they cost a tenth of a seed."""
 ALARMING = frozenset({"freeze", *P1_EVENTS})
-BOOKS_DIFFER = P1_CONTROLS | {"unknown_order", "crash_loop"}
+BOOKS_DIFFER = P1_CONTROLS - {"unhedged"} | {"unknown_order", "crash_loop"}
 """Controls that stop a run because it does not know its books, or says that they differ."""
 
 

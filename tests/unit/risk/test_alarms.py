@@ -77,3 +77,12 @@ def test_what_is_an_alarm(event: dict[str, object], name: str | None) -> None:
     """What needs eyes now; what a control decided, or a person, does not."""
     alarm = alarm_of(event, 1)
     assert (None if alarm is None else alarm.name) == name
+
+
+def test_a_leg_that_stands_alone_is_an_alarm() -> None:
+    """C-012: a failure of one leg does not stay between the run and its freeze board."""
+    change = {"event": "freeze", "change": "raised", "control": "unhedged", "why": "unhedged for 100 dollar-seconds"}
+    alarm = alarm_of(change, 7)
+    assert alarm is not None
+    assert (alarm.name, alarm.since) == ("unhedged", 7)
+    assert alarm_of({**change, "control": "loss_day"}, 7) is None

@@ -398,3 +398,14 @@ def test_a_control_that_cannot_fire_is_refused(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     with pytest.raises(ConfigError, match=r"unhedged_usd_s.*BTC"):
         risk_desk(RiskConfig(unhedged_usd_s=1.0), desk.runner, [100], strategy="quoter", account="7", folder=None)
+
+
+def test_a_markout_that_cannot_be_measured_counts_as_the_limit(tmp_path: Path) -> None:
+    """Missing denies: five seconds after the fill there is no mid."""
+    stage = Stage(tmp_path, markout_fills=1, edge_freeze_threshold_bps=-50.0)
+    stage.fill()
+    assert stage.tick() == set()
+    (tmp_path / "unseen").mkdir()
+    stage.risk._holdings._core = Desk(tmp_path / "unseen").core
+    stage.desk.clock.at_least(stage.desk.clock.peek() + 5 * SECOND)
+    assert stage.tick() == {"markout"}
