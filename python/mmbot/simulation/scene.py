@@ -186,8 +186,9 @@ class Scene:
         self.marks[what] += 1
 
     def note(self, what: str) -> None:
-        """Tell a reader of this seed what happened."""
-        self.log.append(f"{(self.world.now - START) / NS_PER_S:9.3f} s  {what}")
+        """Tell a reader of this seed what happened, the same whenever it is played: without the folder of this time."""
+        said = what.replace(f"{self.folder}/", "")
+        self.log.append(f"{(self.world.now - START) / NS_PER_S:9.3f} s  {said}")
 
     # ---- the play
 

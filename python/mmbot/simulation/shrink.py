@@ -7,15 +7,17 @@ same file is a regression test, an attachment of a bug report, and what `mmbot d
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmbot.simulation.faults import KINDS, Fault
+from mmbot.simulation.faults import KINDS, PROFILES, Fault
+from mmbot.simulation.planted import BUGS
 from mmbot.simulation.scene import Outcome, play
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 __all__ = ["CaseError", "Shrinking", "load_case", "play_case", "run_case", "story", "write_case"]
 
@@ -136,6 +138,36 @@ def write_case(outcome: Outcome, path: Path) -> Path:
     return path
 
 
+def _head(told: Mapping[str, Any]) -> dict[str, Any]:
+    head = {name: told[name] for name in ("seed", "profile", "bugs", "promise")}
+    if type(head["seed"]) is not int:
+        raise ValueError(f"seed {head['seed']!r}; expected a whole number")
+    _known("profile", head["profile"], PROFILES)
+    for bug in head["bugs"]:
+        _known("planted bug", bug, BUGS)
+    return head
+
+
+def _fault(told: Mapping[str, Any]) -> Fault:
+    _known("fault", told["type"], KINDS)
+    fault = Fault(
+        kind=told["type"],
+        at_ms=int(told["ts_ms"]),
+        for_ms=int(told["for_ms"]),
+        size=float(told["size"]),
+        number=int(told["number"]),
+        symbol=str(told["symbol"]),
+    )
+    if fault.at_ms < 0 or fault.for_ms < 0 or not 0 <= fault.size < math.inf:
+        raise ValueError(f"ts_ms {fault.at_ms}, for_ms {fault.for_ms}, size {fault.size}; expected none below zero")
+    return fault
+
+
+def _known(what: str, word: object, known: Collection[str]) -> None:
+    if word not in known:
+        raise ValueError(f"unknown {what} {word!r}; expected one of {', '.join(known)}")
+
+
 def load_case(path: Path) -> tuple[dict[str, Any], list[Fault]]:
     """Read a case: what is played, and the plan. Raises OSError, CaseError."""
     head: dict[str, Any] | None = None
@@ -144,20 +176,9 @@ def load_case(path: Path) -> tuple[dict[str, Any], list[Fault]]:
         try:
             told = json.loads(line)
             if told["type"] == "case":
-                head = {name: told[name] for name in ("seed", "profile", "bugs", "promise")}
-                continue
-            if told["type"] not in KINDS:
-                raise ValueError(f"unknown fault {told['type']!r}; expected one of {', '.join(KINDS)}")
-            plan.append(
-                Fault(
-                    kind=told["type"],
-                    at_ms=int(told["ts_ms"]),
-                    for_ms=int(told["for_ms"]),
-                    size=float(told["size"]),
-                    number=int(told["number"]),
-                    symbol=str(told["symbol"]),
-                )
-            )
+                head = _head(told)
+            else:
+                plan.append(_fault(told))
         except (ValueError, KeyError, TypeError) as error:
             raise CaseError(f"{path}, line {number}: {type(error).__name__}: {error}") from None
     if head is None:

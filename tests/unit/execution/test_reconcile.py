@@ -63,6 +63,32 @@ def test_an_injected_mismatch_is_reported_within_one_interval() -> None:
     assert schedule.next_ns() == 67 * SECOND
 
 
+@given(
+    st.integers(0, 600),
+    st.sampled_from(["order", "position", "cash"]),
+    st.sampled_from([ReconTerms(), ReconTerms(orders_s=90.0, positions_s=90.0, interval_s=60.0)]),
+)
+def test_whatever_is_wrong_and_whenever_it_is_reported_within_one_interval(
+    at_s: int, what: str, terms: ReconTerms
+) -> None:
+    """An order that nobody sent, a position, a coin: it is in a report at most `recon_interval_s` later."""
+    wrong = {
+        "order": Account(orders={"web": OpenOrder(symbol="BTC", tick=1, lots=3, cum=0)}),
+        "position": Account(positions={"BTC": 1}),
+        "cash": Account(cash={"USDT": 1}),
+    }[what]
+    deepest = {"order": Depth.ORDERS, "position": Depth.POSITIONS, "cash": Depth.CASH}[what]
+    schedule, report = Schedule(terms), ReconReport(now_ns=0, compared=0)
+    while not report.breaks:
+        now = schedule.next_ns()
+        depth = schedule.depth(now)
+        assert depth is not None
+        seen = wrong if now >= at_s * SECOND and depth >= deepest else Account()
+        report = compare(terms, Account(), seen, now, before=report)
+        schedule.looked(depth, report)
+    assert at_s * SECOND <= report.now_ns <= (at_s + terms.interval_s) * SECOND
+
+
 def test_a_fill_on_its_way_is_no_mismatch() -> None:
     """The venue is ahead by one fill at one look and by another at the next: the gap is not the same."""
     first = compare(TERMS, Account(positions={"BTC": 5}), Account(positions={"BTC": 7}), 0, touched_ns={"BTC": 0})

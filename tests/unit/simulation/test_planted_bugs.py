@@ -65,6 +65,14 @@ def test_leaving_a_fault_out_leaves_the_others_as_they_were():
             '{"type": "case", "seed": 1, "profile": "mixed", "bugs": [], "promise": "P6"}\n{"type": "rain"}',
             "unknown fault",
         ),
+        ('{"type": "case", "seed": 1, "profile": "rain", "bugs": [], "promise": ""}', "unknown profile 'rain'"),
+        ('{"type": "case", "seed": 1, "profile": "mixed", "bugs": ["rain"], "promise": ""}', "unknown planted bug"),
+        ('{"type": "case", "seed": "1", "profile": "mixed", "bugs": [], "promise": ""}', "expected a whole number"),
+        (
+            '{"type": "pause", "ts_ms": -1, "for_ms": 1, "size": 0, "number": 0, "symbol": ""}',
+            "expected none below zero",
+        ),
+        ("[]", "line 1: TypeError"),
         ("", 'no line of type "case"'),
     ],
 )
