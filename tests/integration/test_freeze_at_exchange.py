@@ -22,8 +22,11 @@ from mmbot.exchange.generator import MarketKind
 from mmbot.execution.cancel_all import Target
 from mmbot.ops.account_state import AccountState, Running
 from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.ops.killing import look_for_orders
 from mmbot.risk import FIRM, FreezeAsked, FreezeLevel
+from mmbot.venues.bybit.budget import RateBudget
 from mmbot.venues.bybit.endpoints import Endpoint
+from mmbot.venues.bybit.http import BybitHttp
 from mmbot.venues.bybit.session import BybitOrders
 from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.port import Credentials, Fact, LinkEvent, OrderSeen, PlaceOrder
@@ -69,9 +72,9 @@ class Stage:
 
     def __init__(self, paper: PaperExchange) -> None:
         self.paper, self.sink, self.told = paper, Sink(), list[dict[str, Any]]()
-        endpoint = Endpoint.of("simulator", paper.exchange.http)
-        credentials = Credentials(key=KEY, secret=SecretStr(SECRET))
-        self.orders = BybitOrders(endpoint, credentials, self.sink, time.time_ns, instruments=[BTC])
+        self.endpoint = Endpoint.of("simulator", paper.exchange.http)
+        self.credentials = Credentials(key=KEY, secret=SecretStr(SECRET))
+        self.orders = BybitOrders(self.endpoint, self.credentials, self.sink, time.time_ns, instruments=[BTC])
         self.cancelling = self.sink.cancelling = Cancelling(self.orders, [BTC], time.time_ns, told=self.told.append)
 
     def open(self) -> list[str]:
@@ -87,9 +90,10 @@ class Stage:
             await self.sink.resting(min(at + 10, count))
         return [Target(*BTC, name) for name in names]
 
-    async def price(self) -> str:
+    async def price(self, market: tuple[str, str] = BTC) -> str:
         """Below the market, inside the venue's band."""
-        endpoint = f"{self.paper.exchange.http}/v5/market/tickers?category=linear&symbol=BTCUSDT"
+        category, symbol = market
+        endpoint = f"{self.paper.exchange.http}/v5/market/tickers?category={category}&symbol={symbol}"
         async with aiohttp.ClientSession() as client, client.get(endpoint) as answer:
             [ticker] = (await answer.json())["result"]["list"]
         return f"{float(ticker['bid1Price']) * 0.99:.1f}"
@@ -246,11 +250,12 @@ class Bot:
         whole = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [event for event in whole if event["event"] == name]
 
-    async def says(self, *words: str, code: int = 0) -> str:
+    async def says(self, *words: str, code: int = 0, keyless: bool = False) -> str:
         """What another command says, which has to end with this code."""
         command = [sys.executable, "-m", "mmbot", *words]
+        environ = {name: word for name, word in self.environ.items() if not keyless or word not in (KEY, SECRET)}
         process = await asyncio.create_subprocess_exec(
-            *command, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            *command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         async with asyncio.timeout(60):
             said = (await process.communicate())[0].decode()
@@ -298,6 +303,89 @@ def test_kill_works_while_the_engine_is_stopped(tmp_path: Path) -> None:
             finally:
                 bot.end()
             assert "was killed (it hangs)" in await bot.says("run", str(bot.config), "--json", code=1)
+
+    asyncio.run(story())
+
+
+async def _by_hand(paper: PaperExchange, name: str, *markets: tuple[str, str]) -> None:
+    """Somebody lets an order rest in each of these, which no run trades."""
+    stage = Stage(paper)
+    http = BybitHttp(stage.endpoint, stage.credentials, time.time_ns, RateBudget())
+    await http.start()
+    try:
+        for number, (category, symbol) in enumerate(markets):
+            words = {"category": category, "symbol": symbol, "side": "Buy", "orderType": "Limit"}
+            words |= {"qty": "1" if category == "inverse" else "0.01", "price": await stage.price((category, symbol))}
+            body = json.dumps({**words, "orderLinkId": f"{name}-{number}"}).encode()
+            answer = await http.send_once("/v5/order/create", body, "place")
+            assert answer.code == 0, answer
+    finally:
+        await http.stop()
+
+
+def test_a_kill_is_of_the_whole_account(tmp_path: Path) -> None:
+    """Orders rest where the run does not trade: another symbol, spot, inverse. Kill cancels them too, proves zero, and
+    raises no alarm; and while one is open nobody may lift the kill.
+    """
+    others = (("linear", "ETHUSDT"), ("spot", "BTCUSDT"), ("inverse", "BTCUSD"))
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=False)
+            try:
+                await bot.quoting()
+                await _by_hand(paper, "early", *others)
+                said = await bot.says("kill", "--runs", str(bot.runs), "--reason", "out")
+                assert ("zero open orders, verified" in said, paper.truth()["open"]) == (True, [])
+                assert "cancel_all_alarm" not in said
+                assert (await look_for_orders(bot.state, bot.environ)).clean
+                await _by_hand(paper, "late", *others[1:])
+                looked = await look_for_orders(bot.state, bot.environ)
+                assert (looked.clean, "spot BTCUSDT late-0" in looked.said) == (False, True)
+            finally:
+                bot.end()
+
+    asyncio.run(story())
+
+
+def test_a_kill_without_a_key_leaves_it_to_the_engine(tmp_path: Path) -> None:
+    """It says that it can cancel nothing; the engine obeys the latch, cancels, and ends by itself: not by SIGKILL."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=False)
+            try:
+                engine = await bot.quoting()
+                said = await bot.says("kill", "--runs", str(bot.runs), "--reason", "out", code=1, keyless=True)
+                assert "MMBOT_BYBIT_API_KEY and MMBOT_BYBIT_API_SECRET are not set" in said
+                assert "has ended by itself" in said
+                assert ("NOT VERIFIED" in said, paper.truth()["open"]) == (True, [])
+                assert engine.wait(5) != -signal.SIGKILL
+            finally:
+                bot.end()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("guardian", [False, True])
+def test_a_kill_without_a_key_ends_a_hung_engine_only_beside_a_guardian(tmp_path: Path, guardian: bool) -> None:
+    """The engine is stopped with orders resting. Alone it is left as it is, and who reads is told what to do; beside a
+    guardian, which has cancelled by then, it is ended.
+    """
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=guardian)
+            try:
+                engine = await bot.quoting()
+                engine.send_signal(signal.SIGSTOP)
+                said = await bot.says("kill", "--runs", str(bot.runs), "--reason", "out", code=1, keyless=True)
+                assert ("is NOT ended" in said) is not guardian
+                assert ("a guardian watches" in said) is guardian
+                assert (engine.poll() is None) is not guardian
+                assert not (guardian and paper.truth()["open"])
+            finally:
+                bot.end()
 
     asyncio.run(story())
 

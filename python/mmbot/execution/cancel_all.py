@@ -231,10 +231,10 @@ class CancelAllPlan:
         """Return what to ask for now; each is answered by one of the methods below."""
         if self.result is not None:
             return []
-        self._raise_alarms(now)
         self._conclude(now)
         if self.result is not None:
             return []
+        self._raise_alarms(now)
         return [*self._market_steps(now), *self._cancels(now)]
 
     def _market_steps(self, now: int) -> Iterator[Step]:
@@ -399,7 +399,14 @@ class CancelAllPlan:
 
     # ---- the end
 
+    def _only_waits(self, now: int) -> bool:
+        """Nothing is known to be open and every look found nothing: what is waited for is the end of `late_until`."""
+        empty = all(place.zero or place.empty_at is not None for place in self._places.values())
+        return empty and not self._orders and now < self._late_until() + round(self.timing.apart_s * _NS)
+
     def _raise_alarms(self, now: int) -> None:
+        if self._only_waits(now):
+            return
         while (
             self._alarms < len(self.timing.alarms_s) and now - self._began >= self.timing.alarms_s[self._alarms] * _NS
         ):

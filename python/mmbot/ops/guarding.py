@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mmbot.risk.levels import FreezeAsked
     from mmbot.runtime.runner import Runner
 
-__all__ = ["GUARDIAN_FD", "GUARDIAN_KEYS", "Guard", "Watch", "key_names", "latch_reader", "reading"]
+__all__ = ["GUARDIAN_FD", "GUARDIAN_KEYS", "Guard", "Watch", "key_names", "latch_reader", "listens", "reading"]
 
 GUARDIAN_KEYS = ("MMBOT_GUARDIAN_API_KEY", "MMBOT_GUARDIAN_API_SECRET")
 """Environment variables that hold the guardian's own key and secret."""
@@ -101,7 +101,7 @@ class Guard:
         pipe = int(given) if given.isdecimal() else None
         child = None
         try:
-            if not await _listens(self._state):
+            if not await listens(self._state):
                 if pipe is None:
                     pipe = self._piped(environ)
                 child = _Child.start(self._words(config, pipe), pipe, environ, self._state.path / "guardian.log")
@@ -135,7 +135,7 @@ class Guard:
         try:
             while not meeting.done():
                 await asyncio.wait([meeting], timeout=LOOK_S)
-                if child is not None and child.process.poll() is not None and not await _listens(self._state):
+                if child is not None and child.process.poll() is not None and not await listens(self._state):
                     raise VenueError(f"the guardian did not start: {child.said()}; see {child.log}")
             return meeting.result()
         finally:
@@ -276,7 +276,7 @@ def _positions(runner: Runner) -> list[tuple[str, str]]:
     return found
 
 
-async def _listens(state: AccountState) -> bool:
+async def listens(state: AccountState) -> bool:
     """Whether a guardian is there: a socket that nobody listens on refuses."""
     try:
         with reachable(state.guardian_socket) as path:

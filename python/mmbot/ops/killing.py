@@ -1,9 +1,16 @@
 """Stop an account from outside, also when its engine hangs: latch, cancel at the venue, prove zero, end the process.
 
-    latch KILL ─▶ own session ─▶ cancel everything ─▶ two empty looks, after no create can arrive ─▶ SIGKILL ─▶ look
+    latch KILL ─▶ own session ─▶ cancel everything ─▶ two empty looks, after no create can arrive ─▶ SIGKILL
+                    │                                                                                  │
+                    └ none to be had: the engine and the guardian     two looks at the whole account ◀─┘
+                      cancel, for they obey the latch
+
+Zero is of the whole account: what is open in other instruments than the engine's is cancelled as well, and a part that
+cannot be looked at is named, and is not zero.
 
 Nothing is asked of the engine, the guardian or the gateway; they may do the same at the same time, and cancelling
-twice is cancelling once. Only the process that the account's folder names is ended, and only if it is that very one.
+twice is cancelling once. Only the process that the account's folder names is ended, and only if it is that very one;
+where nothing was proven from here, only while a guardian is there to cancel what it leaves.
 """
 
 from __future__ import annotations
@@ -15,33 +22,49 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
 from mmbot.config import ConfigError
 from mmbot.ops.account_state import Running
 from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.ops.guarding import listens
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import Reconciled
 from mmbot.venues.bybit.clock import steady_clock
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.session import BybitOrders
 from mmbot.venues.cancelling import Cancelling
-from mmbot.venues.port import Credentials, VenueError
+from mmbot.venues.port import Credentials, OpenEverywhere, OrderEntry, SeesAccount, VenueError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmbot.ops.account_state import AccountState
-    from mmbot.venues.port import Fact, LinkEvent, OrderEntry
+    from mmbot.venues.port import Fact, LinkEvent, OrderSeen
 
-__all__ = ["ARRIVES_NS", "GOES_S", "Killed", "cancel_and_end", "kill", "look_for_orders"]
+__all__ = [
+    "ARRIVES_NS",
+    "GOES_S",
+    "EndsEngine",
+    "KillSession",
+    "Killed",
+    "cancel_and_end",
+    "kill",
+    "look_for_orders",
+]
 
 ARRIVES_NS = 5_000_000_000
 """After this long no create of an engine that was stopped can reach the venue."""
 GOES_S = 2.0
 """How long the engine has to end by itself, for the kill is latched."""
+OBEYS_S = 20.0
+"""How long it has where only it can cancel its orders."""
+FIRST_LOOK_S, LOOK_S = 2.0, 10.0
+"""How long a look at the whole account may take: before the cancels, for which it only looks for more, and after."""
+APART_S = 1.0
+"""Between two looks that find nothing."""
 
 
 @dataclass
@@ -68,6 +91,17 @@ class _Deaf:
         """Links are the session's business here."""
 
 
+class EndsEngine(Protocol):
+    """Ends the engine, or lets it end."""
+
+    async def __call__(self, *, proven: bool) -> None:
+        """proven: nothing is open."""
+
+
+class KillSession(OrderEntry, SeesAccount, Protocol):
+    """What a kill needs of a session."""
+
+
 async def kill(
     state: AccountState, environ: Mapping[str, str], reason: str, *, told: Callable[[dict[str, object]], None]
 ) -> Killed:
@@ -83,8 +117,8 @@ async def kill(
         else:
             await _cancel_everything(state, session, environ, outcome, told)
     except (OSError, ValueError, KeyError, ConfigError, VenueError) as error:
-        outcome.done.append(f"orders were NOT proven gone: {error}")
-        await _end_engine(state, outcome)
+        outcome.done.append(f"nothing can be cancelled from here, orders are NOT proven gone: {error}")
+        await _leave_it_to_others(state, outcome)
     return outcome
 
 
@@ -109,40 +143,69 @@ async def _cancel_everything(
         clock = steady_clock()
         deaf.cancelling = Cancelling(orders, markets, clock, told=told)
         late = clock() + (0 if state.ended_in_order() else ARRIVES_NS)  # what died a moment ago counts as well
-        await cancel_and_end(
-            orders,
-            deaf.cancelling,
-            markets,
-            late_until=late,
-            end=lambda: _end_engine(state, outcome),
-            outcome=outcome,
-        )
+
+        async def end(*, proven: bool) -> None:
+            await (_end_engine if proven else _leave_it_to_others)(state, outcome)
+
+        await cancel_and_end(orders, deaf.cancelling, markets, late_until=late, end=end, outcome=outcome)
     finally:
         await orders.stop()
 
 
 async def cancel_and_end(
-    orders: OrderEntry,
+    orders: KillSession,
     cancelling: Cancelling,
     markets: Sequence[tuple[str, str]],
     *,
     late_until: int,
-    end: Callable[[], Awaitable[None]],
+    end: EndsEngine,
     outcome: Killed,
 ) -> None:
-    """Cancel everything over a session, have the engine ended, look once more. late_until: until then a create of the
-    engine may still arrive. Raises VenueError.
+    """Cancel everything over a session, have the engine ended, and look at the whole account.
+
+    late_until: until then a create of the engine may still arrive. end: is told whether zero was proven before.
     """
-    result = await cancelling.run("kill", late_until=lambda: late_until)
+    first = await _look(orders, FIRST_LOOK_S)
+    result = await cancelling.run("kill", markets=[*markets, *_others(first, markets)], late_until=lambda: late_until)
     outcome.done.append(f"{result.canceled_count} orders cancelled ({result.method}, {result.took_ns / 1e9:.1f} s)")
-    await end()
-    left = [one for market in markets for one in await orders.open_orders(*market)]
-    outcome.zero = result.proof == "asked" and not left
-    outcome.done.append(
-        f"{len(left)} orders are open"
-        if result.proof == "asked"
-        else f"NOT proven: {', '.join(result.failed) or result.proof}; {len(left)} orders are open"
-    )
+    await end(proven=result.proof == "asked")
+    seen = await _look_twice(orders)
+    if seen.orders:  # that came to be where nothing was before
+        result = await cancelling.run("kill", markets=[*markets, *_others(seen, markets)])
+        seen = await _look_twice(orders)
+    if result.proof != "asked":
+        outcome.done.append(f"NOT proven: {', '.join(result.failed) or result.proof}")
+    outcome.done.append(f"{len(seen.orders)} orders are open{_named(seen.orders)}")
+    outcome.done += [f"NOT looked at, {category}: {why}" for category, why in seen.unseen]
+    outcome.zero = result.proof == "asked" and not seen.orders and not seen.unseen
+
+
+async def _look(orders: SeesAccount, within_s: float = LOOK_S) -> OpenEverywhere:
+    try:
+        async with asyncio.timeout(within_s):
+            return await orders.open_everywhere()
+    except TimeoutError:
+        return OpenEverywhere(orders=(), unseen=(("everything", f"no answer within {within_s:g} s"),))
+
+
+async def _look_twice(orders: SeesAccount) -> OpenEverywhere:
+    """Look at the whole account, and again after a while where nothing was open."""
+    seen = await _look(orders)
+    if not seen.orders:
+        await asyncio.sleep(APART_S)
+        seen = await _look(orders)
+    return seen
+
+
+def _others(seen: OpenEverywhere, markets: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    found = dict.fromkeys((one.category, one.symbol) for one in seen.orders)
+    return [market for market in found if market not in markets]
+
+
+def _named(orders: Sequence[OrderSeen]) -> str:
+    """Some of them, for a person."""
+    names = [f"{one.category} {one.symbol} {one.client_id or one.venue_id}" for one in orders[:5]]
+    return f": {', '.join(names)}{' …' if len(orders) > len(names) else ''}" if names else ""
 
 
 def _session(
@@ -175,6 +238,25 @@ async def _end_engine(state: AccountState, outcome: Killed) -> None:
     outcome.done.append(f"engine {engine.pid} " + ("has ended" if gone else "does NOT end"))
 
 
+async def _leave_it_to_others(state: AccountState, outcome: Killed) -> None:
+    """Let the engine obey the latch, which is to cancel and to end; one that does not is ended only where a guardian is
+    there to cancel what it leaves.
+    """
+    engine = state.engine()
+    if engine is None:
+        outcome.done.append("no engine runs")
+    elif await _gone(engine, OBEYS_S):
+        outcome.done.append(f"engine {engine.pid} has ended by itself, and cancelled what it could")
+    elif await listens(state):
+        outcome.done.append(f"engine {engine.pid} does not obey; a guardian watches, and cancels")
+        await _end_engine(state, outcome)
+    else:
+        outcome.done.append(
+            f"engine {engine.pid} does not obey, and is NOT ended, for nobody else would cancel its orders: cancel "
+            f"them at the venue, by its own page or by phone, then end it: kill -9 {engine.pid}"
+        )
+
+
 async def _gone(engine: Running, seconds: float) -> bool:
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -184,17 +266,22 @@ async def _gone(engine: Running, seconds: float) -> bool:
 
 
 async def look_for_orders(state: AccountState, environ: Mapping[str, str]) -> Reconciled:
-    """Compare an account on which no engine runs: nothing may be open there. Raises VenueError, ConfigError, OSError.
+    """Compare an account on which no engine runs: nothing may be open there, in whatever instrument.
 
-    Positions and cash are compared by the run that begins next, before it quotes.
+    A part of the account that cannot be looked at is said, and refused where the account trades of its category.
+    Positions and cash are compared by the run that begins next, before it quotes. Raises VenueError, ConfigError,
+    OSError.
     """
     session = json.loads(state.session.read_bytes())
     markets = [(category, symbol) for category, symbol in session["markets"]]
     orders = _session(session, environ, _Deaf(), markets)
     await orders.start()
     try:
-        left = [one for market in markets for one in await orders.open_orders(*market)]
+        seen = await _look_twice(orders)
     finally:
         await orders.stop()
-    said = f"no engine runs; {len(markets)} markets, {len(left)} open orders"
-    return Reconciled(clean=not left, ts=time.time_ns(), said=said)
+    said = [f"no engine runs; {len(seen.orders)} open orders on the account{_named(seen.orders)}"]
+    said += [f"not looked at, {category}: {why}" for category, why in seen.unseen]
+    traded = {"everything", *(category for category, _ in markets)}
+    blind = any(category in traded for category, _ in seen.unseen)
+    return Reconciled(clean=not seen.orders and not blind, ts=time.time_ns(), said="; ".join(said))

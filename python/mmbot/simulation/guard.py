@@ -497,6 +497,8 @@ class Guarded:
 
     def sent(self, request: OrderRequest) -> None:
         """P8, the engine's side: who is not heard for 5 s places nothing new."""
+        if self._hung and self._since is not None:
+            self._since = self.scene.world.now  # it went again, if only between two looks
         presence = self._newest()
         if presence is None or not isinstance(request, PlaceOrder) or request.reduce_only:
             return

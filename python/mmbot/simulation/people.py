@@ -29,7 +29,6 @@ from mmbot.simulation.stops import ACCOUNT, STRATEGY
 from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.simulation.world import NodeLoop
 from mmbot.venues.cancelling import Cancelling
-from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
     import random
@@ -346,15 +345,11 @@ class People:
         cancelling = Cancelling(orders, markets, lambda: scene.world.now, told=lambda _: None)
         late = scene.world.now + ARRIVES_NS
 
-        async def end() -> None:
+        async def end(*, proven: bool) -> None:  # the worst of both: it is ended with its orders not proven gone
             await scene.engine.goes(GOES_S)
             scene.engine.kill(scene.dice.of("killed"))
 
-        try:
-            await cancel_and_end(orders, cancelling, markets, late_until=late, end=end, outcome=outcome)
-        except VenueError as error:
-            outcome.done.append(f"orders were NOT proven gone: {error}")
-            await end()
+        await cancel_and_end(orders, cancelling, markets, late_until=late, end=end, outcome=outcome)
         await orders.stop()
         scene.note(f"mmbot kill: {outcome.done}")
         left = [each.client_id for each in scene.venue.open_now() if scene.is_ours(each)]

@@ -12,7 +12,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from mmbot.simulation.venue import MS, NS_PER_S
-from mmbot.venues.port import Attestation, CancelOrder, FeeRates, LinkEvent, Looked, Unanswered, VenueError, kind_of
+from mmbot.venues.port import (
+    Attestation,
+    CancelOrder,
+    FeeRates,
+    LinkEvent,
+    Looked,
+    OpenEverywhere,
+    Unanswered,
+    VenueError,
+    kind_of,
+)
 from mmbot.venues.records import BookLost
 
 if TYPE_CHECKING:
@@ -262,6 +272,17 @@ class SimOrders:
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order, as REST shows it."""
         return await self._ask(lambda: self._venue.listed(symbol, self._past()))
+
+    async def open_everywhere(self) -> OpenEverywhere:
+        """Every open order of the account, as REST shows it."""
+
+        def listed() -> list[OrderSeen]:
+            return [one for symbol in self._venue.markets for one in self._venue.listed(symbol, self._past())]
+
+        try:
+            return OpenEverywhere(orders=tuple(await self._ask(listed)), unseen=())
+        except VenueError as error:
+            return OpenEverywhere(orders=(), unseen=(("linear", str(error)),))
 
     async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """One order, from `realtime`, else from history."""

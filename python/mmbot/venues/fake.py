@@ -34,6 +34,7 @@ from mmbot.venues.port import (
     InstrumentTerms,
     LinkEvent,
     Looked,
+    OpenEverywhere,
     OrderRequest,
     OrderSeen,
     OrderSink,
@@ -267,6 +268,12 @@ class FakeVenue:
         """Every open order, oldest first."""
         self._reach()
         return [self._seen(order) for order in self._resting(symbol)]
+
+    async def open_everywhere(self) -> OpenEverywhere:
+        """Every open order, whatever its symbol."""
+        self._reach()
+        opened = [self._seen(order) for order in self._orders.values() if order.leaves]
+        return OpenEverywhere(orders=tuple(opened), unseen=())
 
     async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """One order, open or not."""

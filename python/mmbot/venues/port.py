@@ -40,6 +40,7 @@ __all__ = [
     "LinkEvent",
     "LinkState",
     "Looked",
+    "OpenEverywhere",
     "OrderEntry",
     "OrderRequest",
     "OrderSeen",
@@ -55,6 +56,7 @@ __all__ = [
     "Reason",
     "Refused",
     "RequestKind",
+    "SeesAccount",
     "Side",
     "Subscription",
     "TellsVenueTime",
@@ -297,6 +299,14 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ts_venue: int
 
 
+class OpenEverywhere(msgspec.Struct, frozen=True, kw_only=True):
+    """What is open on a whole account, in whatever instrument, and what could not be looked at."""
+
+    orders: tuple[OrderSeen, ...]
+    unseen: tuple[tuple[str, str], ...]
+    """Parts of the account, by their category, and why nobody knows what is open there."""
+
+
 class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of one coin, as the venue's own statement has it: balances are the sum of these.
 
@@ -469,6 +479,13 @@ class TellsVenueTime(Protocol):
 
     def venue_ns(self) -> int:
         """The venue's time now, ns since epoch, to within the error beyond which the session sends nothing."""
+
+
+class SeesAccount(Protocol):
+    """A session that can look at a whole account, not only at what it trades."""
+
+    async def open_everywhere(self) -> OpenEverywhere:
+        """Every open order of the account. A part that cannot be looked at is named; nothing is raised for it."""
 
 
 class OrderEntry(Protocol):

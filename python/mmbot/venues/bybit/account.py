@@ -5,6 +5,7 @@ refused, not moved to where the venue likes it.
 Source: Bybit v5 documents, "Trade", "Position", "Account", "User", GET /v5/market/instruments-info.
 """
 
+import asyncio
 from typing import Literal, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ from mmbot.venues.port import (
     FeeRates,
     InstrumentTerms,
     Looked,
+    OpenEverywhere,
     OrderSeen,
     PositionSeen,
     Posting,
@@ -36,6 +38,8 @@ _KEPT_MS = 730 * 86_400_000
 _AHEAD_MS = 60_000
 """Asked for beyond the present: a venue whose clock is set back has rows of its own future."""
 _UNIFIED = {5, 6}
+_SETTLED_IN = ("USDT", "USDC")
+"""What linear contracts settle in, as documented; the listing may know more."""
 _SOURCES: tuple[Literal["realtime"], Literal["history"]] = ("realtime", "history")
 Read = TypeVar("Read")
 
@@ -58,6 +62,15 @@ class _Account(msgspec.Struct):
 class _Behaviour(msgspec.Struct):
     lpaSpot: bool | None = None  # noqa: N815
     lpaPerp: bool | None = None  # noqa: N815
+
+
+class _Settled(msgspec.Struct):
+    settleCoin: str = ""  # noqa: N815
+
+
+class _SettledPage(msgspec.Struct):
+    list: list[_Settled]
+    nextPageCursor: str = ""  # noqa: N815
 
 
 class _Dcp(msgspec.Struct):
@@ -99,16 +112,64 @@ class BybitAccount:
 
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order, foreign ones too. Raises VenueError."""
+        return await self._open_where(category, [("symbol", symbol)])
+
+    async def _open_where(self, category: str, which: Params) -> list[OrderSeen]:
         found: list[OrderSeen] = []
         cursor = ""
         for _ in range(_PAGES_MAX):
-            params = [("category", category), ("symbol", symbol), ("openOnly", "0"), ("limit", "50")]
+            params = [("category", category), *which, ("openOnly", "0"), ("limit", "50")]
             answer = await self._http.get("/v5/order/realtime", [*params, *_at(cursor)])
             page, cursor = _orders(answer.result, category)
             found += (order for order in page if order.status in ("live", "partial"))
             if not cursor:
                 return found
-        raise VenueError(f"{symbol}: more than {_PAGES_MAX} pages of open orders; cancel some by hand")
+        where = " ".join([category, *(value for _, value in which)])
+        raise VenueError(f"{where}: more than {_PAGES_MAX} pages of open orders; cancel some by hand")
+
+    async def open_everywhere(self) -> OpenEverywhere:
+        """Every open order of the account: inverse, spot, options, and linear by the coins that contracts settle in.
+
+        Not among them: spread trading, and what the venue's own bots and copied traders have, which are accounts apart.
+        """
+        orders: list[OrderSeen] = []
+        unseen: list[tuple[str, str]] = []
+        coins = dict.fromkeys(_SETTLED_IN)
+        try:
+            coins |= dict.fromkeys(await self._settle_coins())
+        except VenueError as error:
+            unseen.append(("linear", f"whatever settles in other coins than {', '.join(_SETTLED_IN)}: {error}"))
+        parts: list[tuple[str, Params]] = [(category, []) for category in ("inverse", "spot", "option")]
+        parts += [("linear", [("settleCoin", coin)]) for coin in coins]
+        for (category, _), found in zip(
+            parts, await asyncio.gather(*(self._part(*part) for part in parts)), strict=True
+        ):
+            if isinstance(found, str):
+                unseen.append((category, found))
+            else:
+                orders += found
+        return OpenEverywhere(orders=tuple(orders), unseen=tuple(unseen))
+
+    async def _part(self, category: str, which: Params) -> list[OrderSeen] | str:
+        """What is open in a part of the account, or why nobody knows."""
+        try:
+            return await self._open_where(category, which)
+        except VenueError as error:
+            return str(error)
+
+    async def _settle_coins(self) -> list[str]:
+        """The coins that linear contracts settle in. Raises VenueError."""
+        found: dict[str, None] = {}
+        cursor = ""
+        for _ in range(_PAGES_MAX):
+            params = [("category", "linear"), ("limit", "1000"), *_at(cursor)]
+            answer = await self._http.get("/v5/market/instruments-info", params, signed=False)
+            page = _read("instruments-info", answer.result, _SettledPage)
+            found |= dict.fromkeys(one.settleCoin for one in page.list if one.settleCoin)
+            cursor = page.nextPageCursor
+            if not cursor:
+                return list(found)
+        raise VenueError(f"more than {_PAGES_MAX} pages of linear contracts")
 
     async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """What is known of one order: among the recent ones first, then in the history. Raises VenueError."""

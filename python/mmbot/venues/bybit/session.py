@@ -49,6 +49,7 @@ from mmbot.venues.port import (
     LinkEvent,
     LinkState,
     Looked,
+    OpenEverywhere,
     OrderRequest,
     OrderSeen,
     OrderSink,
@@ -624,6 +625,10 @@ class BybitOrders:
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order, foreign ones too. Raises VenueError."""
         return await self._account.open_orders(category, symbol)
+
+    async def open_everywhere(self) -> OpenEverywhere:
+        """Every open order of the account, in whatever instrument; a part that cannot be looked at is named."""
+        return await self._account.open_everywhere()
 
     async def find(self, category: str, symbol: str, client_id: str) -> Looked:
         """What the venue knows of one order, open or not; finding none proves nothing. Raises VenueError."""
