@@ -477,8 +477,9 @@ def test_flatten_works_the_position_off(tmp_path: Path) -> None:
 
             try:
                 await bot.quoting()
-                await bot.until(lambda: position() >= 0.02)
-                await bot.says("freeze", "--level", "FLATTEN", "--reason", "out", "--runs", str(bot.runs))
+                latch = FreezeLatch(bot.state, time.time_ns)
+                await bot.until(lambda: position() >= 0.04)  # at once then: a quote may be taken every 50 ms
+                latch.ask(FreezeAsked(FreezeLevel.FLATTEN, FIRM, "operator", "out", time.time_ns()))
                 await bot.until(lambda: any("zero" in one["why"] for one in bot.events("flatten")))
                 await bot.until(lambda: position() == 0)
                 assert paper.truth()["open"] == []
