@@ -319,6 +319,13 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "attested": lambda event: "; ".join([f"account {event['account']}", *event["remarks"]]),
     "link": lambda event: None if event["state"] == "up" else f"{event['link']} {event['state']}: {event['why']}",
     "controls off": lambda event: f"controls off: {', '.join(event['keys']) or 'none'}",
+    "controls armed anew": lambda event: (
+        f"{', '.join(event['controls'])} of {event['scope']} count anew, losses from {event['equity']:.2f}"
+    ),
+    "risk ratio": lambda event: (
+        f"p95 of used to allowed notional is {event['p95']:.2f}; "
+        f"{'above' if event['warns'] else 'no more above'} {event['line']:g}"
+    ),
     "paused": lambda event: f"paused: {event['why']}",
     "quoting": lambda _: "quoting",
     "stray": lambda event: f"not of this run: {event['correlation_id'] or 'an order without a name'}: {event['why']}",

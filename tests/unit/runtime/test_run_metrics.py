@@ -178,3 +178,14 @@ def test_numbers_that_cannot_be_written_stop_nothing(tmp_path: Path) -> None:
         keeping.cancel()
 
     asyncio.run(once())
+
+
+def test_the_risk_ratio_is_a_number_once_it_was_measured(tmp_path: Path) -> None:
+    """Half of what is allowed is above 0.4."""
+    stage = Stage(tmp_path)
+    assert stage.metrics.all()["risk_ratio_warns"] == 0
+    assert "risk_ratio_p95" not in stage.metrics.all()
+    assert stage.desk.runner.risk is not None
+    stage.desk.runner.risk.watch.used(50_000.0)
+    assert stage.metrics.all()["risk_ratio_p95"] == 0.5
+    assert stage.metrics.all()["risk_ratio_warns"] == 1

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from mmbot.runtime.latency import Spread
-from mmbot.runtime.screen import screen
+from mmbot.runtime.screen import event_line, screen
 from mmbot.runtime.status import FillShown, InstrumentShown, OrderShown, Status
 
 NS = 1_000_000_000
@@ -157,3 +157,14 @@ def test_many_orders_do_not_push_the_rest_out():
     text = "\n".join(rendered(status(instruments=[instrument(orders=orders)]), 80, 24))
     assert "more orders" in text
     assert "Ctrl-C stops" in text
+
+
+def test_what_controls_say_is_told_in_a_line() -> None:
+    """From where they count, and how much is used."""
+    armed = {"event": "controls armed anew", "controls": ["loss_day"], "scope": "account 7", "equity": -500.0}
+    assert event_line(armed) == "loss_day of account 7 count anew, losses from -500.00"
+    used = {"event": "risk ratio", "warns": True, "p95": 0.41, "line": 0.4}
+    assert event_line(used) == "p95 of used to allowed notional is 0.41; above 0.4"
+    assert event_line({**used, "warns": False, "p95": 0.4}) == (
+        "p95 of used to allowed notional is 0.40; no more above 0.4"
+    )
