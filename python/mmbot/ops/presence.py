@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mmbot.config import ConfigError
 from mmbot.ops.counters import Counters
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from mmbot.runtime.runner import Runner
 
 __all__ = ["present"]
+
+SILENT_NS: Final = 10_000_000_000
+"""A venue repeats a book that stands still more often than that."""
 
 
 @asynccontextmanager
@@ -56,6 +59,7 @@ async def present(
                 lambda: "" if runner.failure is None else f"the run failed: {runner.failure}",
                 {
                     "run": lambda: pause_reasons(runner.pauses),
+                    "feed": lambda: {"feed_stale": _unheard(runner)},
                     "frozen": lambda: {"frozen": _frozen(runner)},
                     "stopping": lambda: {"stopping": "the run is ending" if runner.stopping else ""},
                     "lease": lambda: {"lease": lead.why_not(lead.venue_ns())},
@@ -65,6 +69,15 @@ async def present(
             port = await stack.enter_async_context(health.served(session.health_port))
             told({"event": "health", "url": f"http://127.0.0.1:{port}/ready"})
         yield
+
+
+def _unheard(runner: Runner) -> str:
+    """Of what no market is known, or nothing was heard for a while although the link is up; "" where there is none."""
+    unknown = runner.market.missing()
+    silent = [name for name in runner.market.silent(runner.clock.peek(), SILENT_NS) if name not in unknown]
+    said = [f"no book of {', '.join(unknown)}"] if unknown else []
+    said += [f"nothing heard of {', '.join(silent)} for {SILENT_NS / 1e9:g} s"] if silent else []
+    return "; ".join(said)
 
 
 def _frozen(runner: Runner) -> str:

@@ -49,6 +49,15 @@ class RunMarket:
             self.last_recv = span[1] - 1
         return why
 
+    def silent(self, now: int, age_ns: int) -> list[str]:
+        """Name the instruments of which nothing was heard for longer than that, or never."""
+        spans = {market: view.span for market, (_, view) in self._lines.items()}
+        return [
+            f"{category} {symbol}"
+            for (category, symbol), span in spans.items()
+            if span is None or now - (span[1] - 1) > age_ns
+        ]
+
     @property
     def complete(self) -> bool:
         """Every book is known."""

@@ -51,6 +51,8 @@ class RedisBus:
     clock: Callable[[], int] = time.monotonic_ns
     breaker: Breaker = field(default_factory=lambda: Breaker(open_s=5.0, burst=3, burst_window_s=60.0))
     state: BreakerState = field(default_factory=BreakerState)
+    _trouble: str = field(default="it has not answered yet", init=False, repr=False)
+    """Why the last call had no answer; "" where it had one."""
     _told_away: bool = field(default=False, init=False, repr=False)
     _redis: Redis | None = field(default=None, init=False, repr=False)
     _sentinels: list[Redis] = field(default_factory=list, init=False, repr=False)
@@ -62,9 +64,11 @@ class RedisBus:
 
     @property
     def away(self) -> str:
-        """Why Redis counts as away; "" where it does not."""
+        """Why Redis counts as away; "" once the last call was answered."""
         phase = self.state.phase(self.clock())
-        return "" if phase is Phase.CLOSED else f"Redis is away: the breaker is {phase}"
+        breaker = "" if phase is Phase.CLOSED else f"the breaker is {phase}"
+        said = "; ".join(filter(None, (breaker, self._trouble)))
+        return f"Redis is away: {said}" if said else ""
 
     async def call(self, work: Callable[[Redis], Awaitable[Answer]]) -> Answer:
         """Do it on the master, within `call_s`. Raises RedisAwayError."""
@@ -79,6 +83,7 @@ class RedisBus:
         except (RedisError, OSError, TimeoutError) as error:
             await self._troubled(error)
             raise RedisAwayError(f"Redis gave no answer: {type(error).__name__} {error}".rstrip()) from error
+        self._trouble = ""
         self.state, event = self.breaker.answered(self.state, self.clock())
         if event is not None:
             self._told_away = False
@@ -124,6 +129,7 @@ class RedisBus:
 
     async def _troubled(self, error: Exception) -> None:
         self.counters.add(ERRORS)
+        self._trouble = f"{type(error).__name__} {error}".rstrip()
         self.state, event = self.breaker.troubled(self.state, self.clock(), Trouble.RATE_LIMITED)
         self._show()
         if event is not None and not self._told_away:  # once for an outage, however often a probe fails in it
