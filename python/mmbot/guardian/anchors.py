@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -91,19 +92,27 @@ def read_anchors(path: Path, public: Ed25519PublicKey | None = None, *, newest: 
     newest: so many of the last lines, and no others. A last line that was cut off while it was written is passed over.
     Raises OSError, AnchorFault.
     """
-    key = public or Ed25519PublicKey.from_public_bytes(bytes.fromhex((path.parent / PUBLIC).read_text("ascii")))
+    key_bytes = (
+        bytes.fromhex((path.parent / PUBLIC).read_text("ascii")) if public is None else public.public_bytes_raw()
+    )
     with path.open("rb") as lines:
         for number, line in deque(enumerate(lines, 1), maxlen=newest):
             if not line.endswith(b"\n"):
                 return
             try:
                 anchor = msgspec.json.decode(line, type=Anchor)
-                key.verify(bytes.fromhex(anchor.sig), anchor.signed)
+                _verify(key_bytes, bytes.fromhex(anchor.sig), anchor.signed)
             except (msgspec.MsgspecError, ValueError) as error:
                 raise AnchorFault(f"{path}:{number}: {error}; expected a signed anchor") from error
             except InvalidSignature as error:
                 raise AnchorFault(f"{path}:{number}: the guardian's key did not sign this anchor") from error
             yield anchor
+
+
+@lru_cache(maxsize=1 << 14)
+def _verify(public: bytes, sign: bytes, signed: bytes) -> None:
+    """Raise InvalidSignature or ValueError. Remembered where it holds: each start reads the anchors of days."""
+    Ed25519PublicKey.from_public_bytes(public).verify(sign, signed)
 
 
 def _last_of_each(path: Path, public: Ed25519PublicKey) -> list[Anchor]:

@@ -308,6 +308,10 @@ class Bridge:
         """When orders were last asked or told about, and positions moved, by the names that they are compared under."""
         return self._touched
 
+    def waits_for(self, before: int) -> bool:
+        """Tell whether any order was taken in before then and has not been shown."""
+        return any(since < before for since in self._unconfirmed.values())
+
     def unconfirmed(self, before: int) -> list[int]:
         """List the orders that the venue took in before then and has not shown since."""
         late = [number for number, since in self._unconfirmed.items() if since < before]

@@ -62,12 +62,14 @@ class Chaser:
             await self.turn(orders)
 
     async def _news(self) -> bool:
-        """Wait for a doubt; False for none, when it is time to look for orders that were taken in and not shown."""
+        """Wait for a doubt; False for none, and an order that was taken in and not shown for too long."""
         self._bridge.doubted.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REST_S):
-                await self._bridge.doubted.wait()
-        return self._bridge.doubted.is_set()
+        while not self._bridge.waits_for(self._clock() - CONFIRM_NS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REST_S):
+                    await self._bridge.doubted.wait()
+                    return True
+        return False
 
     async def turn(self, orders: OrderEntry) -> None:
         """Ask about what is due."""

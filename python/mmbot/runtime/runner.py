@@ -257,7 +257,7 @@ class Runner:
         for fact in facts:
             if isinstance(fact, Refused):
                 self._show_refusal(fact)
-        if not self.bridge.open():
+        if not self.flat.is_set() and not self.bridge.open():
             self.flat.set()
 
     def _show_refusal(self, fact: Refused) -> None:

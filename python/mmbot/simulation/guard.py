@@ -67,7 +67,7 @@ __all__ = ["GUARD_BUGS", "GuardLife", "Guarded", "Presence"]
 
 ENVIRONMENT, ACCOUNT = "simulator", "model"
 BEAT_S = 1.0
-TERMS = GuardianTerms(beat_ns=NS_PER_S, look_ns=3 * NS_PER_S, anchor_ns=15 * NS_PER_S, stays=True)
+TERMS = GuardianTerms(beat_ns=NS_PER_S, look_ns=4 * NS_PER_S, anchor_ns=15 * NS_PER_S, stays=True)
 MEET_S = 20.0
 WELCOME_NS = 2 * NS_PER_S
 """A hello without an answer for so long is said again, on another connection."""

@@ -91,7 +91,7 @@ class Scene:
         drawn_mood = options.choice(MOODS)
         self.mood = self.cast.mood or drawn_mood
         self.step_ns = options.choice((1_000, 2_000, 2_000, 4_000)) * MS
-        drawn_profile = options.choice(("mixed", *PROFILES))
+        drawn_profile = options.choice(list(PROFILES))
         self.profile = profile or drawn_profile
         self.silence_max = 10 * NS_PER_S
         drawn = draw_plan(self.dice, self.profile, self.symbols, until_ms=STORM_S * 1_000)

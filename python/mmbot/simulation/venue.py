@@ -97,6 +97,8 @@ class ModelMarket:
     position: int = 0
     cost: Fraction = Fraction(0)
     """What the position was entered for, in cash units, signed as the position."""
+    entry: str = "0"
+    """At what price on average, as it is shown."""
     foreign: bool = False
     """Somebody else has moved position or orders here, so our limits do not bind what the venue shows."""
 
@@ -360,13 +362,12 @@ class ModelVenue:
     def position_seen(self, symbol: str) -> PositionSeen:
         """The position now."""
         market = self.markets[symbol]
-        entry = market.cost / (market.position * market.role.units) if market.position else Fraction(0)
         sign = "-" if market.position < 0 else ""
         return PositionSeen(
             category="linear",
             symbol=symbol,
             qty=sign + market.instrument.quantity(abs(market.position)),
-            entry_price=_units(round(entry * Fraction(market.role.tick) * 10**12)),
+            entry_price=market.entry,
             ts_venue=self.world.now,
         )
 
@@ -412,6 +413,8 @@ class ModelVenue:
         else:
             market.cost += value
         market.position += signed
+        entry = market.cost / (market.position * units) if market.position else Fraction(0)
+        market.entry = _units(round(entry * Fraction(market.role.tick) * 10**12))
         return fee
 
     def _executed(
