@@ -14,6 +14,7 @@ from mmbot import _core
 from mmbot.guardian.anchors import read_anchors
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.ops.journal_check import check_journal
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 
 pytestmark = pytest.mark.slow
@@ -76,6 +77,8 @@ def test_every_anchor_vouches_for_the_journal(run: WatchedRun):
     anchors = list(read_anchors(run.state / "anchors.jsonl"))
     reader = _core.JournalReader(run.runs / anchors[-1].journal, [(anchor.seq, anchor.chain) for anchor in anchors])
     assert sum(1 for _ in reader) >= anchors[-1].seq == reader.vouched
+    checked = check_journal((run.runs / anchors[-1].journal).parent)
+    assert (checked.fault, checked.anchors_file) == (None, str(run.state / "anchors.jsonl"))
 
 
 @pytest.mark.timeout(90)

@@ -24,7 +24,7 @@ from mmbot.gateway.place import connected, listening
 from mmbot.gateway.server import EngineLease, GatewayServer
 from mmbot.risk.levels import FreezeLevel
 from mmbot.venues.fake import FakeVenue
-from mmbot.venues.port import Acked, InstrumentTerms, OrderSeen, Refused, Unanswered, VenueError
+from mmbot.venues.port import Acked, InstrumentTerms, OrderSeen, Overasked, Refused, Unanswered, VenueError
 
 TERMS = InstrumentTerms(
     category=MARKET[0],
@@ -175,6 +175,12 @@ def sending(seq: int, *requests: Any, epoch: int = 1, decided: int | None = None
     """Requests as they travel."""
     when = time.monotonic_ns() if decided is None else decided
     return wire.Send(seq=seq, epoch=epoch, requests=wire.pack(requests), decided=when)
+
+
+def test_what_the_venue_says_of_being_asked_too_much_reaches_the_engine():
+    """The engine has the breaker, the gateway the session that hears it."""
+    said = Overasked(reason="overloaded", why="GET /v5/order/realtime: 429")
+    assert wire.facts_of(wire.tag([said])) == [said]
 
 
 @pytest.mark.parametrize("loop", [asyncio, uvloop], ids=["asyncio", "uvloop"])

@@ -15,6 +15,7 @@ from mmbot.cli import app
 from mmbot.guardian.anchors import AnchorKeeper
 from mmbot.guardian.words import Head
 from mmbot.ops.account_state import AccountState
+from mmbot.ops.journal_check import check_journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +193,39 @@ def test_a_torn_end_is_cut_on_the_anchors_word_alone(run: Path) -> None:
     code, said = asked("cut", str(run), "--anchors", anchors)
     assert (code, last.read_bytes()) == (1, whole[:-1])
     assert "8 entries were anchored and 7 are here" in said
+
+
+def test_whatever_is_done_to_the_files_of_the_segments_is_found(run: Path) -> None:
+    """Bytes flipped, a file cut, gone, doubled, swapped, of another journal: bad, by the anchors of its account."""
+    anchors = run.parent / "anchors.jsonl"
+    files = sorted(run.glob("journal*.mmj"), key=lambda path: (len(path.name), path.name))
+    whole = {path: path.read_bytes() for path in files}
+    other = run.parent / "other"
+    other.mkdir()
+    _core.Journal.create(other / "journal.mmj", START, "{}", segment_records=3)
+
+    def verdict(**changed: bytes | None) -> str:
+        for path, octets in whole.items():
+            put = changed.get(path.name.removesuffix(".mmj").replace(".", "_"), octets)
+            if put is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(put)
+        return check_journal(run, anchors).verdict
+
+    assert verdict() == "good"
+    first, second, third = whole.values()
+    for name, octets in (("journal", first), ("journal_1", second), ("journal_2", third)):
+        for at in range(0, len(octets), 11):
+            flipped = bytearray(octets)
+            flipped[at] ^= 1 << at % 8
+            assert verdict(**{name: bytes(flipped)}) == "bad", f"{name}, byte {at}"
+            assert verdict(**{name: octets[:at]}) == "bad", f"{name}, cut at {at}"
+    assert verdict(journal_1=None) == verdict(journal_2=None) == "bad"
+    assert verdict(journal_1=third, journal_2=second) == "bad"
+    assert verdict(journal_1=second, journal_2=second) == "bad"
+    assert verdict(journal_1=(other / "journal.mmj").read_bytes()) == "bad"
+    assert verdict(journal=(other / "journal.mmj").read_bytes()) == "bad"
+    assert verdict() == "good"
+    (run / "journal.3.mmj").write_bytes(third)
+    assert check_journal(run, anchors).verdict == "bad"
