@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -390,26 +391,31 @@ def test_a_kill_without_a_key_ends_a_hung_engine_only_beside_a_guardian(tmp_path
     asyncio.run(story())
 
 
-def test_one_command_kills_every_account(tmp_path: Path) -> None:
-    """Two engines on two accounts, one of them stopped: `kill --all` leaves no order on either, and ends both."""
+def test_one_command_kills_every_system(tmp_path: Path) -> None:
+    """X-008: three systems on three accounts, A that trades, B that is stopped, C whose engine died with its orders at
+    the venue: `kill --all` leaves no order on any, ends what lives, and latches a kill on each.
+    """
 
     async def story() -> None:
-        exchanges = [PaperExchange(tapes=[], kind=MarketKind.CALM, uid=uid) for uid in (1001, 1002)]
-        async with exchanges[0], exchanges[1]:
-            bots = [Bot(paper, tmp_path, guardian=False) for paper in exchanges]
-            try:
-                engines = [await bot.quoting() for bot in bots]
-                engines[1].send_signal(signal.SIGSTOP)
-                said = await bots[0].says("kill", "--all", "--runs", str(bots[0].runs), "--reason", "everything out")
-                assert said.count("zero open orders, verified") == 2
-                assert [paper.truth()["open"] for paper in exchanges] == [[], []]
-                assert [engine.wait(10) != 0 for engine in engines] == [True, True]
-                assert engines[1].returncode == -signal.SIGKILL
-            finally:
-                for bot in bots:
-                    bot.end()
+        async with AsyncExitStack() as stack:
+            exchanges = [PaperExchange(tapes=[], kind=MarketKind.CALM, uid=uid) for uid in (1001, 1002, 1003)]
+            bots: list[Bot] = []
+            for paper in exchanges:
+                await stack.enter_async_context(paper)
+                bots.append(Bot(paper, tmp_path, guardian=False))
+                stack.callback(bots[-1].end)
+            engines = [await bot.quoting() for bot in bots]
+            engines[1].send_signal(signal.SIGSTOP)
+            engines[2].kill()
+            engines[2].wait(10)
+            await _by_hand(exchanges[2], "left", BTC)  # whatever it had may be filled by now
+            said = await bots[0].says("kill", "--all", "--runs", str(bots[0].runs), "--reason", "everything out")
+            assert said.count("zero open orders, verified") == 3
+            assert [paper.truth()["open"] for paper in exchanges] == [[], [], []]
+            assert engines[0].wait(10) != 0
+            assert engines[1].wait(10) == -signal.SIGKILL
             latched = await bots[0].says("status", "--runs", str(bots[0].runs))
-            assert latched.count("KILL of firm by operator: everything out") == 2
+            assert latched.count("KILL of firm by operator: everything out") == 3
 
     asyncio.run(story())
 

@@ -410,14 +410,17 @@ class CancelAllPlan:
         while (
             self._alarms < len(self.timing.alarms_s) and now - self._began >= self.timing.alarms_s[self._alarms] * _NS
         ):
-            self._alarms += 1
-            self._tell(
-                "cancel_all_alarm",
-                step=self._alarms,
-                open=sorted(self._orders),
-                unproven=[" ".join(place.market) for place in self._places.values() if not place.zero],
-                after_s=round((now - self._began) / _NS, 3),
-            )
+            self._alarm(now)
+
+    def _alarm(self, now: int) -> None:
+        self._alarms += 1
+        self._tell(
+            "cancel_all_alarm",
+            step=self._alarms,
+            open=sorted(self._orders),
+            unproven=[" ".join(place.market) for place in self._places.values() if not place.zero],
+            after_s=round((now - self._began) / _NS, 3),
+        )
 
     def _conclude(self, now: int) -> None:
         if all(place.zero for place in self._places.values()):
@@ -425,6 +428,8 @@ class CancelAllPlan:
         elif self._is_told(now):
             self._end("told", now)
         elif now - self._began >= self.timing.give_up_s * _NS:
+            if not self._alarms and self.timing.alarms_s:  # it only waited until now
+                self._alarm(now)
             self._end("", now)
 
     def _is_told(self, now: int) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mmbot.risk.levels import FreezeLevel
 from mmbot.venues.port import AmendOrder, CancelOrder, PlaceOrder
@@ -80,6 +80,9 @@ class Obeying(Protocol):
 
     def late_until(self) -> int:
         """Until then a create without an answer may still come to be at the venue."""
+
+    def mark_canceled(self, order: str, *, trigger: str) -> None:
+        """Write down for what an order left. That it left is the venue's word alone."""
 
     def shrinks(self, request: PlaceOrder | AmendOrder) -> bool:
         """Whether the position can only shrink by it, beside all that is open."""
@@ -199,7 +202,10 @@ class Freezing:
                 for market in self._zero:
                     if self._levels[market] is FreezeLevel.FLATTEN:
                         run.flatten(*market)
-                if (work is None or work.done()) and self._to_cancel():
+                if work is not None and work.done():
+                    self._say_if_broken(work)
+                    work = None
+                if work is None and self._to_cancel():
                     work = asyncio.create_task(self._cancel(run))
                 self._news.clear()
                 with suppress(TimeoutError):
@@ -208,6 +214,11 @@ class Freezing:
         finally:
             if work is not None:
                 work.cancel()
+
+    def _say_if_broken(self, work: asyncio.Task[None]) -> None:
+        """A cancel-all that broke, on a journal that takes nothing for one, is begun again; and told."""
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self._told({"event": "cancel_all_broken", "why": f"{type(error).__name__}: {error}"})
 
     def _obey(self, run: Obeying) -> None:
         levels = {market: self.level(*market) for market in self._markets}
@@ -239,19 +250,40 @@ class Freezing:
         level = max(self._levels[market] for market in markets)
         force = self.last_result is not None and not self.last_result.proof
         self._proving = dict.fromkeys(markets)
-        self.last_result = await self.cancelling.run(
-            f"freeze {level.name}",
-            markets=markets,
-            believed=[target for market in markets for target in run.believed(*market)],
-            late_until=run.late_until,
-            force=force,
+        await self._cancel_all_open_orders(
+            f"freeze {level.name}", "force" if force else "normal", markets=markets, run=run, on=self.cancelling
         )
-        if self.last_result.proof == "asked":
+        proof = "" if self.last_result is None else self.last_result.proof
+        if proof == "asked":
             self._zero.update(self._proving)  # what was let go meanwhile is not proven
         if any(self._levels[market] is FreezeLevel.KILL for market in markets):
             run.killed(f"killed; {self._why}")
-        if self.last_result.proof == "told":
+        if proof == "told":
             await asyncio.sleep(AGAIN_S)
+
+    async def _cancel_all_open_orders(
+        self,
+        trigger: str,
+        mode: Literal["normal", "force"] = "normal",
+        *,
+        markets: Sequence[Market],
+        run: Obeying,
+        on: Cancelling,
+    ) -> dict[str, object]:
+        """Cancel everything of some markets, in bulk first unless forced; what left is marked as cancelled for this.
+
+        Returns `canceled_count`, `failed` and `method`; all of it is in `last_result`.
+        """
+        result = self.last_result = await on.run(
+            trigger,
+            markets=markets,
+            believed=[target for market in markets for target in run.believed(*market)],
+            late_until=run.late_until,
+            force=mode == "force",
+        )
+        for order in result.canceled:
+            run.mark_canceled(order, trigger=trigger)
+        return result.as_dict()
 
 
 def _is_way_out(request: OrderRequest) -> bool:

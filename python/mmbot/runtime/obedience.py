@@ -53,6 +53,10 @@ class Obedience:
         last = self._runner.bridge.last_unanswered_place()
         return max(self._runner.strangers_until, 0 if last is None else last + ARRIVES_NS)
 
+    def mark_canceled(self, order: str, *, trigger: str) -> None:
+        """Write down in the journal for what an order left."""
+        self._runner.note("canceled", {"correlation_id": order, "trigger": trigger})
+
     def shrinks(self, request: PlaceOrder | AmendOrder) -> bool:
         """Whether what is open on its side, itself included, fits into the position of the other side."""
         if isinstance(request, PlaceOrder) and request.reduce_only:

@@ -45,6 +45,7 @@ class Run:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.marked: list[tuple[str, str]] = []
         self.reduces = False
         self.open: dict[str, list[str]] = {}
 
@@ -67,6 +68,10 @@ class Run:
     def late_until(self) -> int:
         """Everything is answered."""
         return 0
+
+    def mark_canceled(self, order: str, *, trigger: str) -> None:
+        """Note it."""
+        self.marked.append((order, trigger))
 
     def shrinks(self, request: PlaceOrder | AmendOrder) -> bool:
         """As the test says."""
@@ -200,6 +205,8 @@ def test_freeze_triggers_cancel_all() -> None:
         assert await stage.venue.open_orders(*BTC) == await stage.venue.open_orders(*ETH) == []
         done = next(one for one in stage.told if one["event"] == "cancel_all_done")
         assert (done["trigger"], done["canceled"], done["proof"]) == ("freeze CANCEL_ALL", 2, "asked")
+        assert (done["failed"], done["method"]) == ([], "bulk")
+        assert stage.run.marked == [("mm-1", "freeze CANCEL_ALL"), ("mm-2", "freeze CANCEL_ALL")]
 
     _play(scenario)
 
@@ -219,6 +226,7 @@ def test_cancel_all_with_exchange_failure() -> None:
         result = stage.freezing.last_result
         assert result is not None
         assert result.as_dict() == {"canceled_count": 1, "failed": [], "method": "per_order_fallback"}
+        assert "bulk_cancel_failed" in [event["event"] for event in stage.told]
 
     _play(scenario)
 
@@ -286,3 +294,46 @@ def test_who_was_stopped_looks_before_it_lets_an_order_out() -> None:
         await asyncio.gather(watch, return_exceptions=True)
 
     asyncio.run(whole())
+
+
+async def _resting(stage: Stage, count: int) -> None:
+    stage.gate.send([_order(name=f"mm-{n}") for n in range(count)])
+    stage.venue.deliver()
+    stage.run.open["BTCUSDT"] = [f"mm-{n}" for n in range(count)]
+
+
+def test_force_skips_the_bulk_cancel() -> None:
+    """As after a cancel-all that proved nothing: one by one, at once."""
+
+    async def scenario(stage: Stage) -> None:
+        await _resting(stage, 2)
+        assert stage.freezing.cancelling is not None
+        done = await stage.freezing._cancel_all_open_orders(
+            "edge", "force", markets=[BTC], run=stage.run, on=stage.freezing.cancelling
+        )
+        assert done == {"canceled_count": 2, "failed": [], "method": "per_order_fallback"}
+        assert stage.run.marked == [("mm-0", "edge"), ("mm-1", "edge")]
+
+    _play(scenario)
+
+
+def test_a_cancel_all_that_breaks_is_told_and_begun_again() -> None:
+    """A journal that takes no note, for one: what was open is gone, the error is told, and zero is proven after it."""
+
+    async def scenario(stage: Stage) -> None:
+        await _resting(stage, 1)
+        mark, broken = stage.run.mark_canceled, [True]
+
+        def full(order: str, *, trigger: str) -> None:
+            if broken:
+                broken.clear()
+                raise OSError("No space left on device")
+            mark(order, trigger=trigger)
+
+        stage.run.mark_canceled = full  # type: ignore[method-assign]
+        stage.ask(FreezeLevel.CANCEL_ALL, Scope("symbol", "linear BTCUSDT"))
+        await stage.until(lambda: stage.freezing.proven)
+        [told] = [event for event in stage.told if event["event"] == "cancel_all_broken"]
+        assert "No space left" in told["why"]
+
+    _play(scenario)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import product
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from mmbot.execution import Backoff
 from mmbot.execution.cancel_all import CancelAllPlanTiming, Target
 from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.fake import FakeVenue
-from mmbot.venues.port import InstrumentTerms, PlaceOrder
+from mmbot.venues.port import InstrumentTerms, PlaceOrder, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +82,26 @@ class Desk:
             ],
         )
         self.believed = [Target(*BTC, f"mm-{n}") for n in range(count)]
+
+    def break_call(self, name: str, how: str, times: int) -> None:
+        """Let the next calls of one kind go wrong: refused, silent, or by what nobody foresaw; done, or not."""
+        real, left = getattr(self.venue, name), [times]
+
+        async def broken(*words: Any) -> Any:
+            if not left[0]:
+                return await real(*words)
+            left[0] -= 1
+            if how.startswith("done, "):
+                await real(*words)
+            match how.removeprefix("done, "):
+                case "refused":
+                    raise VenueError("10016 internal error")
+                case "silent":
+                    raise TimeoutError
+                case _:
+                    raise KeyError(name)
+
+        setattr(self.venue, name, broken)
 
     def _tell(self, event: dict[str, Any]) -> None:
         self.told.append(event)
@@ -158,5 +181,39 @@ def test_alarms_reach_one_more_ear_each_time() -> None:
         result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
         assert (result.failed, result.proof) == (("mm-0",), "")
         assert desk.called == [("one", 1), ("one", 2), ("two", 2)]
+
+    asyncio.run(scenario())
+
+
+CALLS = ("cancel_bulk", "open_orders", "cancel_over")
+HOWS = ("refused", "silent", "unforeseen", "done, refused", "done, silent")
+
+
+@pytest.mark.parametrize(("calls", "how"), [*product([(one,) for one in CALLS], HOWS), (CALLS, "silent")])
+@pytest.mark.parametrize("times", [1, 3, 1_000])
+def test_a_fault_on_any_call_ends_with_nothing_open_or_with_a_failure_and_an_alarm(
+    calls: tuple[str, ...], how: str, times: int
+) -> None:
+    """A-036: whichever call goes wrong, however, once or for good, and all of them at once: zero is claimed only where
+    it is so, and where it is not proven, what may be left is named and somebody is called.
+    """
+
+    async def scenario() -> None:
+        desk = await Desk(3).open()
+        for name in calls:
+            desk.break_call(name, how, times)
+        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+        left = [order for order in desk.venue._orders.values() if order.leaves]
+        names = [event["event"] for event in desk.told]
+        assert names[-1] == "cancel_all_done"
+        assert desk.told[-1]["failed"] == list(result.failed)
+        if result.proof:
+            assert (left, result.failed) == ([], ())
+        else:
+            assert result.failed
+            assert "cancel_all_alarm" in names
+        assert result.proof or times == 1_000
+        if times == 1_000 and calls == CALLS:
+            assert (len(left), result.failed) == (3, ("mm-0", "mm-1", "mm-2"))
 
     asyncio.run(scenario())
