@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from mmbot import _core
@@ -13,7 +15,10 @@ from mmbot.cli import app
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.audit_trail import acts, chained, dump, verify
 from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.risk.freeze import Lowering
+from mmbot.risk.freeze_log import encode
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
+from mmbot.risk.override import Override, Reconciled, signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,6 +144,47 @@ def test_a_damaged_journal_is_an_act_of_its_own(state: AccountState, tmp_path: P
     journal.write_bytes(octets)
     found = [one for one in acts(state) if one.act == "cannot be read on"]
     assert "damaged at entry 3" in found[0].words["fault"]
+
+
+def test_who_lifted_is_named_and_a_lift_that_nobody_signed_for_is_told(tmp_path: Path) -> None:
+    """Two people by their enrolled names; a line that somebody put into the log lifts nothing, and is an act too."""
+    state, now = AccountState.of(tmp_path, "testnet", "7"), START
+    keys = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2)]
+    people = [
+        f'[[operator]]\nidentity = "{name}"\ndevice = "{name}"\nkey = "{key.public_key().public_bytes_raw().hex()}"'
+        for name, key in zip(("ann", "bob"), keys, strict=True)
+    ]
+    state.operators.write_text("\n".join(people), encoding="utf-8")
+    latch = FreezeLatch(state, lambda: now)
+    latch.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "drift", "3 and 4", now))
+    latch.refresh(now)
+    [frozen] = latch.board.frozen
+    token = Override(
+        freeze_id=frozen.freeze_id,
+        from_level=frozen.level,
+        to=FreezeLevel.NORMAL,
+        scope=FIRM,
+        reason="booked",
+        expiry=now + 300 * SECOND,
+        nonce="n" * 16,
+        head_hash=latch.head,
+    )
+    token = replace(token, signatures=tuple(signed(token, key) for key in keys))
+    clean = Reconciled(clean=True, ts=now + 2 * SECOND, said="all compared")
+    latch.lower(token, now + 3 * SECOND, clean)
+    latch.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "drift", "5 and 6", now + 4 * SECOND))
+    alone = Lowering(override=replace(token, signatures=()), ts=now + 5 * SECOND, reconciled=clean, head=latch.head)
+    with state.freeze.open("ab") as log:
+        log.write(encode(alone))
+    (state.path / "restored.json").write_text('{"run": "x"}', encoding="utf-8")
+    found = [(one.actor, one.act) for one in acts(state)]
+    assert found == [
+        ("drift", "froze"),
+        ("ann and bob", "lifted"),
+        ("drift", "froze"),
+        ("nobody", "lift refused"),
+        ("operator", "restored from a copy"),
+    ]
 
 
 def test_the_commands_dump_and_verify(state: AccountState, tmp_path: Path) -> None:
