@@ -377,7 +377,7 @@ class FakeVenue:
             self._no(request, "duplicate", 110072, "this client id exists")
         elif wrong:
             self._no(request, "invalid", 10001, wrong)
-        elif request.reduce_only and not self._reducible(market, request.side):
+        elif _reduces(request, market) and not self._reducible(market, request.side):
             self._no(request, "reduce_only", 110017, "there is nothing to reduce")
         else:
             order = self._rest(request, market, answered=True)
@@ -435,7 +435,7 @@ class FakeVenue:
         return max(Decimal(0), -held if side == "buy" else held)
 
     def _execute(self, market: _Market, order: _Order, price: Decimal, qty: Decimal, *, maker: bool) -> None:
-        if order.request.reduce_only:
+        if _reduces(order.request, market):
             qty = min(qty, self._reducible(market, order.request.side))
             if not qty:
                 self._close(order, "canceled", "reduce_only")
@@ -464,7 +464,7 @@ class FakeVenue:
         self._post(moved, "trade", "TRADE", seen.execution_id)
         self._tell(seen)
         self._see(order)
-        if order.request.reduce_only and order.leaves and not self._reducible(market, order.request.side):
+        if _reduces(order.request, market) and order.leaves and not self._reducible(market, order.request.side):
             self._close(order, "canceled", "reduce_only")
 
     def _book(self, market: _Market, price: Decimal, signed: Decimal, *, maker: bool) -> Fraction:
@@ -575,6 +575,11 @@ class FakeVenue:
     def _resting(self, symbol: str) -> list[_Order]:
         self._market(symbol)
         return [order for order in self._orders.values() if order.request.symbol == symbol and order.leaves]
+
+
+def _reduces(request: PlaceOrder, market: _Market) -> bool:
+    """Whether it may only shrink the position; spot does not know the word."""
+    return request.reduce_only and market.terms.category != "spot"
 
 
 def _off_grid(terms: InstrumentTerms, price: Decimal, qty: Decimal) -> str:

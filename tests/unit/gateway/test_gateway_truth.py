@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from gateway_scene import MARKET, T0, WALL, Ear, limits
+from msgspec import structs
 from test_gateway_socket import TERMS
 
 from mmbot.gateway import wire
@@ -22,6 +23,9 @@ COLLAR, ORDER, POSITION = Decimal("0.01"), Decimal(1), Decimal(2)
 class Truth(FakeVenue):
     """The venue, which says what its orders and position could still come to."""
 
+    holds = True
+    """Reduce-only orders open no position here; on spot they do."""
+
     def send(self, requests: Any) -> None:
         """Act on what it trades; anything else is a cancel, which never fails anybody."""
         known = [one for one in requests if one.symbol == MARKET[1]]
@@ -33,7 +37,7 @@ class Truth(FakeVenue):
         held = self._markets[MARKET[1]].position.qty
         left = {True: Decimal(0), False: Decimal(0)}
         for order in self._orders.values():
-            if not order.request.reduce_only:
+            if not (order.request.reduce_only and self.holds):
                 left[order.buys] += order.leaves
         return held + left[True], left[False] - held
 
@@ -41,11 +45,15 @@ class Truth(FakeVenue):
 class Attack:
     """Random requests, of which most break some limit, and a venue that makes life hard."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, category: str = "linear") -> None:
+        self.market = (category, MARKET[1])
         self.random, self.now, self.names = Random(seed), T0, 0
-        self.core = GatewayCore(limits(requests_per_second=10_000, requests_per_minute=600_000))
+        self.core = GatewayCore(
+            limits(requests_per_second=10_000, requests_per_minute=600_000, symbol={"category": category})
+        )
         self.guard = GuardedOrders(self.core, Ear(), steady=lambda: self.now, wall=lambda: WALL + self.now - T0)
-        self.venue = Truth([TERMS], self.guard, lambda: self.now)
+        self.venue = Truth([structs.replace(TERMS, category=category, kind=category)], self.guard, lambda: self.now)
+        self.venue.holds = category != "spot"
         self.guard.attach(self.venue, None)
         self.sent: Counter[str] = Counter()
         self.mid = Decimal(100)
@@ -55,7 +63,7 @@ class Attack:
         """Attack, and look at the truth after every step."""
         self.core.engage(1)
         self.venue.restore_links()
-        await self.guard._look(MARKET)
+        await self.guard._look(self.market)
         for _ in range(requests // 5):
             self.now += self.random.randrange(20_000_000)
             self._market()
@@ -73,7 +81,7 @@ class Attack:
         step = Decimal(self.random.choice(["-0.1", "0", "0.1"]))
         self.mid = min(max(self.mid + step, Decimal(95)), Decimal(105))
         bid, ask = str(self.mid - Decimal("0.1")), str(self.mid + Decimal("0.1"))
-        self.core.refer(MARKET, "touch", bid, ask, self.now)
+        self.core.refer(self.market, "touch", bid, ask, self.now)
         self.venue.touch(MARKET[1], bid, ask)
 
     def _request(self) -> OrderRequest:
@@ -88,7 +96,7 @@ class Attack:
             self.names += 1
             name = f"mm-{self.names}"
         where = {
-            "category": random.choice(["linear"] * 19 + ["spot"]),
+            "category": random.choice([self.market[0]] * 19 + ["inverse"]),
             "symbol": random.choice(["BTCUSDT"] * 19 + ["X"]),
         }
         price = str(
@@ -111,7 +119,7 @@ class Attack:
             price=price,
             qty=qty,
             post_only=random.random() < 0.8,
-            reduce_only=random.random() < 0.1,
+            reduce_only=random.random() < (0.1 if self.venue.holds else 0.5),
             tif=random.choice(["gtc", "ioc"]),
             **where,
         )
@@ -141,7 +149,8 @@ class Attack:
             assert abs(order.price - self.mid) <= self.mid * COLLAR, order
             assert order.qty <= ORDER, order
             assert order.price * order.qty <= 200, order
-            assert order.request.post_only or (order.request.reduce_only and order.request.tif != "gtc"), order
+            closes = order.request.reduce_only and order.request.tif != "gtc"
+            assert order.request.post_only or closes, order
         assert max(self.venue.worst()) <= POSITION, self.venue.worst()
 
     async def _venue(self) -> None:
@@ -166,15 +175,19 @@ class Attack:
             self.now += 6_000_000_000
             self._market()
             self.venue.deliver()
-            await self.guard._look(MARKET)
+            await self.guard._look(self.market)
         assert max(self.venue.worst()) <= POSITION, self.venue.worst()
         await asyncio.sleep(0)  # refusals are told
 
 
+@pytest.mark.parametrize("category", ["linear", "spot"])
 @pytest.mark.parametrize("seed", range(4))
-def test_by_the_venues_truth_nothing_gets_past_the_limits(seed: int):
-    """Three thousand hostile requests a seed, typed and with bytes changed: 0 outside collar, size and position."""
-    attack = Attack(seed)
+def test_by_the_venues_truth_nothing_gets_past_the_limits(seed: int, category: str):
+    """Three thousand hostile requests a seed, typed and with bytes changed: 0 outside collar, size and position.
+
+    On spot half of them say that they only reduce, which is nothing to that venue.
+    """
+    attack = Attack(seed, category)
     asyncio.run(attack.run(3_000))
     assert attack.sent["accepted"] > 60
     assert attack.sent["malformed"] > 10
