@@ -115,11 +115,11 @@ class LimitsConfig(Strict):
     """Largest position either way, worst case, in units of the instrument (contracts, if it is sold in contracts)."""
     order: Decimal
     """Largest order, likewise."""
-    open_orders: Count = 50
+    open_orders: Annotated[int, Field(gt=0, le=10_000)] = 50
     """Most orders that are not settled."""
     collar_bps: Annotated[int, Field(gt=0, lt=10_000)] = 100
     """How far beyond the touch a limit price may be on the aggressive side."""
-    requests_per_second: Count = 50
+    requests_per_second: Annotated[int, Field(gt=0, le=10_000)] = 50
     """New orders and amends."""
 
     @model_validator(mode="after")

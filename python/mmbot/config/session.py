@@ -15,6 +15,8 @@ from mmbot.config.strict import Strict
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 """A time up to a day."""
+CALLS_MAX = 500
+"""Calls per second that no account of Bybit has; a simulator takes more."""
 VariableName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 """The name of an environment variable."""
 
@@ -142,6 +144,15 @@ class SessionConfig(Strict):
     def _beside_the_configuration(cls, file: str | None, info: ValidationInfo) -> str | None:
         folder = (info.context or {}).get("folder")
         return file if file is None or folder is None else str(Path(folder) / file)
+
+    @model_validator(mode="after")
+    def _calls_of_a_venue(self) -> SessionConfig:
+        if self.environment != "simulator" and self.calls_per_second > CALLS_MAX:
+            raise ValueError(
+                f"calls_per_second is {self.calls_per_second}; expected at most {CALLS_MAX}: "
+                f"{self.environment} gives nobody more"
+            )
+        return self
 
     @model_validator(mode="after")
     def _url_of_a_simulator(self) -> SessionConfig:

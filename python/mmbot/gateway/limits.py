@@ -115,6 +115,11 @@ class GatewayLimits(Strict):
                 f"requests_per_second is {self.requests_per_second}; expected at most requests_per_minute, "
                 f"{self.requests_per_minute}"
             )
+        if self.requests_per_minute > 60 * self.requests_per_second:
+            raise ValueError(
+                f"requests_per_minute is {self.requests_per_minute}; expected at most 60 times requests_per_second, "
+                f"{60 * self.requests_per_second}: more can never leave"
+            )
         return self
 
 

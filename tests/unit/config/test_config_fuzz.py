@@ -135,3 +135,36 @@ def test_what_is_asked_for_more_seldom_than_it_may_be_old_is_refused(
         check(BacktestConfig, {"instruments": [each], "risk": risk, "session": session}, "a.toml")
     off = {"instruments": [each], "risk": {"margin_headroom_pct": 0.0}, "session": session}
     check(BacktestConfig, off, "a.toml")
+
+
+@pytest.mark.parametrize("name", ["order", "open_orders", "collar_bps", "requests_per_second"])
+def test_a_limit_of_an_instrument_with_three_digits_too_many_is_refused(name: str) -> None:
+    """A position's is held against the first price (`tests/unit/runtime/test_measures.py`)."""
+    limits = {"position": "1", "order": "0.1"}
+    default = LimitsConfig.model_validate(limits)
+    given = getattr(default, name)
+    mistyped = "100" if name == "order" else given * 1_000
+    with pytest.raises(ConfigError):
+        check(LimitsConfig, {**limits, name: mistyped}, "a.toml")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("requests_per_second", "requests_per_minute", "decision_age_ms", "reference_age_ms", "clock_jump_ms"),
+        *("clock_hold_ms", "exposure"),
+    ],
+)
+def test_a_limit_of_a_gateway_with_three_digits_too_many_is_refused(name: str) -> None:
+    """Likewise; sizes are held against each other and against the money that they are worth."""
+    given = getattr(gateway(exposure="50000"), name)
+    with pytest.raises(ConfigError, match=name):
+        gateway(**{"exposure": "50000", name: "50000000" if name == "exposure" else given * 1_000})
+
+
+def test_more_calls_than_any_account_has_are_refused() -> None:
+    """At a venue; our own simulator takes thousands."""
+    check(SessionConfig, {"calls_per_second": 9_000}, "a.toml")
+    check(SessionConfig, {"environment": "testnet", "calls_per_second": 500}, "a.toml")
+    with pytest.raises(ConfigError, match="calls_per_second is 501"):
+        check(SessionConfig, {"environment": "testnet", "calls_per_second": 501}, "a.toml")
