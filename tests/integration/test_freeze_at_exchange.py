@@ -349,6 +349,26 @@ def test_a_kill_is_of_the_whole_account(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_a_kill_works_over_rest_alone(tmp_path: Path) -> None:
+    """The venue takes no private stream any more, and the engine is stopped: kill says so, cancels, and proves zero."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=False)
+            try:
+                engine = await bot.quoting()
+                engine.send_signal(signal.SIGSTOP)
+                Stage(paper).arm("socket:private", "disconnect", count=None)
+                await _by_hand(paper, "by-hand", ("linear", "ETHUSDT"))
+                said = await bot.says("kill", "--runs", str(bot.runs), "--reason", "out")
+                assert ("over REST alone" in said, "zero open orders, verified" in said) == (True, True)
+                assert paper.truth()["open"] == []
+            finally:
+                bot.end()
+
+    asyncio.run(story())
+
+
 def test_a_kill_without_a_key_leaves_it_to_the_engine(tmp_path: Path) -> None:
     """It says that it can cancel nothing; the engine obeys the latch, cancels, and ends by itself: not by SIGKILL."""
 

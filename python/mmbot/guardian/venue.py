@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mmbot.execution.cancel_all import Target
     from mmbot.venues.bybit.endpoints import Endpoint
-    from mmbot.venues.port import CancelAnswer, CancelPath, Clock, Credentials, OrderSeen
+    from mmbot.venues.port import CancelAnswer, CancelPath, Clock, Credentials, OpenEverywhere, OrderSeen
 
 __all__ = ["GuardedVenue", "Outcome", "Seen"]
 
@@ -82,7 +82,7 @@ class GuardedVenue:
         await self._http.start()
         seen = await self._account.attest(self._markets)
         if seen.read_only:
-            raise VenueError("the guardian's key is read-only, and has to cancel; make one that may trade")
+            raise VenueError("this key is read-only, and has to cancel; make one that may trade")
         self.remarks += [f"the guardian's key: {fault}" for fault in seen.faults]
         await self._set_disconnect_cancel()
         return seen.account
@@ -134,6 +134,10 @@ class GuardedVenue:
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order there. Raises VenueError."""
         return await self._account.open_orders(category, symbol)
+
+    async def open_everywhere(self) -> OpenEverywhere:
+        """Every open order of the account, in whatever instrument; a part that cannot be looked at is named."""
+        return await self._account.open_everywhere()
 
     async def cancel_bulk(self, category: str, symbol: str) -> None:
         """One bulk request, sent once; the venue takes 500 at most. Raises VenueError."""

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import SecretStr
 
 from mmbot.config import ConfigError
+from mmbot.guardian.venue import GuardedVenue
 from mmbot.ops.account_state import Running
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.guarding import listens
@@ -34,9 +35,9 @@ from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import Reconciled
 from mmbot.venues.bybit.clock import steady_clock
 from mmbot.venues.bybit.endpoints import Endpoint
-from mmbot.venues.bybit.session import BybitOrders
-from mmbot.venues.cancelling import Cancelling
-from mmbot.venues.port import Credentials, OpenEverywhere, OrderEntry, SeesAccount, VenueError
+from mmbot.venues.bybit.session import BybitOrders, OrdersTiming
+from mmbot.venues.cancelling import Cancelling, Cancels
+from mmbot.venues.port import Credentials, OpenEverywhere, SeesAccount, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,8 @@ OBEYS_S = 20.0
 """How long it has where only it can cancel its orders."""
 FIRST_LOOK_S, LOOK_S = 2.0, 10.0
 """How long a look at the whole account may take: before the cancels, for which it only looks for more, and after."""
+TIMING = OrdersTiming(ready_s=5.0)
+"""Streams that are not up by then are done without."""
 APART_S = 1.0
 """Between two looks that find nothing."""
 
@@ -98,8 +101,11 @@ class EndsEngine(Protocol):
         """proven: nothing is open."""
 
 
-class KillSession(OrderEntry, SeesAccount, Protocol):
+class KillSession(Cancels, SeesAccount, Protocol):
     """What a kill needs of a session."""
+
+    async def stop(self) -> None:
+        """Close it. Safe to call twice."""
 
 
 async def kill(
@@ -137,8 +143,7 @@ async def _cancel_everything(
 ) -> None:
     markets = [(category, symbol) for category, symbol in session["markets"]]
     deaf = _Deaf()
-    orders = _session(session, environ, deaf, markets)
-    await orders.start()
+    orders = await _begun(session, environ, deaf, markets, outcome.done.append)
     try:
         clock = steady_clock()
         deaf.cancelling = Cancelling(orders, markets, clock, told=told)
@@ -208,16 +213,35 @@ def _named(orders: Sequence[OrderSeen]) -> str:
     return f": {', '.join(names)}{' …' if len(orders) > len(names) else ''}" if names else ""
 
 
-def _session(
-    session: dict[str, Any], environ: Mapping[str, str], sink: _Deaf, markets: Sequence[tuple[str, str]]
-) -> BybitOrders:
+async def _begun(
+    session: dict[str, Any],
+    environ: Mapping[str, str],
+    sink: _Deaf,
+    markets: Sequence[tuple[str, str]],
+    remark: Callable[[str], None],
+) -> KillSession:
+    """A session that has begun: with streams and both ways to cancel, else over REST alone, which needs less of the
+    venue and finds no fault with key or account. Raises VenueError, ConfigError.
+    """
     names = session["key_variable"], session["secret_variable"]
     key, secret = (environ.get(name, "") for name in names)
     if not key or not secret:
         raise ConfigError(f"{' and '.join(names)} are not set: nothing can be cancelled without the key")
     endpoint = Endpoint.of(session["environment"], session["url"])
     credentials = Credentials(key=key, secret=SecretStr(secret))
-    return BybitOrders(endpoint, credentials, sink, steady_clock(), instruments=markets)
+    orders = BybitOrders(endpoint, credentials, sink, steady_clock(), instruments=markets, timing=TIMING)
+    try:
+        await orders.start()
+    except VenueError as error:
+        rest = GuardedVenue(endpoint, credentials, markets)
+        try:
+            await rest.start()
+        except BaseException:
+            await rest.stop()
+            raise
+        remark(f"over REST alone: {error}")
+        return rest
+    return orders
 
 
 async def _end_engine(state: AccountState, outcome: Killed) -> None:
@@ -274,13 +298,13 @@ async def look_for_orders(state: AccountState, environ: Mapping[str, str]) -> Re
     """
     session = json.loads(state.session.read_bytes())
     markets = [(category, symbol) for category, symbol in session["markets"]]
-    orders = _session(session, environ, _Deaf(), markets)
-    await orders.start()
+    remarks: list[str] = []
+    orders = await _begun(session, environ, _Deaf(), markets, remarks.append)
     try:
         seen = await _look_twice(orders)
     finally:
         await orders.stop()
-    said = [f"no engine runs; {len(seen.orders)} open orders on the account{_named(seen.orders)}"]
+    said = [*remarks, f"no engine runs; {len(seen.orders)} open orders on the account{_named(seen.orders)}"]
     said += [f"not looked at, {category}: {why}" for category, why in seen.unseen]
     traded = {"everything", *(category for category, _ in markets)}
     blind = any(category in traded for category, _ in seen.unseen)
