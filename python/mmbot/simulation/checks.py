@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Checks", "Violation"]
 
 NS_PER_S = 1_000_000_000
+AGE_MAX_NS = 300_000_000
+"""What leaves was decided no longer ago: the gate's 250 ms, and a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,22 @@ class Checks:
         if order is not None and (order.open or order.cum):
             self.fail("P5", f"{client_id} is declared {verdict} and is {order.status} with {order.cum} executed")
 
-    def sent(self, request: OrderRequest, *, written: bool) -> None:
-        """P1: what leaves was on the disk before. A cancel may leave all the same: safety goes first."""
+    def sent(self, request: OrderRequest, *, written: bool, age: int) -> None:
+        """P1: what leaves was on the disk before. A cancel may leave all the same: safety goes first. P10: it was decided
+        a moment ago (`age`, ns), on a market that was heard.
+        """
         if not written and not isinstance(request, CancelOrder):
             self.fail("P1", f"{type(request).__name__} {request.client_id} leaves and is not on the disk")
         if self._scene.guard is not None:
             self._scene.guard.sent(request)
         if isinstance(request, PlaceOrder):
-            age = self._scene.heard_ago()
-            if age > self._scene.silence_max:
-                self.fail("P10", f"{request.client_id} leaves {age / NS_PER_S:.1f} s after the market was last heard")
+            if age > AGE_MAX_NS:
+                self.fail("P10", f"{request.client_id} leaves {age / NS_PER_S:.3f} s after it was decided")
+            silence = self._scene.heard_ago()
+            if silence > self._scene.silence_max:
+                self.fail(
+                    "P10", f"{request.client_id} leaves {silence / NS_PER_S:.1f} s after the market was heard last"
+                )
 
     # ---- at the end
 

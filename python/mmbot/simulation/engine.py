@@ -306,7 +306,7 @@ class Life:
     def sent(self, request: OrderRequest) -> None:
         """A request is about to leave."""
         written = self.watched.synced == self.journal.entries
-        self.scene.checks.sent(request, written=written)
+        self.scene.checks.sent(request, written=written, age=self.scene.world.now - self.core.now)
         self.scene.stops.sent(request, self)
         point = "place" if isinstance(request, PlaceOrder) else "replace"
         if point in self.scene.traps:
