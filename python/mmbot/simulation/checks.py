@@ -78,8 +78,8 @@ class Checks:
             self.fail("P5", f"{client_id} is declared {verdict} and is {order.status} with {order.cum} executed")
 
     def sent(self, request: OrderRequest, *, written: bool, age: int) -> None:
-        """P1: what leaves was on the disk before. A cancel may leave all the same: safety goes first. P10: it was decided
-        a moment ago (`age`, ns), on a market that was heard.
+        """P1: what leaves was on the disk before; a cancel may leave all the same, for safety goes first. P10: what is
+        new was decided a moment ago (`age`, ns), on a market that was heard.
         """
         if not written and not isinstance(request, CancelOrder):
             self.fail("P1", f"{type(request).__name__} {request.client_id} leaves and is not on the disk")
