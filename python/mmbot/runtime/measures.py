@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.bridge import Listed
     from mmbot.venues.port import PositionSeen, WalletSeen
 
-__all__ = ["Measures"]
+__all__ = ["Measures", "number"]
 
 _EVERY_NS = 1_000_000_000
 _RETELL = 4
@@ -57,7 +57,7 @@ class Measures:
     def wallet(self, fact: WalletSeen, now: int) -> None:
         """Take the venue's word on the account; one without a margin says nothing about it."""
         if fact.margin is not None and fact.margin_used is not None:
-            whole, used = _number(fact.margin), _number(fact.margin_used)
+            whole, used = number(fact.margin), number(fact.margin_used)
             self._margin, self._due = (whole - used, whole), 0
             self._margin_at = now if math.isfinite(whole - used) and whole > 0 else None
 
@@ -66,8 +66,8 @@ class Measures:
         index = self._index.get((fact.category, fact.symbol))
         if index is None or fact.category == "spot":
             return
-        price = _number(fact.entry_price)
-        known = _number(fact.qty) != 0 and math.isfinite(price) and price > 0
+        price = number(fact.entry_price)
+        known = number(fact.qty) != 0 and math.isfinite(price) and price > 0
         self._entries[index] = _Entry(price if known else 0.0, now if known else None)
         self._due = 0
 
@@ -127,8 +127,8 @@ class Measures:
             core.measured(clock(), what, at, index)
 
 
-def _number(said: str) -> float:
-    """A number of the venue's; NaN for what is none."""
+def number(said: str) -> float:
+    """Read a number of the venue's; NaN for what is none."""
     try:
         return float(said)
     except ValueError:

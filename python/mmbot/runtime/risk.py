@@ -14,16 +14,18 @@ next tick, for the core takes one input at a time.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from mmbot.runtime.fill_quality import FillQuality
 from mmbot.runtime.holdings import UNITS, Holdings
-from mmbot.runtime.measures import Measures
+from mmbot.runtime.measures import Measures, number
 from mmbot.runtime.second_price import SecondPrices
 from mmbot.runtime.worth import value
 from mmbot.venues.port import Acked, PositionSeen, Refused, Unanswered, WalletSeen
+from mmbot.venues.records import BookUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,6 +142,8 @@ class RiskDesk:
     def market(self, category: str, record: Heard, ts_recv: int) -> None:
         """Take what the market said."""
         self._prices.heard(category, record, ts_recv)
+        if self._unpriced and isinstance(record, BookUpdate) and record.bids and record.asks:
+            self._hold_size(f"{category} {record.symbol}", record)
         if self._peg is not None and (category, getattr(record, "symbol", "")) == self._peg.market:
             self._peg.heard(record, ts_recv)
 
@@ -221,7 +225,6 @@ class RiskDesk:
             if mid is not None:
                 lots = self._holdings.lots(index)
                 self._found += self.watch.stop(symbol, lots, self._measures.entry(index, lots), mid, now)
-                self._hold_size(index, mid)
         self._found += self.watch.legs(*self._holdings.unhedged(), now)
         if self._peg is not None:
             price = self._peg.price(now)
@@ -232,9 +235,15 @@ class RiskDesk:
             words = {"warns": turned, "p95": self.watch.ratio.p95, "line": self.watch.ratio.warn}
             self._ends.told({"event": "risk ratio", **words})
 
-    def _hold_size(self, index: int, mid: float) -> None:
-        """Once: a position limit that is worth ten times what the risk controls allow was meant in another unit."""
-        lots = self._unpriced.pop(index, None)
+    def _hold_size(self, symbol: str, book: BookUpdate) -> None:
+        """At the first book, before anybody is asked: a position limit that is worth ten times what the risk controls
+        allow was meant in another unit.
+        """
+        index = self._symbols.index(symbol) if symbol in self._symbols else -1
+        mid = (number(book.bids[0][0]) + number(book.asks[0][0])) / 2
+        lots = (
+            self._unpriced.pop(index, None) if 0 < mid < math.inf else None
+        )  # one that is no price waits for the next
         if lots is None:
             return
         each, most = self._listed[index], float(self.watch.config.amount("max_inventory_usd"))

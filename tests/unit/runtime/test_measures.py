@@ -1,15 +1,20 @@
 """Margin and entry prices: what the core is told of them, and that nothing grows while they are not known."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_risk_desk import SECOND, Stage
+from test_risk_desk import Stage
+from trading_desk import Desk
 
 from mmbot.config import RiskConfig
+from mmbot.ops.controls import risk_desk
 from mmbot.runtime.measures import Measures
 from mmbot.runtime.risk import RiskDesk, RiskEnds
+from mmbot.runtime.runner import RunFailedError
 from mmbot.venues.port import PositionSeen, WalletSeen
+from mmbot.venues.records import BookUpdate
 
 MS = 1_000_000
 
@@ -137,6 +142,13 @@ def test_spot_is_entered_at_the_average_of_our_own_fills() -> None:
     assert one.entry(0, 7) == 0, "these came from elsewhere"
 
 
+def book(bid: str, ask: str) -> BookUpdate:
+    """A book of one level."""
+    return BookUpdate(
+        symbol="BTCUSDT", kind="snapshot", ts_venue=1, previous_id=0, last_id=1, bids=[(bid, "1")], asks=[(ask, "1")]
+    )
+
+
 def test_a_size_in_the_wrong_unit_is_told_once_at_the_first_price(tmp_path: Path) -> None:
     """The mid is 100.1 and a lot 0.001: at most ten times 100 dollars are 9,990 lots."""
     said: list[str] = []
@@ -147,8 +159,18 @@ def test_a_size_in_the_wrong_unit_is_told_once_at_the_first_price(tmp_path: Path
         stage.risk.watch.config = RiskConfig(**amounts)
         ends = RiskEnds(implausible=said.append)
         desk = RiskDesk(stage.risk.watch, stage.desk.core, [stage.desk.listed], ends, positions_max=[lots])
-        desk.tick(stage.desk.clock)
-        stage.desk.clock.at_least(stage.desk.clock() + 2 * SECOND)
-        desk.tick(stage.desk.clock)
+        for bid in ("nan", "inf", "-100.2", "100.0", "100.0"):
+            desk.market("linear", book(bid, "100.2"), 1)
         assert len(said) == expected
     assert "limits.position of linear BTCUSDT is worth 1000 at 100.1" in said[0]
+
+
+def test_a_run_whose_size_is_in_the_wrong_unit_ends_before_it_orders(tmp_path: Path) -> None:
+    """By the first book, before the strategy is asked."""
+    desk = Desk(tmp_path)
+    asyncio.run(desk.open())
+    risk_desk(RiskConfig(guards=False), desk.runner, [10**9], strategy="quoter", account="7", folder=None)
+    desk.book()
+    assert isinstance(desk.runner.failure, RunFailedError)
+    assert "expected at most 10 times risk.max_inventory_usd" in str(desk.runner.failure)
+    assert desk.resting() == []
