@@ -80,15 +80,17 @@ class _Look:
 
 
 class Claims:
-    """The claims of one engine. Times are lived through (`LivedTime`). `kept`: heads of journals from before."""
+    """The claims of one engine. Times are lived through (`LivedTime`). `kept`: heads of journals from before; `empty_at`:
+    when nothing of ours was open, so that whatever is seen later is new.
+    """
 
-    def __init__(self, terms: ClaimTerms, kept: Iterable[Head] = ()) -> None:
+    def __init__(self, terms: ClaimTerms, kept: Iterable[Head] = (), empty_at: int | None = None) -> None:
         self._terms = terms
         self._heads = {head.journal: head for head in kept}
         self._beats: deque[tuple[int, Beat]] = deque()
         self._looks: deque[_Look] = deque()
         self._seen: dict[str, None] = {}
-        self._looked_at: int | None = None
+        self._looked_at = empty_at
         self._moved_at = 0
         self._doubts: dict[str, tuple[int, int, str]] = {}
         self.broken = ""

@@ -370,7 +370,7 @@ class GuardianCore:
         if not acting.confirmed or watched.claims.broken:
             return []
         del acting.causes["engine"]
-        watched.claims = Claims(self._terms.claims, [*self._kept, beat.head])
+        watched.claims = Claims(self._terms.claims, [*self._kept, beat.head], empty_at=at)
         return [Said("lifted", "the engine was frozen, and a person lifted it"), *self._released()]
 
     def _left(self, conn: int, goodbye: Goodbye, at: int) -> list[Command]:

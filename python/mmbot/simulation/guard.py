@@ -80,7 +80,7 @@ CUT_NS = 13 * NS_PER_S
 """Five seconds until the engine freezes, two in which what it sent may arrive, two for what the venue shows late, and
 the cancelling."""
 LIE_NS = 10 * NS_PER_S
-STILL_NS = 8 * NS_PER_S
+STILL_NS = 11 * NS_PER_S
 """What appears later than this after a journal stood still cannot have been written down in it."""
 WOKEN_NS = 8 * NS_PER_S
 """An engine that was given up and woke has heard by then that its guardian acts."""

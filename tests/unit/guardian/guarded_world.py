@@ -42,6 +42,7 @@ class World:
     lag: float = 0.0
     unheard: float = 0.0
     position: str = "0"
+    knows: int = 0
     resting: tuple[Resting, ...] = ()
     stubborn: bool = False
     epoch: int = 7
@@ -65,7 +66,7 @@ class World:
             epoch=self.epoch,
             head=Head(journal=f"j{self.epoch}", seq=self.head, chain=f"{self.chain}{self.head}"),
             positions={"linear BTCUSDT": "0"},
-            open_orders=0,
+            open_orders=self.knows,
             ready=True,
             linked=True,
             level=self.level,

@@ -174,3 +174,17 @@ def test_a_guardian_that_heeds_a_freeze_says_that_the_engine_is_no_cause():
     world.go(4)
     beats = [one.message for one in world.said if isinstance(one.message, GuardianBeat)]
     assert (beats[-1].acting, beats[-1].distrusts) == (True, True)
+
+
+def test_who_lies_from_the_moment_of_a_lift_is_not_believed():
+    """All was gone when people lifted, and the journal stands still: what rests since then was never written down."""
+    world = watching()
+    world.beating = False
+    world.go(4)
+    world.beating, world.level, world.moves = True, FreezeLevel.CANCEL_ALL, False
+    world.go(9)
+    world.level, world.resting, world.knows = FreezeLevel.NORMAL, (OURS,), 1
+    cancelled = len(world.all(CancelEverything))
+    world.go(8)
+    assert len(world.all(CancelEverything)) > cancelled
+    assert world.resting == ()
