@@ -530,6 +530,8 @@ class Guarded:
             self._since = now  # it goes again, and cannot know yet that it is not heard
         self._hung = gone
         self._since = self._since or now
+        if gone:  # it may have woken and died between two looks
+            self._since = max(self._since, self.scene.stops.sent_at)
         silent = now - self._since
         if silent >= CUT_NS:
             self._condemned = self.begun
