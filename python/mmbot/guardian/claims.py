@@ -80,8 +80,9 @@ class _Look:
 
 
 class Claims:
-    """The claims of one engine. Times are lived through (`LivedTime`). `kept`: heads of journals from before; `empty_at`:
-    when nothing of ours was open, so that whatever is seen later is new.
+    """The claims of one engine. Times are lived through (`LivedTime`).
+
+    kept: heads of journals from before. empty_at: when nothing of ours was open, so that what is seen later is new.
     """
 
     def __init__(self, terms: ClaimTerms, kept: Iterable[Head] = (), empty_at: int | None = None) -> None:
