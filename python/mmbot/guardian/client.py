@@ -88,8 +88,8 @@ class GuardianClient:
         for task in self._tasks[1:]:
             task.cancel()
         if self._writer is not None:
+            self._send(encode(Goodbye(left=left, why=why)))
             with suppress(OSError):
-                self._writer.write(encode(Goodbye(left=left, why=why)))
                 await asyncio.wait_for(self._writer.drain(), 1.0)
         for task in self._tasks:
             task.cancel()
@@ -106,8 +106,11 @@ class GuardianClient:
                 self._freeze(command)
 
     def _send(self, line: bytes) -> None:
-        if self._writer is not None and self._writer.transport.get_write_buffer_size() < UNSENT_BYTES_MAX:
-            self._writer.write(line)
+        transport = None if self._writer is None else self._writer.transport
+        if transport is None or transport.is_closing():  # by the other end; whoever reads has not come to it yet
+            return
+        if transport.get_write_buffer_size() < UNSENT_BYTES_MAX:
+            transport.write(line)
 
     async def _connected(self) -> None:
         while True:

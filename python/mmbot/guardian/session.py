@@ -246,7 +246,9 @@ class GuardianSession:
 
     def _say(self, conn: int, line: bytes) -> None:
         writer = self._writers.get(conn)
-        if writer is None or writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
+        if writer is None or writer.transport.is_closing():
+            return
+        if writer.transport.get_write_buffer_size() > UNSENT_BYTES_MAX:
             return
         writer.write(line)
 
