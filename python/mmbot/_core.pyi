@@ -762,6 +762,8 @@ class Live(Run):
 
         Flush the journal before any of it leaves. After `halt` nobody is asked. Raises what the strategy raises.
         """
+    def look(self, now: int) -> None:
+        """Hear the market without asking the strategy: its prices are as of now. Nothing is journaled."""
     def open(self, now: int, snapshot: bytes, names: Sequence[tuple[int, str]] = ...) -> None:
         """Begin with what an earlier run left (`recover(...).snapshot`): the first input of a run that takes over.
 

@@ -364,7 +364,9 @@ impl Keeper {
         let (request, now, index) = (&wish.request, situation.now, wish.request.instrument.0 as usize);
         let (limits, memory) = (&self.limits[index], &self.memories[index]);
         let (controls, touch) = (&limits.controls, memory.seen.touch);
-        no.add(Denial::OrderSize, wish.open > self.size(limits.order_max));
+        // A share of the limits keeps risk small that is not there yet: the way out is not held to it.
+        let largest = if reduces { limits.order_max.0 } else { self.size(limits.order_max) };
+        no.add(Denial::OrderSize, wish.open > largest);
         no.add(Denial::PostOnly, controls.maker && !request.post_only && !reduces);
 
         let two_sided = touch.is_two_sided();
@@ -386,7 +388,8 @@ impl Keeper {
         );
 
         let worth = self.worths[index].value(request.price.0, wish.open);
-        no.add(Denial::OrderNotional, worth > self.amount(controls.order_notional_max));
+        let most = controls.order_notional_max;
+        no.add(Denial::OrderNotional, worth > if reduces { most.0 } else { self.amount(most) });
         no.add(Denial::HardCap, worth > self.bounds.caps().0.0);
         let usual = memory.sizes.median().filter(|_| controls.unit_shift && !reduces);
         let shifted = usual.is_some_and(|median| wish.open >= median.saturating_mul(SHIFT));

@@ -403,6 +403,11 @@ impl PyLive {
     }
 
     /// See the stub.
+    fn look(&self, now: i64) -> PyResult<()> {
+        self.core.borrow_mut().look(Nanos(now)).map_err(live_error)
+    }
+
+    /// See the stub.
     #[pyo3(signature = (journal, decide, windows, progress = None))]
     fn replay<'py>(
         slf: PyRef<'py, Self>,

@@ -442,6 +442,15 @@ impl Live {
         self.append(&Entry::Outside(*told))
     }
 
+    /// Hears the market without asking the strategy: while nothing is quoted, positions are still worth what the market
+    /// says. Leaves nothing in the journal, for what is heard next holds it too.
+    ///
+    /// # Errors
+    /// [`LiveError`].
+    pub fn look(&mut self, now: Nanos) -> Result<(), LiveError> {
+        self.hear(now)
+    }
+
     /// Asks for an order that no strategy wants: the way out of a position. The limits judge it against the market as
     /// it is now, and commands or a denial are in the journal when this returns. A halt is the strategy's and does not
     /// hold it back.

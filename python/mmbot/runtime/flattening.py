@@ -6,7 +6,6 @@ A spot holding is left to a person: a venue knows no reduce-only there.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mmbot.execution.flatten import Held, way_out
@@ -48,17 +47,10 @@ class Flattening:
         bid_lots, ask_lots = runner.core.touch_lots(index)
         unsettled = bool(runner.core.orders(index))
         held = Held(position, books["bid"], books["ask"], bid_lots, ask_lots, unsettled)
-        out = way_out(held, self._terms_now(index, now), self._last[index], now)
+        out = way_out(held, self._terms[index], self._last[index], now)
         if out is not None:
             self._last[index] = now
             runner.send(runner.core.way_out(runner.clock(), index, *out))
-
-    def _terms_now(self, index: int, now: int) -> FlattenTerms:
-        """Under launch limits the core takes no larger order than their share: the way out takes more steps."""
-        terms, freezing = self._terms[index], self._runner.freezing
-        if freezing is None:
-            return terms
-        return replace(terms, order_max=max(terms.least, int(terms.order_max * freezing.state.share(now))))
 
     def over(self) -> None:
         """People lowered the level: what comes next begins anew."""

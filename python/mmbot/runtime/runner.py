@@ -398,7 +398,10 @@ class Runner:
     # ---- deciding and sending
 
     def _step(self, now: int, decoded: int | None = None) -> None:
-        if self.pauses or self.stopping or self.failure is not None:
+        if self.failure is not None:
+            return
+        if self.pauses or self.stopping:
+            self.core.look(now)  # nobody is asked; who watches or flattens still goes by the market as it is
             return
         before = time.perf_counter_ns() if decoded is None else decoded
         commands = self.core.step(now, self._decide, self._windows)

@@ -153,12 +153,6 @@ def _alarms_are_patient(life: Life) -> None:
     life.alarms.board.due = lambda now: []  # type: ignore[method-assign]
 
 
-def _way_out_too_large(life: Life) -> None:
-    flattening = life.runner.flattening
-    assert flattening is not None  # every life has one
-    flattening._terms_now = lambda index, now: flattening._terms[index]  # type: ignore[method-assign]
-
-
 STOP_BUGS: Mapping[str, tuple[str, int, Callable[[Life], None]]] = {
     "latch forgotten": ("a restart forgets what is frozen", 200, _forgets),
     "freeze cancels nothing": ("a freeze stops the quoting and cancels nothing", 200, _cancels_nothing),
@@ -175,6 +169,5 @@ STOP_BUGS: Mapping[str, tuple[str, int, Callable[[Life], None]]] = {
     "taken over is answered": ("zero is proven without the orders of a killed run", 1_000, _taken_over_is_answered),
     "cancels wait": ("cancels wait for a disk that takes its time", 200, _cancels_wait),
     "patient alarms": ("an alarm that nobody looks at stops nothing", 200, _alarms_are_patient),
-    "way out too large": ("the way out ignores the smaller limits after a lift", 200, _way_out_too_large),
 }
 """What it is, in how many seeds of profile `operators` it has to be caught, and how it is planted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,13 +43,12 @@ class Core:
         return []
 
 
-def _flattened(share: Fraction) -> list[tuple[Any, ...]]:
+def _flattened() -> list[tuple[Any, ...]]:
     core = Core()
     runner = SimpleNamespace(
         core=core,
         clock=Clock(),
         listed=[SimpleNamespace(category="linear", symbol="X", instrument=SimpleNamespace(quantity=str))],
-        freezing=SimpleNamespace(state=SimpleNamespace(share=lambda now: share)),
         send=lambda commands: None,
         told=lambda event: None,
     )
@@ -60,14 +58,4 @@ def _flattened(share: Fraction) -> list[tuple[Any, ...]]:
 
 def test_a_position_leaves_in_one_order_where_the_limits_allow_it():
     """Thirty lots, forty at most: one order."""
-    assert _flattened(Fraction(1)) == [("sell", 30)]
-
-
-def test_under_launch_limits_an_order_is_no_larger_than_their_share():
-    """A tenth of forty: an order of thirty would be denied for good, and the position would stay."""
-    assert _flattened(Fraction(1, 10)) == [("sell", 4)]
-
-
-def test_a_share_below_the_smallest_order_is_the_smallest_order():
-    """A hundredth of forty is less than the venue takes."""
-    assert _flattened(Fraction(1, 100)) == [("sell", 1)]
+    assert _flattened() == [("sell", 30)]

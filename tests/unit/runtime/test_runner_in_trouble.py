@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from trading_desk import TERMS, Desk, settle
+from trading_desk import TERMS, Desk, Quoter, settle
 
 from mmbot.execution.client_ids import ClientIds
 from mmbot.execution.reconcile import Depth
@@ -435,3 +435,23 @@ def test_an_order_that_was_filled_waits_for_no_amend(tmp_path: Path, monkeypatch
     desk.runner.on_facts([seen(desk, status="filled", cum="0.01", qty="0.01")], desk.clock())
     lives = {row[0]: row[7] for row in desk.core.order_rows(0)}
     assert lives[1] == "canceled"  # it counts for what is not booked yet, and for nothing that could still trade
+
+
+def test_while_paused_the_market_is_heard_and_nobody_is_asked(tmp_path: Path):
+    """What is held is worth what the market says now, not what it said when the quotes left."""
+    strategy = Quoter()
+    desk = Desk(tmp_path, strategy)
+
+    async def trade() -> None:
+        await desk.open()
+        desk.book()
+        asked = strategy.asked
+        desk.runner.pause("test", "a reason")
+        desk.book("101.0", "101.2")
+        books = desk.core.books(0, 0)
+        assert (books["bid"], books["ask"], strategy.asked) == (1_010, 1_012, asked)
+        desk.runner.resume("test")
+        desk.book("102.0", "102.2")
+        assert strategy.asked > asked
+
+    asyncio.run(trade())

@@ -19,7 +19,6 @@ RARE = (
     "old looks count",
     "trusts its last look",
     "taken over is answered",
-    "way out too large",
 )
 """Those that take dozens of seeds."""
 

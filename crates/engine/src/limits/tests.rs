@@ -541,7 +541,7 @@ fn a_freeze_lets_through_what_it_says() {
     }
 }
 
-/// A share of the limits is a share of every size and amount, rounded down, and of nothing else.
+/// A share of the limits is a share of every size and amount, rounded down, and of nothing else; the way out is free of it.
 #[test]
 fn a_share_of_the_limits_holds_for_sizes_and_amounts() {
     use Side::{Buy, Sell};
@@ -570,6 +570,18 @@ fn a_share_of_the_limits_holds_for_sizes_and_amounts() {
             tenth(plain().holding(30, 0), |s| s.limits.position_max = Lots(30)),
             request(Sell, 10_000, 9),
             &[],
+        ),
+        (
+            "shrinking by less than a tenth of an order",
+            tenth(plain().holding(5, 0), |s| s.limits.order_max = Lots(9)),
+            request(Sell, 10_000, 1),
+            &[],
+        ),
+        (
+            "shrinking by more than an order",
+            tenth(plain().holding(30, 0), |s| s.limits.order_max = Lots(9)),
+            request(Sell, 10_000, 10),
+            &[Denial::OrderSize],
         ),
         (
             "a tenth of an amount",
