@@ -82,6 +82,8 @@ the cancelling."""
 LIE_NS = 10 * NS_PER_S
 STILL_NS = 11 * NS_PER_S
 """What appears later than this after a journal stood still cannot have been written down in it."""
+SIGHT_NS = 9 * NS_PER_S
+"""From the end of a blindness until it has looked: what it finds then may be older than the standing still."""
 WOKEN_NS = 8 * NS_PER_S
 """An engine that was given up and woke has heard by then that its guardian acts."""
 UNHEARD_NS = 7 * NS_PER_S
@@ -553,7 +555,7 @@ class Guarded:
             self._untrue_at = None
             return
         if self._untrue_at is None:
-            seen_from, seen_to = since + STILL_NS, now - 3 * NS_PER_S
+            seen_from, seen_to = max(since + STILL_NS, self._blind_until + SIGHT_NS), now - 3 * NS_PER_S
             untrue = [order for order in self._ours() if seen_from <= order.created <= seen_to]
             self._untrue_at = now if untrue else None
         elif now - self._untrue_at >= LIE_NS:

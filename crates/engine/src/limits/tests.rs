@@ -541,7 +541,8 @@ fn a_freeze_lets_through_what_it_says() {
     }
 }
 
-/// A share of the limits is a share of every size and amount, rounded down, and of nothing else; the way out is free of it.
+/// A share of the limits is a share of every size and amount, rounded down, and of nothing else; no way out is held
+/// to it.
 #[test]
 fn a_share_of_the_limits_holds_for_sizes_and_amounts() {
     use Side::{Buy, Sell};
