@@ -5,8 +5,9 @@ was taken, against everything that was claimed from a little before it until the
 look for its whole grace is a lie. A journal that went back, or goes on otherwise than it was kept, is one at once.
 
 Not handled: an order that came while the guardian did not reach the venue, which may be older than a journal's standing
-still (the next one is found out); a spot holding, which fees and transfers move; a wrong position that trading swings through; and what an
-engine believes while it has no link to the venue, which it knows itself, and which is no danger without an order there.
+still (the next one is found out); a spot holding, which fees and transfers move; a wrong position that trading swings
+through; and what an engine believes while it has no link to the venue, which it knows itself, and which is no danger
+without an order there.
 """
 
 from __future__ import annotations
