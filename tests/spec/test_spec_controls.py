@@ -81,6 +81,9 @@ def streaks() -> Play:
             case "answered":
                 watch.taken()
                 return []
+            case "canceled":
+                watch.heard()
+                return []
             case side:
                 return watch.filled("linear BTCUSDT", "buy" if side == "buy" else "sell", ns(row))
 

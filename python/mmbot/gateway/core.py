@@ -181,10 +181,10 @@ class _Account:
         longest, shortest = self.reach("buy"), self.reach("sell")
         return None if longest is None or shortest is None else max(longest, -shortest, _ZERO)
 
-    def mid(self) -> Decimal | None:
-        """Mid of the freshest reference."""
+    def mid(self, oldest: int) -> Decimal | None:
+        """Mid of the freshest reference; None where that is from before `oldest`."""
         latest = max(self.references.values(), key=lambda one: one.ts, default=None)
-        return None if latest is None else (latest.bid + latest.ask) / 2
+        return None if latest is None or latest.ts < oldest else (latest.bid + latest.ask) / 2
 
     @property
     def venue_reduces(self) -> bool:
@@ -488,7 +488,7 @@ class GatewayCore:
         if notional > notional_max:
             said.append(Objection("notional", f"{notional:f} is above the {notional_max} of one order"))
         if wanted.more:
-            self._judge_exposure(said, account, wanted, position_max)
+            self._judge_exposure(said, account, wanted, position_max, now)
 
     def _judge_price(self, said: list[Objection], account: _Account, wanted: _Wanted, now: int) -> None:
         """Within the collar of every fresh reference, and there is at least one."""
@@ -506,7 +506,9 @@ class GatewayCore:
                     Objection("collar", f"{wanted.price} is farther than {limits.collar_bps} bps from {mid} ({source})")
                 )
 
-    def _judge_exposure(self, said: list[Objection], account: _Account, wanted: _Wanted, position_max: Decimal) -> None:
+    def _judge_exposure(
+        self, said: list[Objection], account: _Account, wanted: _Wanted, position_max: Decimal, now: int
+    ) -> None:
         reach, worst = account.reach(wanted.side), account.worst
         if reach is None or worst is None:
             said.append(Objection("position", f"{account.limits.symbol}: the position is not known"))
@@ -521,12 +523,13 @@ class GatewayCore:
         if outward > position_max:
             said.append(Objection("position", f"could come to {outward}; expected at most {position_max}"))
         if outward > worst:
-            self._judge_total(said, account.value(outward - worst, wanted.price))
+            self._judge_total(said, account.value(outward - worst, wanted.price), now)
 
-    def _judge_total(self, said: list[Objection], total: Decimal) -> None:
-        """With so much more, all instruments together."""
+    def _judge_total(self, said: list[Objection], total: Decimal, now: int) -> None:
+        """With so much more, all instruments together, each at a price of now."""
+        oldest = now - self.limits.reference_age_ms * _MS
         for one in self._accounts.values():
-            mid, size = one.mid(), one.worst
+            mid, size = one.mid(oldest), one.worst
             if size is None or (size and mid is None):
                 said.append(Objection("exposure", f"{one.limits.symbol}: its position cannot be valued"))
                 return

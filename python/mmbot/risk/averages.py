@@ -10,6 +10,7 @@ import math
 from collections import deque
 
 from mmbot.risk.controls import asked
+from mmbot.risk.exposure import number
 from mmbot.risk.levels import FreezeAsked, Scope
 
 __all__ = ["EdgeWatch", "MarkoutWatch", "RiskRatio", "nearest_rank"]
@@ -24,12 +25,12 @@ class EdgeWatch:
         self.threshold_bps = threshold_bps
 
     def seen(self, symbol: str, net_bps: float | None, now: int) -> list[FreezeAsked]:
-        """Take the net edge of an instrument, bps after fees; None, NaN or infinite: it is not known."""
-        known = net_bps is not None and math.isfinite(net_bps)
-        if known and net_bps is not None and net_bps >= self.threshold_bps:
+        """Take the net edge of an instrument, bps after fees; what is no finite number is not known."""
+        edge = number(net_bps)
+        if edge >= self.threshold_bps:
             return []
-        _LOG.critical("AUTO-FREEZE: Edge collapsed: %s has %s bps; limit %s", symbol, net_bps, self.threshold_bps)
-        said = f"edge is {net_bps:g} bps" if known else "edge is not known"
+        _LOG.critical("AUTO-FREEZE: Edge collapsed: %s has %s bps; limit %s", symbol, edge, self.threshold_bps)
+        said = "edge is not known" if math.isnan(edge) else f"edge is {edge:g} bps"
         return [asked("edge", Scope("symbol", symbol), f"{said}; limit {self.threshold_bps:g} bps", now)]
 
 
@@ -45,7 +46,8 @@ class MarkoutWatch:
         limit.
         """
         last = self._last.setdefault(symbol, deque(maxlen=self.fills))
-        last.append(markout_bps if math.isfinite(markout_bps) else self.limit_bps)
+        known = number(markout_bps)
+        last.append(self.limit_bps if math.isnan(known) else known)
         if len(last) < self.fills:
             return []
         mean = math.fsum(last) / self.fills

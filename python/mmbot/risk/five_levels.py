@@ -104,9 +104,9 @@ class FiveLevelRisk:
         A new day of UTC begins at zero, its breaker closed; a clock that is set back begins none.
         """
         self._turn(now)
-        known = number(amount)
-        self._result += 0.0 if math.isnan(known) else known
-        lost = math.isnan(known) or -self._result >= self.limits.daily_loss
+        after = number(self._result + number(amount))
+        self._result = self._result if math.isnan(after) else after
+        lost = math.isnan(after) or -self._result >= self.limits.daily_loss
         self.tripped = (self.tripped and self.limits.circuit_breaker) or lost
 
     def reset(self, by: str) -> None:
@@ -164,9 +164,12 @@ class FiveLevelRisk:
         try:
             if state["version"] != 1:
                 raise ValueError(f"of version {state['version']}; this mmbot reads 1")
-            self._day, self._result, self.tripped = int(state["day"]), float(state["result"]), bool(state["tripped"])
+            day, result, tripped = state["day"], number(state["result"]), state["tripped"]
+            if type(day) is not int or math.isnan(result) or type(tripped) is not bool:
+                raise ValueError(f"{state}; expected a whole day, a finite result, and true or false")
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the state of five levels cannot be read: {error!r}") from None
+        self._day, self._result, self.tripped = day, result, tripped
 
     def _turn(self, now: int) -> None:
         if now // _DAY_NS > self._day:

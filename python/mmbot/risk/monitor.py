@@ -5,7 +5,7 @@
     monitor.check_before_order("BTCUSDT", "buy", 0.1, 59_990, now=now)   -> True
 
 The rules are the core's: worst cases of position and working orders, at a real price; what is missing, stale or no
-number denies; what only shrinks a position is not held back by an amount. A run's orders go through the core itself
+number denies, an exit too; what only shrinks a position is not held back by an amount. A run's orders go through the core itself
 (`crates/engine/src/limits.rs`), which nothing here can widen.
 
 Edge below `edge_freeze_threshold_bps` freezes, and only `unfreeze` by a named person ends a freeze.
@@ -117,8 +117,8 @@ class RuntimeRiskMonitor:
         mark = self._known.price_at(order.symbol, now)
         beyond = (limit - mark) if order.side == "buy" else (mark - limit)
         found = ["collar"] if beyond > mark * self.collar_bps / 1e4 * (1 + 1e-12) else []  # false without a mark
-        if self._known.shrinks(order):
-            return found
+        if self._known.shrinks(order):  # no amount, but a price: without a mark any would pass
+            return found + (["unvalued"] if math.isnan(mark) else [])
         own, after = self._known.worth(order.symbol, order.side, now, order), self._known.total(now, order)
         if math.isnan(after):
             found.append("unvalued")

@@ -44,13 +44,17 @@ class StreakWatch:
         """Too many executions, and no person has looked yet."""
 
     def rejected(self, now: int) -> list[FreezeAsked]:
-        """The venue refused an order."""
+        """The venue refused an order, or a change of one."""
         self._rejects += 1
         return self._if(self._rejects >= self.limits.rejects, "rejects_in_a_row", f"{self._rejects} refused", now)
 
     def taken(self) -> None:
-        """The venue took an order, or answered at all."""
+        """The venue took an order."""
         self._rejects = 0
+        self.heard()
+
+    def heard(self) -> None:
+        """The venue answers."""
         self._unknowns.clear()
 
     def unanswered(self, now: int) -> list[FreezeAsked]:

@@ -24,12 +24,22 @@ def check_margin(
 
 
 def check_fee(
-    symbol: str, *, notional: Decimal, fee: Decimal, rate_bps: float, tolerance_bps: float, now: int
+    symbol: str,
+    *,
+    notional: Decimal,
+    fee: Decimal,
+    rate_bps: float,
+    tolerance_bps: float,
+    now: int,
+    rounded_by: Decimal = Decimal(0),
 ) -> list[FreezeAsked]:
-    """One fill's fee against the rate that the venue told for it (maker or taker; negative: a rebate)."""
+    """One fill's fee against the rate that the venue told for it (maker or taker; negative: a rebate).
+
+    rounded_by: the most that the venue may have rounded it up by, in the fee's currency.
+    """
     if not notional.is_finite() or not fee.is_finite() or not notional:
         return [asked("fee", Scope("symbol", symbol), f"fee {fee} on {notional} makes no sense", now)]
-    paid = float(fee / abs(notional)) * 1e4
+    paid = float((fee - rounded_by) / abs(notional)) * 1e4
     if paid <= rate_bps + tolerance_bps:
         return []
     reason = f"paid {paid:.3f} bps; expected {rate_bps:g}, tolerance {tolerance_bps:g}"

@@ -73,9 +73,12 @@ class RiskWatch:
         """The venue refused an order of ours; what we held back ourselves is none."""
         return self._counted(self.streaks.rejected(now))
 
-    def answered(self) -> None:
-        """The venue took a request."""
-        self.streaks.taken()
+    def answered(self, *, cancel: bool = False) -> None:
+        """The venue took a request; that it takes cancels says nothing of the orders that it refuses."""
+        if cancel:
+            self.streaks.heard()
+        else:
+            self.streaks.taken()
 
     def unanswered(self, now: int) -> list[FreezeAsked]:
         """A request had no answer."""
@@ -90,12 +93,21 @@ class RiskWatch:
         notional: Decimal | None = None,
         fee: Decimal | None = None,
         rate_bps: float | None = None,
+        rounded_by: Decimal = Decimal(0),
     ) -> list[FreezeAsked]:
-        """One execution; with notional, fee and the venue's rate for it the fee is checked too."""
+        """One execution; with notional, fee and the venue's rate for it the fee is checked too (`check_fee`)."""
         found = self.streaks.filled(symbol, side, now)
         if notional is not None and fee is not None and rate_bps is not None:
             tolerance = self.config.fee_tolerance_bps
-            found += check_fee(symbol, notional=notional, fee=fee, rate_bps=rate_bps, tolerance_bps=tolerance, now=now)
+            found += check_fee(
+                symbol,
+                notional=notional,
+                fee=fee,
+                rate_bps=rate_bps,
+                tolerance_bps=tolerance,
+                now=now,
+                rounded_by=rounded_by,
+            )
         return self._counted(found)
 
     # ---- from the books

@@ -38,8 +38,8 @@ class FillQuality:
         """Take a trade of ours that was booked. Without a mid it earned nothing."""
         each, price, sign = self._listed[index], float(fact.price), 1 if fact.side == "buy" else -1
         worth, fee = value(each.instrument, each.instrument.lots(fact.qty), price), _fee(fact, each)
-        # A spot fee in the coin bought is rounded by the venue to that coin's own grid: it is measured, not checked.
-        checked = fact.category != "spot"
+        # Contracts pay in the coin they settle in. On spot a fee in a third coin is measured, not checked.
+        checked = fact.category != "spot" or fact.fee_currency in (each.terms.base, each.terms.quote)
         found = self._watch.filled(
             _symbol(each),
             fact.side,
@@ -47,6 +47,7 @@ class FillQuality:
             notional=Decimal(repr(worth)) if checked else None,
             fee=fee if checked else None,
             rate_bps=(each.instrument.maker if fact.maker else each.instrument.taker) / _RATE_OF_A_BP,
+            rounded_by=_rounded_by(fact, each),
         )
         self._waiting.append((now, index, sign, price))
         edges, mid = self._edges[index], self._holdings.mid(index)
@@ -77,6 +78,23 @@ def _symbol(listed: Listed) -> str:
 
 def _fee(fact: ExecutionSeen, listed: Listed) -> Decimal:
     """The fee in the settlement currency; one in the coin that was bought counts at the execution's own price."""
-    fee, terms = Decimal(fact.fee or "0"), listed.terms
+    return Decimal(fact.fee or "0") * _worth_of_a_coin(fact, listed)
+
+
+def _rounded_by(fact: ExecutionSeen, listed: Listed) -> Decimal:
+    """How coarse a spot fee is, in the same currency: venues round it to a grid of its coin that they do not tell.
+
+    One of its last digit, and no more than a lot is worth: zeros at its end are not told either.
+    """
+    last = Decimal(fact.fee or "0").as_tuple().exponent
+    if fact.category != "spot" or not isinstance(last, int):
+        return Decimal(0)
+    lot = Decimal(listed.terms.lot) * Decimal(fact.price)
+    return min(Decimal(1).scaleb(last) * _worth_of_a_coin(fact, listed), lot)
+
+
+def _worth_of_a_coin(fact: ExecutionSeen, listed: Listed) -> Decimal:
+    """One of the fee's currency in the settlement currency."""
+    terms = listed.terms
     in_base = fact.fee_currency == terms.base != (terms.settle or terms.quote)
-    return fee * Decimal(fact.price) if in_base else fee
+    return Decimal(fact.price) if in_base else Decimal(1)

@@ -157,9 +157,11 @@ class RiskDesk:
         for fact in facts:
             match fact:
                 case Acked():
-                    self.watch.answered()
+                    self.watch.answered(cancel=fact.request == "cancel")
                 case Refused(held_back=False, request="place"):
                     self._found += self.watch.refused(now)
+                case Refused(held_back=False, request="amend") if fact.reason != "unknown_order":
+                    self._found += self.watch.refused(now)  # an order that just ended refuses its change: no fault
                 case Unanswered():
                     self._found += self.watch.unanswered(now)
                 case PositionSeen():

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from mmbot.config import ConfigError
 from mmbot.gateway.core import GatewayCore
-from mmbot.gateway.limits import read_limits
+from mmbot.gateway.limits import SymbolLimits, read_limits
 from mmbot.risk.levels import FreezeLevel
 from mmbot.venues.port import PlaceOrder, Refused, Unanswered
 
@@ -154,7 +154,7 @@ def test_no_reference_no_order_and_every_reference_binds():
     """Stale or lost references deny; with two, a price must be within the collar of both."""
     core = ready()
     assert asked(core, place("mm-1", qty="0.1"), 5_000 * MS) == []
-    assert asked(core, place("mm-2", qty="0.1"), 5_000 * MS + 1) == ["reference"]
+    assert asked(core, place("mm-2", qty="0.1"), 5_000 * MS + 1) == ["reference", "exposure"]
     core.refer(MARKET, "touch", "99.9", "100.1", T0 + 5_000 * MS)
     core.refer(MARKET, "mark", "102", "102", T0 + 5_000 * MS)
     assert asked(core, place("mm-3", price="100", qty="0.1"), 5_001 * MS) == ["collar"]
@@ -254,6 +254,24 @@ def test_everything_together_has_a_cap():
     assert asked(core, place("mm-1")) == []
     assert asked(core, place("mm-2")) == ["exposure"]
     assert asked(core, place("mm-3", side="sell")) == []
+
+
+def test_what_is_held_elsewhere_is_valued_at_a_price_of_now():
+    """A feed that died an hour ago says nothing: what grows is denied, what shrinks leaves."""
+    other = {**limits().symbol[0].model_dump(), "symbol": "ETHUSDT"}
+    there = (MARKET[0], "ETHUSDT")
+    core = GatewayCore(limits(symbol={}).model_copy(update={"symbol": [*limits().symbol, SymbolLimits(**other)]}))
+    ready(core)
+    core.looked(there, [], structs.replace(position("1"), symbol="ETHUSDT"), T0, T0)
+    assert asked(core, place("mm-1", qty="0.1")) == ["exposure"], "never heard"
+    core.refer(there, "touch", "99.9", "100.1", T0 + MS)
+    age = core.limits.reference_age_ms
+    core.refer(MARKET, "touch", "99.9", "100.1", T0 + age * MS)
+    assert asked(core, place("mm-1", qty="0.1"), (age + 1) * MS) == []
+    core.refer(MARKET, "touch", "99.9", "100.1", T0 + (age + 1) * MS)
+    assert asked(core, place("mm-2", qty="0.1"), (age + 1) * MS + 1) == ["exposure"]
+    core.looked(MARKET, [], position("1", 2), T0 + (age + 1) * MS, T0 + (age + 1) * MS)
+    assert asked(core, place("mm-3", side="sell", qty="0.1"), (age + 1) * MS + 1) == []
 
 
 SPOT = ("spot", "BTCUSDT")

@@ -134,9 +134,25 @@ def test_the_day_survives_a_restart() -> None:
     third = account()
     third.restore(json.loads(json.dumps(again.state())))
     assert third.check("NEW", "buy", 1, 10.0, DAY) == ("daily_loss",)
-    for spoiled in ({}, {"version": 2}, {"version": 1, "day": "x", "result": 0, "tripped": 0}):
+    sound = third.state()
+    spoiled: list[dict[str, Any]] = [{}, {"version": 2}]
+    spoiled += [{**sound, "result": said} for said in (math.nan, math.inf, "inf", "0", None, True, 10**400)]
+    spoiled += [{**sound, "day": said} for said in ("x", 1e30, math.nan, True)]
+    spoiled += [{**sound, "tripped": said} for said in ("false", 0, None)]
+    for state in spoiled:
         with pytest.raises(ValueError, match="cannot be read"):
-            third.restore(spoiled)
+            third.restore(state)
+        assert third.state() == sound, "and nothing of it is taken"
+
+
+def test_results_that_no_number_holds_reach_the_limit() -> None:
+    """A sum that overflows would cover every loss."""
+    made = account()
+    made.result(1e308, DAY)
+    made.result(1e308, DAY)
+    assert made.tripped
+    made.result(-1e308, DAY + 1)
+    assert made.check("NEW", "buy", 1, 10.0, DAY) == ("daily_loss",)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import logging
 import math
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,24 @@ def test_a_mark_is_as_old_as_somebody_says() -> None:
     assert not made.check_before_order("A", "buy", 1.0, 100.0, now=0), "from the future"
     assert not made.check_before_order("A", "buy", 1.0, 100.0)
     assert made.counters["unvalued"] == 4
+
+
+def test_an_exit_by_an_old_mark_is_denied() -> None:
+    """At a cent it would pass whatever collar there is: nothing is known that it could be held against."""
+    made = monitor()
+    made.position("A", 5.0)
+    made.mark("A", 100.0, 1)
+    assert made.check_before_order("A", "sell", 5.0, 100.0, now=60_000_000_001)
+    assert not made.check_before_order("A", "sell", 5.0, 0.01, now=60_000_000_002)
+    assert made.reasons == ("unvalued",)
+
+
+@pytest.mark.parametrize("edge", ["1.0", Decimal("sNaN"), Decimal("Infinity"), 10**400, True, 2 + 0j, [2.5]])
+def test_an_edge_that_is_no_number_freezes(edge: Any) -> None:
+    """Of every type, and nothing is raised: what cannot be read is not known."""
+    made = monitor()
+    made.on_edge_update("A", edge)
+    assert made.frozen == {"A": "edge is not known; limit 1.5 bps"}
 
 
 def test_an_order_that_is_done_counts_no_more() -> None:

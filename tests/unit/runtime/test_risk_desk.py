@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 from trading_desk import Desk, settle
 
 from mmbot.config import ConfigError, RiskConfig
@@ -55,13 +57,22 @@ class Stage:
         self.risk.tick(self.desk.clock)
         return {one.control for one in self.asked}
 
-    def fill(self, *, fee: str = "0", maker: bool = True, side: Any = "buy", price: str = "100.0") -> None:
+    def as_spot(self) -> None:
+        """The same instrument, on spot."""
+        listed = self.desk.listed
+        terms = structs.replace(listed.terms, category="spot", kind="spot", settle="")
+        self.desk.listed = dataclasses.replace(listed, category="spot", terms=terms)
+        self.risk = RiskDesk(self.risk.watch, self.desk.core, [self.desk.listed], RiskEnds(asked=self.asked.append))
+
+    def fill(
+        self, *, fee: str = "0", coin: str = "USDT", maker: bool = True, side: Any = "buy", price: str = "100.0"
+    ) -> None:
         """One execution of 0.01."""
         fact = ExecutionSeen(
             client_id="mm",
             venue_id="v",
             execution_id="e",
-            category="linear",
+            category=self.desk.listed.category,
             symbol="BTCUSDT",
             kind="trade",
             side=side,
@@ -69,7 +80,7 @@ class Stage:
             qty="0.010",
             maker=maker,
             fee=fee,
-            fee_currency="USDT",
+            fee_currency=coin,
             ts_venue=1,
         )
         self.risk.filled(fact, self.desk.clock())
@@ -79,10 +90,10 @@ class Stage:
         return [fields["tick"] for kind, fields in self.desk.entries() if kind == "outside"]
 
 
-def refused(*, held_back: bool = False) -> Refused:
+def refused(*, held_back: bool = False, request: Any = "place", reason: Any = "rate_limited") -> Refused:
     """The venue's no, or our own."""
     code = 0 if held_back else 170_001
-    return Refused(client_id="mm", request="place", reason="rate_limited", code=code, message="", ts_venue=1)
+    return Refused(client_id="mm", request=request, reason=reason, code=code, message="", ts_venue=1)
 
 
 def test_refusals_and_silence_of_the_venue_ask_and_ours_do_not(tmp_path: Path) -> None:
@@ -98,6 +109,45 @@ def test_refusals_and_silence_of_the_venue_ask_and_ours_do_not(tmp_path: Path) -
     assert stage.tick() == set()
     stage.risk.hear([silent, silent], 1)
     assert stage.tick() == {"unknowns_in_a_row"}
+
+
+def test_cancels_that_are_taken_hide_no_refusals_and_changes_count_as_orders(tmp_path: Path) -> None:
+    """A venue that takes cancels may still refuse every order; an amend that came too late is no fault."""
+    stage = Stage(tmp_path, rejects_in_a_row=3)
+    gone = Acked(client_id="mm", venue_id="v", request="cancel", ts_venue=1)
+    late = refused(request="amend", reason="unknown_order")
+    stage.risk.hear([refused(), gone, refused(), late, gone, refused(request="cancel")], 1)
+    assert stage.tick() == set()
+    stage.risk.hear([gone, refused(request="amend", reason="price_band")], 1)
+    assert stage.tick() == {"rejects_in_a_row"}
+
+
+@pytest.mark.parametrize(
+    ("fee", "coin", "asks"),
+    [
+        ("0.0002", "USDT", set()),
+        ("0.0003", "USDT", set()),  # its last digit: it may have been 0.0002001
+        ("0.00030", "USDT", {"fee"}),
+        ("0.0004", "USDT", {"fee"}),
+        ("0.000003", "BTC", set()),
+        ("0.0000020", "BTC", set()),
+        ("0.000004", "BTC", {"fee"}),
+        ("0.0000022", "BTC", {"fee"}),
+        ("1", "BTC", {"fee"}),
+        ("nan", "BTC", {"fee"}),
+        ("0.5", "MNT", set()),
+    ],
+)
+def test_a_spot_fee_is_held_against_the_rate_as_far_as_it_is_told(
+    fee: str, coin: str, asks: set[str], tmp_path: Path
+) -> None:
+    """A dollar at two basis points, in either coin of the pair, is 0.0002 USDT or 0.000002 BTC; a third coin cannot be
+    valued.
+    """
+    stage = Stage(tmp_path, fee_tolerance_bps=2.0)
+    stage.as_spot()
+    stage.fill(fee=fee, coin=coin)
+    assert stage.tick() == asks
 
 
 @pytest.mark.parametrize(("fee", "asks"), [("0.0002", set()), ("0.0003", {"fee"}), ("-0.0001", set())])
