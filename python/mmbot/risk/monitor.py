@@ -5,8 +5,8 @@
     monitor.check_before_order("BTCUSDT", "buy", 0.1, 59_990, now=now)   -> True
 
 The rules are the core's: worst cases of position and working orders, at a real price; what is missing, stale or no
-number denies, an exit too; what only shrinks a position is not held back by an amount. A run's orders go through the core itself
-(`crates/engine/src/limits.rs`), which nothing here can widen.
+number denies, an exit too; what only shrinks a position is not held back by an amount. A run's orders go through the
+core itself (`crates/engine/src/limits.rs`), which nothing here can widen.
 
 Edge below `edge_freeze_threshold_bps` freezes, and only `unfreeze` by a named person ends a freeze.
 """
