@@ -371,6 +371,7 @@ class GuardianCore:
             return []
         del acting.causes["engine"]
         watched.claims = Claims(self._terms.claims, [*self._kept, beat.head], empty_at=at)
+        watched.claims.heard(beat, at)
         return [Said("lifted", "the engine was frozen, and a person lifted it"), *self._released()]
 
     def _left(self, conn: int, goodbye: Goodbye, at: int) -> list[Command]:

@@ -223,6 +223,10 @@ class Bridge:
         sent = self._sent.get(number)
         return self._chain.name(number) if sent is None else sent.client_id or sent.venue_id
 
+    def is_over(self, number: int) -> bool:
+        """Tell an order of ours that the engine counts no more from others."""
+        return number in self._sent and number not in self.open()
+
     def exists(self, number: int) -> bool:
         """Tell whether the venue has spoken of the order itself: it cannot never have been placed then."""
         sent = self._sent.get(number)

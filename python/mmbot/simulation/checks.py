@@ -56,6 +56,8 @@ class Checks:
     def changed(self, market: ModelMarket, why: str) -> None:
         """P6: worst-case position at the venue within the limit. P5: no order lives that was declared dead."""
         self._scene.stops.changed(market, why)
+        if why == "placed" and self._scene.engine.end == "in order" and not market.foreign:
+            self.fail("P4", f"an order of ours comes to be in {market.symbol} after the run ended in order")
         long, short = self._scene.venue.worst(market.symbol)
         limit = market.role.position_max
         if why in ("placed", "amended") and not market.foreign and (long > limit or short < -limit):
@@ -69,6 +71,16 @@ class Checks:
                 verdict = self.dead_words.get(order.client_id)
                 if verdict is not None:
                     self.fail("P5", f"{order.client_id} was declared {verdict} and is {order.status} at the venue")
+
+    def watch(self) -> None:
+        """P5, once a second: no order lives of which the books say that it is over."""
+        scene = self._scene
+        scene.world.after(NS_PER_S, self.watch)
+        if scene.venue.maintenance or not scene.engine.runs():
+            return
+        for order in scene.venue.open_now():
+            if scene.engine.takes_for_over(order.client_id):
+                self.fail("P5", f"{order.client_id} is over by the books and is {order.status} at the venue")
 
     def declared_dead(self, client_id: str, verdict: str) -> None:
         """P5, from the other side: the engine concludes that an order is dead."""
@@ -94,26 +106,33 @@ class Checks:
                     "P10", f"{request.client_id} leaves {silence / NS_PER_S:.1f} s after the market was heard last"
                 )
 
-    # ---- at the end
+    # ---- at an end
+
+    def left(self) -> None:
+        """P4: who ended in order has left nothing, now and later."""
+        ours = [order.client_id for order in self._scene.venue.open_now() if self._scene.is_ours(order)]
+        if ours:
+            self.fail("P4", f"it ended in order, and {len(ours)} orders of ours are open: {ours[:3]}")
 
     def settled(self) -> None:
-        """P2, P3, P4: after the faults are healed and trading has stopped, everything agrees, or the engine says what
-        does not.
+        """P2, P3, P4: after the faults are healed and trading has stopped, everything agrees, frozen or not. Only who
+        was killed by a person, or ended and has said why, has no books that could be held against the venue's.
         """
         scene, engine = self._scene, self._scene.engine
         if not engine.alive:
             if not engine.said_why:
                 self.fail("P3", f"the engine is down and says nothing of it: {engine.end}")
             return
+        if engine.said_why:
+            scene.mark("ended frozen")
         for symbol in scene.venue.markets:
             held, (position, _) = engine.position(symbol), self._truth(symbol)
-            if held != position and not engine.said_why:
+            if held != position:
                 self.fail("P3", f"{symbol}: the engine holds {held} lots, the venue {position}")
         ours = [order.client_id for order in scene.venue.open_now() if scene.is_ours(order)]
         if ours:
             self.fail("P4", f"{len(ours)} orders of ours are open after the end: {ours[:3]}")
-        if not engine.said_why:
-            self._booked()
+        self._booked()
 
     def _booked(self) -> None:
         scene, engine = self._scene, self._scene.engine

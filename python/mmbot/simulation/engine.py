@@ -409,6 +409,8 @@ class EngineNode:
         self.ended_at = 0
         """When it ended by itself; 0 while it runs."""
         self._said_why = False
+        self._back_ns = 0
+        """After how long it comes back that was asked to end."""
         self._slow = (0, 0)
         """How long a sync takes, and until when, ns."""
 
@@ -445,6 +447,10 @@ class EngineNode:
         self.end, self.ended_at = how, self._scene.world.now
         self._said_why = how != "in order"
         self._scene.note(f"engine ended: {how}")
+        if how == "in order":
+            self._scene.checks.left()
+            if not self.stopping:
+                self._scene.world.after(self._back_ns, self._come_back)
         if self._said_why and self.lives < LIVES_MAX:
             self._scene.world.after(2 * NS_PER_S, self._revive)
 
@@ -453,6 +459,19 @@ class EngineNode:
         if self._life is not None and self._said_why:
             self.kill(self._scene.dice.of("revive"))
             self._scene.mark("started again")
+            self.boot()
+
+    def leave(self, back_ns: int) -> None:
+        """SIGTERM: it ends in order, or says what it could not do; then it is started again."""
+        if self.runs():
+            self._back_ns = back_ns
+            self._scene.mark("asked to end")
+            assert self._life is not None  # it runs
+            self._life.loop.call_soon(self._life.runner.ended.set)
+
+    def _come_back(self) -> None:
+        if self.end == "in order" and not self.stopping:
+            self.kill(self._scene.dice.of("revive"))
             self.boot()
 
     def pause(self) -> None:
@@ -541,6 +560,12 @@ class EngineNode:
     def has_desk(self) -> bool:
         """Its quotes shrink with its limits."""
         return self._life is not None and self._life.runner.risk is not None
+
+    def takes_for_over(self, client_id: str) -> bool:
+        """Whether it knows the order and counts it no more."""
+        life = self._life
+        number = None if life is None else life.runner.bridge.number_of(client_id)
+        return life is not None and number is not None and life.runner.bridge.is_over(number)
 
     def proven_empty(self) -> list[str]:
         """Symbols of which it says that nothing is open."""

@@ -151,6 +151,10 @@ def _kill(scene: Scene, fault: Fault, rng: random.Random) -> None:
     scene.world.after(fault.for_ms * MS, scene.engine.boot)
 
 
+def _ask_to_end(scene: Scene, fault: Fault, _: random.Random) -> None:
+    scene.engine.leave(fault.for_ms * MS)
+
+
 def _trap(point: str) -> Callable[[Scene, Fault, random.Random], None]:
     """Killed at the next time that something happens: just after a request left, or just before a fact is heard."""
 
@@ -364,6 +368,7 @@ KINDS: Mapping[str, FaultKind] = {
     "kill at replace": FaultKind((52,), "kill -9 just after a cancel or an amend left", _trap("replace")),
     "kill at ack": FaultKind((52,), "kill -9 just before an answer is heard", _trap("ack")),
     "kill at fill": FaultKind((52,), "kill -9 just before a fill is heard", _trap("fill")),
+    "asked to end": FaultKind((), "SIGTERM, and started again", _ask_to_end, longest_s=20),
     "kill in recovery": FaultKind((61,), "killed again while it recovers", _kill_in_recovery),
     "pause": FaultKind((53, 54, 72), "SIGSTOP", _pause, longest_s=60),
     "disk error": FaultKind((64,), "an fdatasync fails", _disk("sync", "EIO")),
@@ -388,11 +393,11 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
         "lying disk",
     ),
     "lease": tuple(LEASE_KINDS),
-    "network": tuple(list(KINDS)[:14]),
+    "network": (*list(KINDS)[:14], "asked to end"),
     "venue": ("rate limited", "overloaded", "maintenance", "venue lag", "venue restart", "funding", "told again"),
     "process": (
         *("kill", "kill at place", "kill at replace", "kill at ack", "kill at fill", "kill in recovery"),
-        *("pause", "requests parked", "answers lost", "venue lag"),
+        *("pause", "asked to end", "requests parked", "answers lost", "venue lag"),
     ),
     "disk": ("lying disk", "disk error", "disk full", "slow disk", "kill", "requests parked", "answers lost"),
     "clock": ("clock step", "pause", "requests late", "requests parked"),

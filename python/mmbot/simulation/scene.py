@@ -222,6 +222,8 @@ class Scene:
     def _story(self) -> None:
         trader = self.pair or self.engine
         trader.boot()
+        if self.pair is None:
+            self.checks.watch()
         self._market()
         for fault in self.plan:
             self.world.at(START + fault.at_ms * MS, lambda f=fault: self._strike(f))  # type: ignore[misc]

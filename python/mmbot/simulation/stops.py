@@ -314,12 +314,12 @@ class Stops:
         long_held = [str(scope) for scope, levels in self._held.items() if max(levels.values()) + LIFTED_NS < now]
         if long_held and refused not in EXCUSED:
             self._fail(f"{', '.join(long_held)} cannot be lifted: {scene.people.refused}")
-        if not self.lifted_at or self._held or now < self.lifted_at + RESUMES_NS or self._waits_for_a_person():
+        if self._held or now < self.lifted_at + RESUMES_NS or self._waits_for_a_person():
             return
-        scene.mark("trades again after a stop")
-        if self.sent_at < self.lifted_at and not any(scene.is_ours(each) for each in scene.venue.open_now()):
-            after = (now - self.lifted_at) / NS_PER_S
-            self._fail(f"nothing leaves {after:.0f} s after the stop was lifted; {scene.engine.pauses()}")
+        scene.mark("trades again after a stop" if self.lifted_at else "trades again")
+        if self.sent_at < now - RESUMES_NS and not any(scene.is_ours(each) for each in scene.venue.open_now()):
+            why = "the stop was lifted" if self.lifted_at else "nothing stops it"
+            self._fail(f"nothing left for {(now - self.sent_at) / NS_PER_S:.0f} s, and {why}; {scene.engine.pauses()}")
 
     def _waits_for_a_person(self) -> bool:
         """It does not run, or waits to be started again; or others, or a small limit, leave it nothing to do."""
@@ -327,4 +327,5 @@ class Stops:
         held = any(name.startswith(HELD_BY_BOOKS) or name == "trade breaker" for name in pauses)
         small = min(role.position_max for role in scene.cast.roles) < CANARY_SHARE
         others = any(market.foreign for market in scene.venue.markets.values())
-        return held or small or others or not scene.engine.runs() or not scene.engine.has_desk()
+        shrunk = self.lifted_at != 0 and (small or not scene.engine.has_desk())
+        return held or shrunk or others or not scene.engine.runs()
