@@ -82,7 +82,7 @@ def test_everything_passes_when_everything_is_there(cockpit):
         ({"root": Path("/nonexistent")}, "monitoring", "SKIP", "no folder monitoring/"),
         ({"baseline": Path("nowhere.json")}, "baseline", "WARN", "does not exist"),
         ({"smoke": False}, "smoke", "SKIP", "--skip-smoke"),
-        ({"position": "0.0001"}, "smoke", "FAIL", "limits of BTCUSDT"),
+        ({"position": "0.0405"}, "smoke", "FAIL", "limits of BTCUSDT"),
     ],
 )
 def test_each_check_says_what_is_wrong_and_what_to_do(cockpit, changes, check, status, said):

@@ -26,6 +26,7 @@ CONFIG = {
             "venue": {"queue": "risk_averse"},
         }
     ],
+    "risk": {"reference_age_ms": 0, "margin_headroom_pct": 0},  # the scripted venue tells neither price nor margin
     "strategy": {"name": "join_touch", "params": {"order_lots": 2, "cap_lots": 20, "every_ms": 100}},
     "sample_ms": 1000,
 }
