@@ -308,6 +308,60 @@ def test_kill_works_while_the_engine_is_stopped(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_an_account_that_is_broken_does_not_keep_the_others_from_being_killed(tmp_path: Path) -> None:
+    """One engine is stopped with quotes resting, and the file of another account holds nothing: the first is killed as
+    if it were alone, and the command tells of the second, and ends with 1.
+    """
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=False)
+            try:
+                engine = await bot.quoting()
+                engine.send_signal(signal.SIGSTOP)
+                broken = AccountState.of(bot.runs, "simulator", "9999")
+                broken.session.write_text("null", encoding="utf-8")
+                said = await bot.says("kill", "--all", "--runs", str(bot.runs), "--reason", "out", code=1)
+                assert f"simulator-{paper.uid}: zero open orders, verified" in said
+                assert "simulator-9999: NOT VERIFIED" in said
+                assert (paper.truth()["open"], engine.wait(5)) == ([], -signal.SIGKILL)
+                assert [FreezeLatch(one, time.time_ns).board.highest for one in (bot.state, broken)] == [
+                    FreezeLevel.KILL,
+                    FreezeLevel.KILL,
+                ]
+            finally:
+                bot.end()
+
+    asyncio.run(story())
+
+
+def test_a_kill_that_does_not_know_the_markets_looks_for_them(tmp_path: Path) -> None:
+    """The file tells the address alone, as an older version's may: everything on the account leaves; and a key of
+    another account proves nothing.
+    """
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            bot = Bot(paper, tmp_path, guardian=False)
+            try:
+                engine = await bot.quoting()
+                engine.send_signal(signal.SIGSTOP)
+                words = json.loads(bot.state.session.read_bytes())
+                other = AccountState.of(bot.runs, "simulator", "9999")
+                other.session.write_text(json.dumps(words), encoding="utf-8")
+                said = await bot.says("kill", "--account", other.name, "--runs", str(bot.runs), code=1)
+                assert f"is of account {paper.uid}; expected one of account 9999" in said
+                await _by_hand(paper, "left", ("linear", "ETHUSDT"), ("inverse", "BTCUSD"))
+                bot.state.session.write_text(json.dumps({**words, "markets": []}), encoding="utf-8")
+                said = await bot.says("kill", "--account", bot.state.name, "--runs", str(bot.runs))
+                assert ("zero open orders, verified" in said, paper.truth()["open"]) == (True, [])
+                assert engine.wait(5) == -signal.SIGKILL
+            finally:
+                bot.end()
+
+    asyncio.run(story())
+
+
 async def _by_hand(paper: PaperExchange, name: str, *markets: tuple[str, str]) -> None:
     """Somebody lets an order rest in each of these, which no run trades."""
     stage = Stage(paper)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -59,10 +60,17 @@ def chosen(runs: Path, account: str | None, *, everything: bool = False) -> list
         raise NoAccountError(f"below {runs} there is no account; expected the folder of the runs, as in session.folder")
     if everything or len(known) == 1:
         return known
-    trading = [each for each in known if each.engine() is not None]
+    trading = [each for each in known if _may_trade(each)]
     if len(trading) == 1:
         return trading
     raise NoAccountError(f"which account? name one by --account, or --all; below {runs} there are: {names}")
+
+
+def _may_trade(state: AccountState) -> bool:
+    try:
+        return state.engine() is not None
+    except (OSError, ValueError):
+        return True  # nobody knows; it is named by who means it
 
 
 def _check_words(level: str, symbol: str | None, strategy: str | None, reason: str) -> None:
@@ -111,23 +119,31 @@ def freeze(
     from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
 
     _check_words(level, symbol, strategy, reason)
-    scope = FIRM if strategy is None else Scope("strategy", strategy)
+    scope = FIRM
+    if symbol is not None or strategy is not None:
+        scope = Scope("symbol", symbol) if symbol is not None else Scope("strategy", strategy or "")
     with one_clear_line(NoAccountError):
         states = chosen(runs, account, everything=everything)
-        for state in states:
+    frozen, failed = 0, False
+    for state in states:
+        try:
             if symbol is not None:
-                scope = Scope("symbol", symbol)
                 _check_traded(state, symbol)
             if strategy is not None:
                 _check_runs(state, strategy)
-    failed = False
-    for state in states:
-        latch = FreezeLatch(state, time.time_ns)
-        changes = latch.ask(FreezeAsked(FreezeLevel[level], scope, "operator", reason, time.time_ns()))
-        failed |= bool(latch.trouble)
-        said = "; ".join(describe(one) for one in changes) or f"{scope} is at {latch.board.level(scope).name} already"
-        typer.echo(f"{state.name}: {latch.trouble or said}", err=bool(latch.trouble))
-    if failed:
+            latch = FreezeLatch(state, time.time_ns)
+            changes = latch.ask(FreezeAsked(FreezeLevel[level], scope, "operator", reason, time.time_ns()))
+            trouble = latch.trouble
+        except NoAccountError as error:  # there is nothing to freeze there
+            typer.echo(f"{state.name}: not frozen: {error}", err=True)
+            continue
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one account, the others are frozen
+            changes, trouble = [], f"NOT frozen: {type(error).__name__}: {error}"
+        frozen += not trouble
+        failed |= bool(trouble)
+        said = "; ".join(describe(one) for one in changes) or f"{scope} is at {level} or above already"
+        typer.echo(f"{state.name}: {trouble or said}", err=bool(trouble))
+    if failed or not frozen:
         raise typer.Exit(1)
 
 
@@ -150,7 +166,10 @@ def status(
     ack: Annotated[str | None, typer.Option("--ack", help="Acknowledge this alarm, or 'all'.")] = None,
     by: Annotated[str, typer.Option("--by", help="Who acknowledges.", envvar="USER")] = "",
 ) -> None:
-    """Say what is frozen, which engine trades and which alarms are open, on every account or one."""
+    """Say what is frozen, which engine trades and which alarms are open, on every account or one; writes nothing.
+
+    Exit code 1 where a part of that cannot be read: which, is said.
+    """
     from mmbot.ops.account_state import AccountState
     from mmbot.ops.status import status_lines, status_words
 
@@ -158,14 +177,20 @@ def status(
         states = AccountState.every(runs) if account is None else chosen(runs, account)
     if ack is not None:
         _acknowledge(states, ack, by)
+    failed = False
     for state in states:
-        if json_:
-            typer.echo(json.dumps(status_words(state, time.time_ns())))
-            continue
-        for line in status_lines(state, time.time_ns()):
-            typer.echo(line)
+        try:
+            words = status_words(state, time.time_ns())
+            failed |= bool(words["trouble"])
+            for line in [json.dumps(words)] if json_ else status_lines(state, time.time_ns()):
+                typer.echo(line)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one account, the others are told of
+            failed = True
+            typer.echo(f"{state.name}: cannot be told of: {type(error).__name__}: {error}", err=True)
     if not states and not json_:
         typer.echo(f"no account below {runs}")
+    if failed:
+        raise typer.Exit(1)
 
 
 def _acknowledge(states: list[AccountState], alarm_id: str, by: str) -> None:
@@ -190,27 +215,33 @@ def kill(
 ) -> None:
     """Cancel everything at the venue, prove that nothing is open, and end the engine; works when it hangs.
 
-    Exit code 0 only where zero open orders were verified on every account that was named.
+    Exit code 0 only where zero open orders were verified on every account that was named, and nothing else failed.
     """
     import asyncio
 
+    from mmbot.ops.killing import Killed
     from mmbot.ops.killing import kill as killed
 
     with one_clear_line(NoAccountError):
         states = chosen(runs, account, everything=everything)
 
     def told(event: dict[str, object]) -> None:
-        typer.echo(f"  {event}", err=True)
+        with suppress(OSError, ValueError):  # whoever reads it may be gone; the kill goes on
+            typer.echo(f"  {event}", err=True)
 
-    async def every() -> list[Any]:
-        return await asyncio.gather(*(killed(state, os.environ, reason, told=told) for state in states))
+    async def every() -> list[Killed | BaseException]:
+        kills = (killed(state, os.environ, reason, told=told) for state in states)
+        return await asyncio.gather(*kills, return_exceptions=True)
 
-    outcomes = asyncio.run(every())
+    outcomes = [
+        Killed(state.name, done=[f"FAILED: {type(one).__name__}: {one}"]) if isinstance(one, BaseException) else one
+        for state, one in zip(states, asyncio.run(every()), strict=True)
+    ]
     for outcome in outcomes:
         typer.echo(f"{outcome.account}: {'zero open orders, verified' if outcome.zero else 'NOT VERIFIED'}")
         for line in outcome.done:
             typer.echo(f"  {line}")
-    if not all(outcome.zero for outcome in outcomes):
+    if not all(outcome.zero and outcome.whole for outcome in outcomes):
         raise typer.Exit(1)
 
 

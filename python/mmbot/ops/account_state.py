@@ -166,16 +166,27 @@ class AccountState:
     # ---- the newest run, and who trades
 
     def newest_run(self) -> Path | None:
-        """Return the folder of the newest run on this account; None before the first one. Raises OSError."""
+        """Return the folder of the newest run on this account; None before the first one.
+
+        Raises OSError; ValueError for a file that names none.
+        """
+        file = self.path / "last-run"
         try:
-            text = (self.path / "last-run").read_text(encoding="utf-8").strip()
+            text = os.fsdecode(file.read_bytes().strip())
         except FileNotFoundError:
             return None
+        if not text.startswith("/") or "\0" in text:
+            raise ValueError(f"{file} says {text[:80]!r}; expected the whole path of the newest run's folder")
         return Path(text)
+
+    @property
+    def has_run(self) -> bool:
+        """Whether a run ever began here, whatever `last-run` says. Raises OSError."""
+        return (self.path / "last-run").exists()
 
     def run_begins(self, folder: Path) -> None:
         """Remember the folder of the run that begins, and this process as who trades. Raises OSError."""
-        write_durably(self.path / "last-run", f"{folder.resolve()}\n".encode())
+        write_durably(self.path / "last-run", os.fsencode(folder.resolve()) + b"\n")
         self.trades_here()
 
     def trades_here(self) -> None:
@@ -186,9 +197,9 @@ class AccountState:
 
     def run_ends(self) -> None:
         """Nobody trades any more, as far as this process knows."""
-        engine = self.engine()
-        if engine is not None and engine.pid == os.getpid():
-            with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, ValueError):  # ValueError: what is not ours to read is not ours to take away
+            engine = self.engine()
+            if engine is not None and engine.pid == os.getpid():
                 (self.path / "engine").unlink()
 
     def ended_in_order(self) -> bool:
@@ -196,13 +207,20 @@ class AccountState:
         return not (self.path / "engine").exists()
 
     def engine(self) -> Running | None:
-        """Return the process that trades on the account; None where there is none. Raises OSError."""
+        """Return the process that trades on the account; None where there is none.
+
+        Raises OSError; ValueError for a file that names no process: then nobody knows whether one trades.
+        """
+        file = self.path / "engine"
         try:
-            words = (self.path / "engine").read_text(encoding="utf-8").split()
+            words = file.read_bytes().split()
         except FileNotFoundError:
             return None
-        if len(words) != 2 or not all(word.isdigit() for word in words):
-            return None
+        if len(words) != 2 or not all(word.isdigit() and len(word) < 20 for word in words):
+            raise ValueError(
+                f"{file} names no process; expected its id and its start. Whether an engine runs is not known: look at "
+                "leader.lock beside it, which holds the id of who leads, and take the file away once none does"
+            )
         engine = Running(int(words[0]), int(words[1]))
         return engine if engine.alive else None
 

@@ -42,8 +42,16 @@ _AGAIN_NS = 1_000_000_000
 class FreezeLatch:
     """The board of one account, kept on disk. Has what a `FreezeBoard` has, and the same `board` for good."""
 
-    def __init__(self, state: AccountState, clock: Callable[[], int], policy: FreezePolicy | None = None) -> None:
-        self._state, self._clock = state, clock
+    def __init__(
+        self,
+        state: AccountState,
+        clock: Callable[[], int],
+        policy: FreezePolicy | None = None,
+        *,
+        writes: bool = True,
+    ) -> None:
+        """writes: False for who only looks: nothing on the disk changes, and what it finds wrong holds here alone."""
+        self._state, self._clock, self._writes = state, clock, writes
         self._path = state.freeze
         self.board = FreezeBoard(policy=policy)
         self.head = ""
@@ -58,7 +66,7 @@ class FreezeLatch:
         """What is remembered is not of the log as it is."""
         self._lapses_from = 0
         self._known: set[FreezeChange] = set()
-        if _is_new(state):  # from here on its absence means something
+        if writes:
             self._begin()
         self.refresh(clock())
 
@@ -68,10 +76,12 @@ class FreezeLatch:
         return "; ".join(self._troubles.values())
 
     def _begin(self) -> None:
+        """Make the log of an account that has none yet: from here on its absence means something."""
         try:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._remember()
-        except OSError as error:
+            if _is_new(self._state):
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+                self._remember()
+        except (OSError, ValueError) as error:
             self._troubles["log"] = f"the freeze log cannot be written, a freeze would hold here alone: {error}"
 
     def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
@@ -99,7 +109,8 @@ class FreezeLatch:
         self._known.update(changes)
         if changes:
             self._unwritten.append(asked)
-            self._write()
+            if self._writes:
+                self._write()
         return changes
 
     def _write(self) -> None:
@@ -141,7 +152,7 @@ class FreezeLatch:
 
     def _catch_up(self) -> None:
         """Remember the log as it is, where that is not so, and all of ours is in it."""
-        if self._behind and not self._unwritten:
+        if self._writes and self._behind and not self._unwritten:
             try:
                 self._remember()
                 self._troubles.pop("memory", None)
@@ -172,7 +183,9 @@ class FreezeLatch:
         except Exception as error:  # noqa: BLE001  a latch that cannot be read means frozen, whatever the reason
             self._troubles["read"] = f"the freeze log cannot be read: {type(error).__name__}: {error}"
             changes += self.board.ask(_fault(self._troubles["read"], self._clock()))
-        if self._unwritten:
+            if not self._writes:
+                self._stamp = None  # as long as it cannot be read, and no longer
+        if self._unwritten and self._writes:
             self._write()
         changes += self._lapse(now)
         self._catch_up()
@@ -226,6 +239,7 @@ class FreezeLatch:
 
     def lower(self, override: Override, now: int, reconciled: Reconciled) -> FreezeChange:
         """Lower a freeze as people signed for, in the log first. Raises OverrideRefusedError, OSError."""
+        assert self._writes, "a latch that only looks lowers nothing"
         self.refresh(now)
         if self._unwritten or self.trouble:
             raise OverrideRefusedError("wrong_head", self.trouble or "a freeze is not written yet")
@@ -263,7 +277,7 @@ def board_of(state: AccountState, now: int) -> FreezeBoard:
 def _is_new(state: AccountState) -> bool:
     """Whether nothing was ever frozen, remembered or traded on an account; torn beginnings included."""
     empty = not state.freeze.exists() or state.freeze.stat().st_size == 0
-    return empty and not state.freeze_head.exists() and state.newest_run() is None
+    return empty and not state.freeze_head.exists() and not state.has_run
 
 
 def _fault(why: str, now: int) -> FreezeAsked:
@@ -292,7 +306,7 @@ def _unlifted(
 ) -> list[FreezeAsked]:
     """What stands although the log does not say so, and the freeze for a log that is not the one that it was."""
     if memory is None:
-        known = bool(raw) or state.newest_run() is not None or state.freeze_head.exists()
+        known = bool(raw) or state.has_run or state.freeze_head.exists()
         return [_fault(f"{state.freeze_head.name}, which remembers the freeze log, {unread}", now)] if known else []
     why = "the account's freeze log is gone" if gone else memory.why_not(raw)
     return [*memory.unsaid(raw, board), *([_fault(why, now)] if why else [])]
@@ -310,9 +324,12 @@ def read_operators(path: Path) -> Operators:
 def _operators(path: Path, text: str) -> Operators:
     """Remembered, because they are read again whenever the log grew."""
     operators = []
-    for one in tomllib.loads(text).get("operator", []):
-        key = bytes.fromhex(one["key"])
-        if len(key) != 32:
-            raise ValueError(f"{path}: the key of {one['identity']} has {len(key)} bytes; expected 32")
-        operators.append(Operator(str(one["identity"]), str(one["device"]), key, int(one.get("retired", NEVER))))
+    try:
+        for one in tomllib.loads(text).get("operator", []):
+            key = bytes.fromhex(one["key"])
+            if len(key) != 32:
+                raise ValueError(f"the key of {one['identity']} has {len(key)} bytes; expected 32")
+            operators.append(Operator(str(one["identity"]), str(one["device"]), key, int(one.get("retired", NEVER))))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}; expected [[operator]] entries as `mmbot keys enrol` writes them") from error
     return tuple(operators)

@@ -70,7 +70,7 @@ def read_key(path: Path) -> Ed25519PrivateKey:
 
 def enrol_key(state: AccountState, key: str, identity: str, device: str) -> None:
     """Let a public key count. Raises TokenError: for a bad or known key, and while anything is frozen."""
-    if FreezeLatch(state, time.time_ns).board.frozen:
+    if FreezeLatch(state, time.time_ns, writes=False).board.frozen:
         raise TokenError(f"{state.name} is frozen: whoever may lift that had to be enrolled before")
     try:
         raw = bytes.fromhex(key)
@@ -87,7 +87,8 @@ def enrol_key(state: AccountState, key: str, identity: str, device: str) -> None
 
 def fresh(state: AccountState, *, freeze_id: str | None, to: str, reason: str) -> Override:
     """A token without signatures for a freeze, good for ten minutes. Raises TokenError."""
-    latch = FreezeLatch(state, time.time_ns)
+    looked = FreezeLatch(state, time.time_ns, writes=False)  # of an account that is not frozen nothing is made
+    latch = FreezeLatch(state, time.time_ns) if looked.board.frozen else looked
     frozen = [one for one in latch.board.frozen if freeze_id in (None, one.freeze_id)]
     if len(frozen) != 1:
         known = ", ".join(f"{one.freeze_id} ({one.scope})" for one in latch.board.frozen) or "nothing is frozen"

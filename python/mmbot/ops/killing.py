@@ -8,6 +8,9 @@
 Zero is of the whole account: what is open in other instruments than the engine's is cancelled as well, and a part that
 cannot be looked at is named, and is not zero.
 
+What is wrong with one file of the account keeps nothing of this from being done that can be: where the account trades
+is its name's and the key's to say where `session.json` does not, and what could not be done is told.
+
 Nothing is asked of the engine, the guardian or the gateway; they may do the same at the same time, and cancelling
 twice is cancelling once. Only the process that the account's folder names is ended, and only if it is that very one;
 where nothing was proven from here, only while a guardian is there to cancel what it leaves.
@@ -22,11 +25,11 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 
-from mmbot.config import ConfigError
+from mmbot.config import ConfigError, SessionConfig
 from mmbot.guardian.venue import GuardedVenue
 from mmbot.ops.account_state import Running
 from mmbot.ops.freeze_latch import FreezeLatch
@@ -77,6 +80,27 @@ class Killed:
     account: str
     zero: bool = False
     done: list[str] = field(default_factory=list)
+    whole: bool = True
+    """Nothing else failed: the kill is latched, and the engine has ended."""
+
+    def failed(self, said: str) -> None:
+        """Tell what could not be done."""
+        self.done.append(said)
+        self.whole = False
+
+
+@dataclass(frozen=True)
+class _Session:
+    """Where an account trades, as far as that is known."""
+
+    environment: str
+    url: str | None
+    account: str
+    """Its number at the venue."""
+    markets: list[tuple[str, str]]
+    key_variable: str
+    secret_variable: str
+    embedded: bool
 
 
 class _Deaf:
@@ -113,37 +137,64 @@ async def kill(
 ) -> Killed:
     """Latch, cancel, prove, end. Goes on whatever fails on the way; `zero` is only what was proven."""
     outcome = Killed(state.name)
-    latch = FreezeLatch(state, time.time_ns)
-    latch.ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", reason, time.time_ns()))
-    outcome.done.append(latch.trouble or "KILL is latched")
     try:
-        session = json.loads(state.session.read_bytes())
-        if session["embedded"]:
+        latch = FreezeLatch(state, time.time_ns)
+        latch.ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", reason, time.time_ns()))
+        (outcome.failed if latch.trouble else outcome.done.append)(latch.trouble or "KILL is latched")
+    except Exception as error:  # noqa: BLE001  whatever it is, the orders can be cancelled
+        outcome.failed(f"KILL is NOT latched: {type(error).__name__}: {error}")
+    try:
+        session = _session_of(state, outcome)
+        if session.embedded:
             await _end_with_its_exchange(state, outcome)
         else:
             await _cancel_everything(state, session, environ, outcome, told)
-    except (OSError, ValueError, KeyError, ConfigError, VenueError) as error:
-        outcome.done.append(f"nothing can be cancelled from here, orders are NOT proven gone: {error}")
+    except Exception as error:  # noqa: BLE001  whatever it is: told, and the other accounts are killed as well
+        outcome.zero = False
+        said = str(error) if isinstance(error, (ConfigError, VenueError)) else f"{type(error).__name__}: {error}"
+        outcome.failed(f"nothing can be cancelled from here, orders are NOT proven gone: {said}")
         await _leave_it_to_others(state, outcome)
     return outcome
 
 
+def _session_of(state: AccountState, outcome: Killed) -> _Session:
+    """Where the account trades: what its file says, else what its name and the defaults do. Raises ConfigError.
+
+    Whose account it is is always its name's to say.
+    """
+    lives_in_a_run = state.path.name == "account"  # only one of an embedded exchange does
+    environment, _, account = state.name.partition("-")
+    try:
+        said = json.loads(state.session.read_bytes())
+        url, markets = said["url"], [(str(category), str(symbol)) for category, symbol in said["markets"]]
+        words = [said[name] for name in ("environment", "key_variable", "secret_variable")]
+        if not all(isinstance(word, str) for word in words) or not isinstance(url, str | None):
+            raise TypeError(f"expected text: {words}, {url}")
+        return _Session(words[0], url, account, markets, words[1], words[2], said["embedded"] is True)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        outcome.failed(f"{state.session.name} does not say where it trades: {type(error).__name__}: {error}")
+    if environment == "simulator" and not lives_in_a_run:
+        raise ConfigError("nothing else says where its simulator is")
+    known = SessionConfig()
+    return _Session(environment, None, account, [], known.key_variable, known.secret_variable, lives_in_a_run)
+
+
 async def _end_with_its_exchange(state: AccountState, outcome: Killed) -> None:
     await _end_engine(state, outcome)
-    outcome.zero = state.engine() is None
+    with suppress(OSError, ValueError):  # then nobody knows, and it was told
+        outcome.zero = state.engine() is None
     outcome.done.append("the embedded exchange ends with its engine, and every order with it")
 
 
 async def _cancel_everything(
     state: AccountState,
-    session: dict[str, Any],
+    session: _Session,
     environ: Mapping[str, str],
     outcome: Killed,
     told: Callable[[dict[str, object]], None],
 ) -> None:
-    markets = [(category, symbol) for category, symbol in session["markets"]]
-    deaf = _Deaf()
-    orders = await _begun(session, environ, deaf, markets, outcome.done.append)
+    deaf, markets = _Deaf(), session.markets
+    orders = await _begun(session, environ, deaf, outcome.done.append)
     try:
         clock = steady_clock()
         deaf.cancelling = Cancelling(orders, markets, clock, told=told)
@@ -151,6 +202,8 @@ async def _cancel_everything(
 
         async def end(*, proven: bool) -> None:
             await (_end_engine if proven else _leave_it_to_others)(state, outcome)
+            if not markets and late > clock():  # where nothing was known to be looked at, nothing was waited for
+                await asyncio.sleep((late - clock()) / 1e9)
 
         await cancel_and_end(orders, deaf.cancelling, markets, late_until=late, end=end, outcome=outcome)
     finally:
@@ -214,28 +267,29 @@ def _named(orders: Sequence[OrderSeen]) -> str:
 
 
 async def _begun(
-    session: dict[str, Any],
-    environ: Mapping[str, str],
-    sink: _Deaf,
-    markets: Sequence[tuple[str, str]],
-    remark: Callable[[str], None],
+    session: _Session, environ: Mapping[str, str], sink: _Deaf, remark: Callable[[str], None]
 ) -> KillSession:
     """A session that has begun: with streams and both ways to cancel, else over REST alone, which needs less of the
-    venue and finds no fault with key or account. Raises VenueError, ConfigError.
+    venue and finds no fault with key or account. Raises VenueError, ConfigError, ValueError.
     """
-    names = session["key_variable"], session["secret_variable"]
+    names, markets = (session.key_variable, session.secret_variable), session.markets
     key, secret = (environ.get(name, "") for name in names)
     if not key or not secret:
         raise ConfigError(f"{' and '.join(names)} are not set: nothing can be cancelled without the key")
-    endpoint = Endpoint.of(session["environment"], session["url"])
+    endpoint = Endpoint.of(session.environment, session.url)
     credentials = Credentials(key=key, secret=SecretStr(secret))
     orders = BybitOrders(endpoint, credentials, sink, steady_clock(), instruments=markets, timing=TIMING)
     try:
         await orders.start()
+        _check_whose((await orders.attest()).account, session)
+    except ConfigError:
+        await orders.stop()
+        raise
     except VenueError as error:
+        await orders.stop()
         rest = GuardedVenue(endpoint, credentials, markets)
         try:
-            await rest.start()
+            _check_whose(await rest.start(), session)
         except BaseException:
             await rest.stop()
             raise
@@ -244,38 +298,66 @@ async def _begun(
     return orders
 
 
-async def _end_engine(state: AccountState, outcome: Killed) -> None:
-    """End the engine's process: it may go by itself, for a moment; then it is made to."""
-    engine = state.engine()
+def _check_whose(account: str, session: _Session) -> None:
+    """Zero on one account says nothing of another. Raises ConfigError."""
+    if account != session.account:
+        raise ConfigError(
+            f"the key in {session.key_variable} is of account {account}; expected one of account {session.account}"
+        )
+
+
+def _engine_of(state: AccountState, outcome: Killed) -> Running | None:
+    """The engine's process, where one is known; says what else is so."""
+    try:
+        engine = state.engine()
+    except (OSError, ValueError) as error:
+        outcome.failed(f"the engine is NOT ended, for nobody knows which process it is: {error}")
+        return None
     if engine is None:
         outcome.done.append("no engine runs")
+    return engine
+
+
+async def _end_engine(state: AccountState, outcome: Killed) -> None:
+    """End the engine's process: it may go by itself, for a moment; then it is made to."""
+    engine = _engine_of(state, outcome)
+    if engine is None:
         return
     if not await _gone(engine, GOES_S):
-        with suppress(ProcessLookupError):
-            handle = os.pidfd_open(engine.pid)
-            try:
-                if engine.alive:  # looked at through the handle's lifetime: the number cannot pass to another process
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
-            finally:
-                os.close(handle)
+        try:
+            _kill(engine)
+        except OSError as error:
+            outcome.failed(f"engine {engine.pid} cannot be ended: {error.strerror}")
     gone = await _gone(engine, GOES_S)
-    outcome.done.append(f"engine {engine.pid} " + ("has ended" if gone else "does NOT end"))
+    said = f"engine {engine.pid} " + ("has ended" if gone else "does NOT end")
+    (outcome.done.append if gone else outcome.failed)(said)
+
+
+def _kill(engine: Running) -> None:
+    """End this very process, at once. Raises OSError."""
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(engine.pid)
+        try:
+            if engine.alive:  # looked at through the handle's lifetime: the number cannot pass to another process
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
 
 
 async def _leave_it_to_others(state: AccountState, outcome: Killed) -> None:
     """Let the engine obey the latch, which is to cancel and to end; one that does not is ended only where a guardian is
     there to cancel what it leaves.
     """
-    engine = state.engine()
+    engine = _engine_of(state, outcome)
     if engine is None:
-        outcome.done.append("no engine runs")
-    elif await _gone(engine, OBEYS_S):
+        return
+    if await _gone(engine, OBEYS_S):
         outcome.done.append(f"engine {engine.pid} has ended by itself, and cancelled what it could")
     elif await listens(state):
         outcome.done.append(f"engine {engine.pid} does not obey; a guardian watches, and cancels")
         await _end_engine(state, outcome)
     else:
-        outcome.done.append(
+        outcome.failed(
             f"engine {engine.pid} does not obey, and is NOT ended, for nobody else would cancel its orders: cancel "
             f"them at the venue, by its own page or by phone, then end it: kill -9 {engine.pid}"
         )
@@ -296,16 +378,18 @@ async def look_for_orders(state: AccountState, environ: Mapping[str, str]) -> Re
     Positions and cash are compared by the run that begins next, before it quotes. Raises VenueError, ConfigError,
     OSError.
     """
-    session = json.loads(state.session.read_bytes())
-    markets = [(category, symbol) for category, symbol in session["markets"]]
+    found = Killed(state.name)
+    session = _session_of(state, found)
+    if not found.whole:
+        raise ConfigError(f"{state.name}: {found.done[-1]}; let a run begin and end, which writes it anew")
     remarks: list[str] = []
-    orders = await _begun(session, environ, _Deaf(), markets, remarks.append)
+    orders = await _begun(session, environ, _Deaf(), remarks.append)
     try:
         seen = await _look_twice(orders)
     finally:
         await orders.stop()
     said = [*remarks, f"no engine runs; {len(seen.orders)} open orders on the account{_named(seen.orders)}"]
     said += [f"not looked at, {category}: {why}" for category, why in seen.unseen]
-    traded = {"everything", *(category for category, _ in markets)}
+    traded = {"everything", *(category for category, _ in session.markets)}
     blind = any(category in traded for category, _ in seen.unseen)
     return Reconciled(clean=not seen.orders and not blind, ts=time.time_ns(), said="; ".join(said))

@@ -105,6 +105,6 @@ def read_metrics(state: AccountState) -> dict[str, Any] | None:
     """What the account's last engine wrote last: ts, pid and metrics; None before the first. Raises OSError."""
     try:
         found: dict[str, Any] = json.loads(state.metrics.read_bytes())
-    except (FileNotFoundError, ValueError):
+        return found if {"ts", "pid", "metrics"} <= set(found) else None
+    except (FileNotFoundError, ValueError, TypeError):
         return None
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mmbot.ops.alarm_log import AlarmLog
 from mmbot.ops.counters import Counters
@@ -11,7 +11,11 @@ from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.metrics import board_metrics, read_metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mmbot.ops.account_state import AccountState
+
+T = TypeVar("T")
 
 __all__ = ["board_lines", "controls_off", "status_lines", "status_words"]
 
@@ -41,27 +45,31 @@ def board_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
 
 
 def status_lines(state: AccountState, now: int) -> list[str]:
-    """An account for a person. Raises OSError."""
-    lines = board_lines(state.name, FreezeLatch(state, lambda: now), now)
-    alarms, engine, newest = _alarms(state), state.engine(), state.newest_run()
+    """An account for a person. Writes nothing."""
+    lines = board_lines(state.name, FreezeLatch(state, lambda: now, writes=False), now)
+    alarms, trouble = _alarms(state), list[str]()
+    engine, newest = _read(state.engine, trouble), _read(state.newest_run, trouble)
     for one in alarms.board.open:
         lines.append(f"  ALARM {one.alarm_id}  {one.name}, {(now - one.since) / 1e9:.0f} s ago: {one.said}")
-    lines += [f"  {alarms.trouble}"] if alarms.trouble else []
+    lines += [f"  {said}" for said in (alarms.trouble, *trouble) if said]
     off = controls_off(state)
     lines += [f"  controls off: {', '.join(off)}"] if off else []
-    return [*lines, f"  {'no engine runs' if engine is None else f'engine {engine.pid}'}, last run {newest}"]
+    if engine is not None or not trouble:
+        lines.append(f"  {'no engine runs' if engine is None else f'engine {engine.pid}'}, last run {newest}")
+    return lines
 
 
 def status_words(state: AccountState, now: int) -> dict[str, object]:
     """An account for a machine. `metrics` are the running engine's, by `metrics_ts`; without one the board's alone.
 
-    Raises OSError.
+    trouble: what cannot be read, so that the rest may not be all. Writes nothing.
     """
-    latch, alarms, engine, kept = FreezeLatch(state, lambda: now), _alarms(state), state.engine(), read_metrics(state)
+    latch, alarms, trouble = FreezeLatch(state, lambda: now, writes=False), _alarms(state), list[str]()
+    engine, newest = _read(state.engine, trouble), _read(state.newest_run, trouble)
+    kept = _read(lambda: read_metrics(state), trouble)
     known = Counters()
     board_metrics(latch.board, known)
     alive = engine is not None and kept is not None and kept["pid"] == engine.pid
-    newest = state.newest_run()
     return {
         "account": state.name,
         "level": latch.board.highest.name,
@@ -79,7 +87,7 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
         ],
         "canary_until": latch.board.canary_until,
         "controls_off": controls_off(state),
-        "trouble": [said for said in (latch.trouble, alarms.trouble) if said],
+        "trouble": [said for said in (latch.trouble, alarms.trouble, *trouble) if said],
         "alarms": [
             {"id": one.alarm_id, "level": "P1", "name": one.name, "why": one.said, "since": one.since}
             for one in alarms.board.open
@@ -89,6 +97,15 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
         "metrics_ts": kept["ts"] if alive and kept is not None else now,
         "metrics": kept["metrics"] if alive and kept is not None else known.all(),
     }
+
+
+def _read(ask: Callable[[], T | None], trouble: list[str]) -> T | None:
+    """What can be read; None where it cannot, and why."""
+    try:
+        return ask()
+    except (OSError, ValueError) as error:
+        trouble.append(str(error))
+        return None
 
 
 def _alarms(state: AccountState) -> AlarmLog:

@@ -53,6 +53,65 @@ def test_a_freeze_of_what_is_not_traded_is_refused(words: list[str], expected: s
     assert not FreezeLatch(state, lambda: 1).board.frozen
 
 
+@pytest.mark.parametrize("words", [["--symbol", "linear BTCUSDT"], ["--strategy", "JoinTouch"]])
+def test_of_all_accounts_those_that_trade_it_are_frozen(words: list[str], tmp_path: Path):
+    """One that does not trade it is told of, and is no failure; where no account does, that is one."""
+    state, other = account(tmp_path), AccountState.of(tmp_path, "demo", "7")
+    other.session.write_text(json.dumps({"markets": [["spot", "ETHUSDT"]], "strategy": "Other"}), encoding="utf-8")
+    code, said = typed("freeze", "--all", "--runs", tmp_path, *words)
+    assert (code, "demo-7: not frozen: demo-7 does not trade" in said) == (0, True)
+    assert [bool(FreezeLatch(one, lambda: 1).board.frozen) for one in (state, other)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("last-run", b"\xff\xfe"),
+        ("last-run", b""),
+        ("engine", b"\xff\xfe"),
+        ("engine", b"12"),
+        ("session.json", b"null"),
+        ("session.json", b"\xff"),
+        ("operators.toml", b"operator = 3"),
+        ("operators.toml", b"[[operator]]"),
+        ("metrics.json", b"null"),
+        ("metrics.json", b"[]"),
+        ("metrics.json", b"{}"),
+        ("alarms.jsonl", b"null\n"),
+    ],
+)
+def test_no_file_of_an_account_keeps_a_freeze_from_being_latched(name: str, content: bytes, tmp_path: Path):
+    """Whatever one file holds: the freeze is in the log, and `status` tells it, in words and without a traceback."""
+    state, other = account(tmp_path), AccountState.of(tmp_path, "demo", "7")
+    (state.path / name).write_bytes(content)
+    typed("freeze", "--all", "--runs", tmp_path, "--reason", "out")
+    assert b"CANCEL_ALL" in state.freeze.read_bytes()
+    assert FreezeLatch(other, lambda: 1).board.frozen
+    code, said = typed("status", "--runs", tmp_path)
+    assert ("simulator-1001: CANCEL_ALL" in said, "demo-7: CANCEL_ALL" in said) == (True, True)
+    assert code == (name in ("last-run", "engine", "operators.toml", "alarms.jsonl")), said
+    assert typed("status", "--json", "--runs", tmp_path)[0] == code
+
+
+def test_a_question_writes_nothing(tmp_path: Path):
+    """Neither on an account that nothing was ever done on, nor where something is wrong; nor does a token's maker."""
+    state, cut = AccountState.of(tmp_path, "demo", "7"), account(tmp_path)
+    FreezeLatch(cut, lambda: 1)
+    cut.freeze.unlink()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    code, said = typed("status", "--runs", tmp_path)
+    assert (code, "demo-7: NORMAL" in said, "simulator-1001: CANCEL_ALL" in said) == (0, True, True)
+    typed("freeze", "report", "--all", "--runs", tmp_path)
+    key, token = tmp_path / "ada.pem", tmp_path / "t.json"
+    public = typed("keys", "new", key)[1].strip()
+    typed("unfreeze", "--token", token, "--sign", key, "--reason", "r", "--account", "demo-7", "--runs", tmp_path)
+    key.unlink()
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    who = ["--identity", "a", "--device", "d", "--account", "demo-7"]
+    assert typed("keys", "enrol", public, *who, "--runs", tmp_path)[0] == 0
+    assert not state.freeze.exists()
+
+
 @pytest.mark.parametrize(("kind", "name"), [("symbol", "linear BTCUSDT"), ("strategy", "JoinTouch")])
 def test_what_is_traded_is_frozen(kind: str, name: str, tmp_path: Path):
     """At the level that was asked for, and nothing else."""

@@ -42,6 +42,30 @@ def test_the_newest_run_and_the_process_that_trades_are_remembered(tmp_path: Pat
     assert state.engine() is None
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"12", b"1 2 3", b"-1 2", b"9" * 5_000 + b" 1"])
+def test_what_names_no_process_is_not_taken_for_nobody(tmp_path: Path, content: bytes) -> None:
+    """An engine may run all the same; and a run that ends leaves such a file to who looks into it."""
+    state = AccountState.of(tmp_path, "demo", "7")
+    (state.path / "engine").write_bytes(content)
+    with pytest.raises(ValueError, match="names no process"):
+        state.engine()
+    state.run_ends()
+    assert not state.ended_in_order()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"runs/1", b"/runs/\0"])
+def test_what_names_no_folder_is_not_taken_for_no_run(tmp_path: Path, content: bytes) -> None:
+    """A run was there, whatever the file says; a path of any bytes is one."""
+    state = AccountState.of(tmp_path, "demo", "7")
+    (state.path / "last-run").write_bytes(content)
+    with pytest.raises(ValueError, match="expected the whole path"):
+        state.newest_run()
+    assert state.has_run
+    odd = tmp_path / os.fsdecode(b"\xff")
+    state.run_begins(odd)
+    assert state.newest_run() == odd
+
+
 def test_a_number_that_another_process_has_by_now_is_not_the_engine(tmp_path: Path) -> None:
     """The start time tells processes apart that were given one number; the remains of one are nobody."""
     state = AccountState.of(tmp_path, "demo", "7")

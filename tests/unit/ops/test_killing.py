@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mmbot.execution.cancel_all import Bulk, CancelAllPlan, CancelAllPlanTiming, CancelSome, Look, Target
+from mmbot.config import SessionConfig
 from mmbot.ops import killing
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_requests import write_session
 from mmbot.ops.killing import Killed, cancel_and_end
 from mmbot.venues.bybit.account import BybitAccount
 from mmbot.venues.bybit.orders_wire import Answer
@@ -19,6 +22,7 @@ from mmbot.venues.port import InstrumentTerms, OpenEverywhere, PlaceOrder, Venue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mmbot.execution.cancel_all import Step
     from mmbot.venues.bybit.http import BybitHttp, Params
@@ -70,6 +74,9 @@ class Account(FakeVenue):
     async def open_everywhere(self) -> OpenEverywhere:
         """With what it leaves out."""
         return OpenEverywhere(orders=(await super().open_everywhere()).orders, unseen=self.unseen)
+
+    async def stop(self) -> None:
+        """It can be asked after the kill."""
 
     def rest(self, name: str, market: tuple[str, str]) -> None:
         """Let an order rest."""
@@ -173,6 +180,77 @@ def _answer(plan: CancelAllPlan, step: Step, left: list[Target], now: int) -> No
             plan.looked(step, left, "", now)
         case CancelSome():
             plan.cancels_answered(step, [("refused", "no")], now)
+
+
+def _left(folder: Path, name: str, content: bytes) -> AccountState:
+    """An account that traded once, and one file of it that is not as it should be."""
+    state = AccountState.of(folder, "demo", "7")
+    state.run_begins(folder)
+    state.run_ends()
+    write_session(state, SessionConfig(environment="demo"), "7", [BTC], strategy="S", embedded=False)
+    (state.path / name).write_bytes(content)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("session.json", b"null", "session.json does not say where it trades"),
+        ("session.json", b'{"markets":[1]}', "session.json does not say where it trades"),
+        ("session.json", b"\xff\xfe", "session.json does not say where it trades"),
+        ("session.json", b'{"environment":"demo","url":5,"markets":[]}', "session.json does not say where it trades"),
+        ("last-run", b"\xff\xfe", "KILL is latched"),
+        ("engine", b"\xff\xfe", "nobody knows which process it is"),
+        ("operators.toml", b"operator = 1", "the freeze log cannot be read"),
+    ],
+)
+def test_a_kill_does_all_that_it_can_whatever_one_file_says(
+    name: str, content: bytes, said: str, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Latched, cancelled in whatever symbol, and told; only a file that hides nothing leaves the kill whole."""
+    state = _left(tmp_path, name, content)
+
+    async def begun(*_: object) -> Account:
+        return account
+
+    monkeypatch.setattr(killing, "_begun", begun)
+    monkeypatch.setattr(killing, "ARRIVES_NS", 1)
+
+    async def story() -> Killed:
+        await account.start()
+        for market in (BTC, ETH):
+            account.touch(market[1], "100.0", "100.2")
+            account.rest(f"in {market[1]}", market)
+        return await killing.kill(state, {}, "out", told=lambda _: None)
+
+    outcome = asyncio.run(story())
+    assert any(said in line for line in outcome.done), outcome.done
+    assert (outcome.zero, outcome.whole) == (True, name == "last-run")
+    assert asyncio.run(account.open_everywhere()).orders == ()
+    assert b"KILL" in state.freeze.read_bytes()
+
+
+def test_a_kill_waits_for_what_may_still_arrive_also_where_no_market_is_known(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine died a moment ago, nothing says what it traded, and its last order comes late: it is cancelled."""
+    state = _left(tmp_path, "session.json", b"null")
+    (state.path / "engine").write_bytes(b"999999999 1\n")
+
+    async def begun(*_: object) -> Account:
+        return account
+
+    monkeypatch.setattr(killing, "_begun", begun)
+    monkeypatch.setattr(killing, "ARRIVES_NS", NS // 2)
+
+    async def story() -> Killed:
+        await account.start()
+        account.touch(BTC[1], "100.0", "100.2")
+        asyncio.get_running_loop().call_later(0.3, account.rest, "late", BTC)
+        return await killing.kill(state, {}, "out", told=lambda _: None)
+
+    assert asyncio.run(story()).zero
+    assert asyncio.run(account.open_everywhere()).orders == ()
 
 
 class Http:
