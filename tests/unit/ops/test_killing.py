@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mmbot.execution.cancel_all import Bulk, CancelAllPlan, CancelAllPlanTiming, CancelSome, Look, Target
 from mmbot.config import SessionConfig
+from mmbot.execution.cancel_all import Bulk, CancelAllPlan, CancelAllPlanTiming, CancelSome, Look, Target
 from mmbot.ops import killing
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.freeze_requests import write_session
