@@ -16,6 +16,8 @@ from mmbot.cli.clear_line import one_clear_line
 
 if TYPE_CHECKING:
     from mmbot.ops.account_state import AccountState
+    from mmbot.ops.killing import Killed
+    from mmbot.risk.levels import FreezeAsked
     from mmbot.risk.override import Override
 
 __all__ = [
@@ -114,8 +116,6 @@ def freeze(
     """Freeze: it holds at once, over restarts, and until people lift it."""
     if context.invoked_subcommand is not None:
         return
-    from mmbot.ops.freeze_latch import FreezeLatch
-    from mmbot.ops.freeze_requests import describe
     from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
 
     _check_words(level, symbol, strategy, reason)
@@ -126,25 +126,33 @@ def freeze(
         states = chosen(runs, account, everything=everything)
     frozen, failed = 0, False
     for state in states:
+        asked = FreezeAsked(FreezeLevel[level], scope, "operator", reason, time.time_ns())
         try:
-            if symbol is not None:
-                _check_traded(state, symbol)
-            if strategy is not None:
-                _check_runs(state, strategy)
-            latch = FreezeLatch(state, time.time_ns)
-            changes = latch.ask(FreezeAsked(FreezeLevel[level], scope, "operator", reason, time.time_ns()))
-            trouble = latch.trouble
+            typer.echo(f"{state.name}: {_frozen(state, asked)}")
+            frozen += 1
         except NoAccountError as error:  # there is nothing to freeze there
             typer.echo(f"{state.name}: not frozen: {error}", err=True)
-            continue
         except Exception as error:  # noqa: BLE001  whatever is wrong with one account, the others are frozen
-            changes, trouble = [], f"NOT frozen: {type(error).__name__}: {error}"
-        frozen += not trouble
-        failed |= bool(trouble)
-        said = "; ".join(describe(one) for one in changes) or f"{scope} is at {level} or above already"
-        typer.echo(f"{state.name}: {trouble or said}", err=bool(trouble))
+            typer.echo(f"{state.name}: {error}", err=True)
+            failed = True
     if failed or not frozen:
         raise typer.Exit(1)
+
+
+def _frozen(state: AccountState, asked: FreezeAsked) -> str:
+    """Freeze one account; returns what changed. Raises NoAccountError, and OSError where not all of it was done."""
+    from mmbot.ops.freeze_latch import FreezeLatch
+    from mmbot.ops.freeze_requests import describe
+
+    if asked.scope.kind == "symbol":
+        _check_traded(state, asked.scope.name)
+    if asked.scope.kind == "strategy":
+        _check_runs(state, asked.scope.name)
+    latch = FreezeLatch(state, time.time_ns)
+    changes = latch.ask(asked)
+    if latch.trouble:
+        raise OSError(latch.trouble)
+    return "; ".join(map(describe, changes)) or f"{asked.scope} is at {latch.board.level(asked.scope).name} already"
 
 
 @freeze_app.command("report")
