@@ -151,9 +151,9 @@ class Stage:
         self.desk.hear([told], self.now)
 
     def others(self, bad: str) -> None:
-        """What other runs hold; whole numbers, so what is no number cannot be told."""
+        """What other accounts hold; whole numbers, so what is no number cannot be told."""
         gross = {"": 0, "-100.0": -1}.get(bad)
-        self.core.elsewhere(self.clock(), "account", gross, 0, self.now)
+        self.core.elsewhere(self.clock(), "firm", gross, 0, self.now)
 
 
 FEEDS: dict[str, Callable[[Stage, str], None]] = {

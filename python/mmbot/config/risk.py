@@ -81,7 +81,7 @@ class RiskConfig(Strict):
     max_net_notional_usd: Money = "100000"
     """Likewise, longs less shorts."""
     max_firm_notional_usd: Money = "200000"
-    """Likewise for all accounts, as far as they are told."""
+    """Likewise, gross and net, for all accounts of an environment below one session folder."""
     max_open_positions: Annotated[int, Field(ge=1, le=1_000)] = 20
     """Most instruments with a position, worst case: one that is only quoted counts."""
     max_orders_per_symbol: Annotated[int, Field(ge=1, le=500)] = 100
@@ -112,8 +112,9 @@ class RiskConfig(Strict):
     reference_age_ms: Hour = 30_000
     """Oldest second reference price: the venue's mark, or the last trade where it has none. Without one nothing that
     grows leaves; 0: none is needed, and one that is there counts."""
-    elsewhere_age_ms: Hour = 0
-    """Oldest word on what other runs of the account hold; 0: this run is alone on it."""
+    elsewhere_age_ms: Hour = 5_000
+    """Oldest word of the firm's other accounts on what they hold. Without one nothing that grows leaves; 0: none is
+    needed, and one that is there counts."""
     orders_per_trade: Annotated[int, Field(ge=0, le=100_000)] = 500
     """Requests for one execution within a day of UTC; 0 is off."""
     orders_free: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000

@@ -2,6 +2,7 @@
 
 <session.folder>/accounts/<environment>-<account>/
     freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`), and freeze.head: how far that log goes
+    holds.json         what the account may hold at worst, for the firm's others (`mmbot.ops.firm`)
     risk.json          what the account lost, and what its controls must not forget (`mmbot.runtime.risk`)
     override.json      a signed lowering that waits for the running engine, and override-answer.json
     giving-up.json     a signed word that an order is given up, and giving-up-answer.json
@@ -102,6 +103,11 @@ class AccountState:
     def risk(self) -> Path:
         """What the loss and streak controls must not forget over a restart, JSON."""
         return self.path / "risk.json"
+
+    @property
+    def holds(self) -> Path:
+        """What the account may hold at worst, as its run said last, JSON."""
+        return self.path / "holds.json"
 
     @property
     def override(self) -> Path:

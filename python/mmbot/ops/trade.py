@@ -29,6 +29,7 @@ from mmbot.ops.controls import risk_desk
 from mmbot.ops.counters import Counters
 from mmbot.ops.entry import Entry
 from mmbot.ops.estate import left_on
+from mmbot.ops.firm import Firm
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_session
 from mmbot.ops.giving_up import hear_giving_up
@@ -169,6 +170,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek))
         counters = Counters()
         metrics = RunMetrics(run.runner, orders, account.latch.board, counters)
+        firm = Firm(account.state, run.runner, config.risk.elsewhere_age_ms)
+        stack.callback(firm.leave)
         run.board.metrics = metrics.all
         helpers = [
             asyncio.create_task(_stopped(run.runner, stop, duration_s)),
@@ -176,6 +179,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             asyncio.create_task(apply_overrides(account.state, account.latch, run.runner, clock.peek)),
             asyncio.create_task(alarms.watch(run.runner.freeze, clock.peek)),
             asyncio.create_task(metrics.keep(account.state)),
+            asyncio.create_task(firm.keep()),
             asyncio.create_task(follow_venue(clock, session.venue_ns, watcher.told)),
         ]
         if exchange is not None:

@@ -71,7 +71,7 @@ def bounds(risk: RiskConfig, calls_per_second: int | None, *, derivatives: bool)
         positions_max=risk.positions,
         firm_gross_max=_units(risk, "max_firm_notional_usd"),
         firm_net_max=_units(risk, "max_firm_notional_usd"),
-        account_elsewhere_age_ns=risk.elsewhere_age_ms * _NS_PER_MS,
+        firm_elsewhere_age_ns=risk.elsewhere_age_ms * _NS_PER_MS,
         margin_age_ns=risk.account_age_ms * _NS_PER_MS if needs_margin else 0,
         mark_age_ns=risk.mark_age_ms * _NS_PER_MS,
         order_worth_cap=_units(risk, "cap_order_usd"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from mmbot.risk.firm import Coin
 from mmbot.runtime.worth import value
 
 if TYPE_CHECKING:
@@ -52,31 +53,52 @@ class Holdings:
     def equity(self) -> int | None:
         """Cash and positions in the quote currency, 10^-12; None while something that is held has no price.
 
-        A position is worth the less of mid and second price: a book alone can be pushed.
+        A position is worth the less of mid and second price: a book alone can be pushed. While the book is away, the
+        second price alone counts, as long as it is fresh.
         """
         total = 0.0
         for index, each in enumerate(self._listed):
-            books, mid = self._core.books(0, index), self.mid(index)
+            books = self._core.books(0, index)
             lots = books["position_lots"]
             if not lots and not books["cash_units"]:
                 continue
-            if mid is None:
+            prices = self._prices_of(index)
+            if not prices:
                 return None
-            second = self._prices.of(index, self._core.now)
-            prices = [mid] if second is None else [mid, second]
             worth = books["cash_units"] / UNITS + min(value(each.instrument, lots, price) for price in prices)
-            total += worth * mid if each.instrument.kind == "inverse" else worth
+            total += worth * prices[0] if each.instrument.kind == "inverse" else worth
         return round(total * UNITS)
+
+    def _prices_of(self, index: int) -> list[float]:
+        """Mid and second price, as far as they are known."""
+        known = (self.mid(index), self._prices.of(index, self._core.now))
+        return [price for price in known if price is not None]
 
     def worst_case(self) -> float:
         """Notional of all instruments if everything on one side of each traded that may still trade."""
-        total = 0.0
-        for index in range(len(self._listed)):
-            lots, bought, sold = self.lots(index), 0, 0
-            for _, side, *_, exposure, _, _, _, _ in self._core.order_rows(index):
-                bought, sold = (bought + exposure, sold) if side == "buy" else (bought, sold + exposure)
-            total += self._notional(index, max(lots + bought, sold - lots))
-        return total
+        ends = (self._ends(index) for index in range(len(self._listed)))
+        return sum(self._notional(index, max(high, -low)) for index, (high, low) in enumerate(ends))
+
+    def worst_by_coin(self) -> dict[str, Coin] | None:
+        """What may come to be held of each coin; None while some of it has no price."""
+        coins: dict[str, Coin] = {}
+        for index, each in enumerate(self._listed):
+            ends = self._ends(index)
+            worths = [self._notional(index, lots) for lots in ends]
+            if any(map(math.isnan, worths)):
+                return None
+            high, low = (round(worth * UNITS) for worth in worths)
+            before = coins.get(each.terms.base, Coin(0, 0, 0))
+            gross = before.gross + max(high, -low)
+            coins[each.terms.base] = Coin(gross, before.high + high, before.low + low)
+        return coins
+
+    def _ends(self, index: int) -> tuple[int, int]:
+        """The position if everything bought traded, and if everything sold did; lots, signed."""
+        high = low = self.lots(index)
+        for _, side, *_, exposure, _, _, _, _ in self._core.order_rows(index):
+            high, low = (high + exposure, low) if side == "buy" else (high, low - exposure)
+        return high, low
 
     def unhedged(self) -> tuple[float, float]:
         """Notional of each coin that its legs do not take from one another, and how fine they could: a lot."""
@@ -91,8 +113,8 @@ class Holdings:
         """Signed, in the quote currency; NaN without a price."""
         if not lots:
             return 0.0
-        instrument, mid = self._listed[index].instrument, self.mid(index)
+        instrument = self._listed[index].instrument
         size = lots * instrument.lot_size * float(instrument.contract)
         if instrument.kind == "inverse":
             return size
-        return math.nan if mid is None else size * mid
+        return size * next(iter(self._prices_of(index)), math.nan)

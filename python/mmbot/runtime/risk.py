@@ -91,8 +91,9 @@ class RiskDesk:
         self._core, self._listed, self._ends = core, listed, ends or RiskEnds()
         self._symbols = [f"{each.category} {each.symbol}" for each in listed]
         self._prices = SecondPrices(listed, watch.config.reference_age_ms)
-        self._holdings = Holdings(core, listed, self._prices)
-        self._quality = FillQuality(watch, self._holdings, listed)
+        self.holdings = Holdings(core, listed, self._prices)
+        """What the run holds, and what that is worth."""
+        self._quality = FillQuality(watch, self.holdings, listed)
         self._measures = Measures(watch.config, listed)
         self._unpriced = dict(enumerate(positions_max))
         self._found: list[FreezeAsked] = []
@@ -188,7 +189,7 @@ class RiskDesk:
 
     def _holds(self, index: int) -> None:
         """A position that is flat now had its entry price and its stops: the next one begins without them."""
-        symbol, lots = self._symbols[index], self._holdings.lots(index)
+        symbol, lots = self._symbols[index], self.holdings.lots(index)
         self.watch.holds(symbol, lots)
         if not lots:
             self._measures.flat(index)
@@ -214,7 +215,7 @@ class RiskDesk:
         self._found = []
 
     def _look(self, now: int) -> None:
-        own = self._holdings.equity()
+        own = self.holdings.equity()
         if own is not None:
             self._equity = self._base + own
         self._found += self.watch.equity(None if own is None else self._equity, now)
@@ -223,16 +224,16 @@ class RiskDesk:
             self._found += self.watch.margin(*self._measures.margin, now)
         for index, symbol in enumerate(self._symbols):
             self._holds(index)
-            mid = self._holdings.mid(index)
+            mid = self.holdings.mid(index)
             if mid is not None:
-                lots = self._holdings.lots(index)
+                lots = self.holdings.lots(index)
                 self._found += self.watch.stop(symbol, lots, self._measures.entry(index, lots), mid, now)
-        self._found += self.watch.legs(*self._holdings.unhedged(), now)
+        self._found += self.watch.legs(*self.holdings.unhedged(), now)
         if self._peg is not None:
             price = self._peg.price(now)
             if price is not None or self._peg.is_late(now):
                 self._found += self.watch.peg(self._peg.symbol, price, now)
-        turned = self.watch.used(self._holdings.worst_case())
+        turned = self.watch.used(self.holdings.worst_case())
         if turned is not None:
             words = {"warns": turned, "p95": self.watch.ratio.p95, "line": self.watch.ratio.warn}
             self._ends.told({"event": "risk ratio", **words})
@@ -261,7 +262,7 @@ class RiskDesk:
         """Why no quote may stand now; "" where they may."""
         now, why = clock(), ""
         if self.boldness is not None:
-            own = self._holdings.equity()
+            own = self.holdings.equity()
             why = self.boldness.look(clock, None if own is None else own / UNITS, self._ends.share(now))
         if self._peg is not None and self._peg.price(now) is None:
             why = "; ".join(filter(None, (f"no price of {self._peg.symbol}, which says what the coin is worth", why)))

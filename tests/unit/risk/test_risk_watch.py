@@ -171,7 +171,6 @@ def test_a_configuration_that_was_written_down_is_read_again() -> None:
 SET_HERE = {
     "stop_loss_pct": 2.0,
     "trailing_stop_pct": 2.0,
-    "elsewhere_age_ms": 5_000,
     "unhedged_usd_s": 50_000.0,
     "depeg_bps": 100.0,
 }
@@ -196,9 +195,7 @@ def test_a_limit_with_three_digits_too_many_is_refused(name: str) -> None:
 
 def test_what_is_switched_off_is_said() -> None:
     """By its key, and nothing else switches a control off."""
-    assert RiskConfig().off == (
-        *("elsewhere_age_ms", "depeg_pair", "stop_loss_pct", "trailing_stop_pct", "unhedged_usd_s"),
-    )
+    assert RiskConfig().off == (*("depeg_pair", "stop_loss_pct", "trailing_stop_pct", "unhedged_usd_s"),)
     nothing = {name: 0 for name in RiskConfig.model_fields if name in OFF_BY_ZERO}
     assert RiskConfig(unit_shift=False, self_match=False, guards=False, **nothing).off == (
         *("unit_shift", "duplicate_ms", "self_match", "book_age_ms", "venue_age_ms", "mark_age_ms"),

@@ -13,9 +13,10 @@ from mmbot import _core
 from mmbot.config import ConfigError
 from mmbot.ops.trade import _check_peg, _subscriptions
 from mmbot.risk.exits import UnhedgedWatch
+from mmbot.risk.firm import Coin
 from mmbot.risk.levels import Scope
 from mmbot.runtime.bridge import Listed
-from mmbot.runtime.holdings import Holdings, underlyings
+from mmbot.runtime.holdings import UNITS, Holdings, underlyings
 from mmbot.runtime.peg import Peg, check_pair
 from mmbot.runtime.second_price import SecondPrices
 from mmbot.venues.port import InstrumentTerms
@@ -109,6 +110,39 @@ def test_the_worst_case_counts_everything_that_may_still_trade_on_one_side() -> 
     assert holdings(books).worst_case() == pytest.approx(3.0)
     books.touch = (1_000, None)
     assert math.isnan(holdings(books).worst_case())
+
+
+def test_what_may_be_held_of_each_coin() -> None:
+    """Both ends of each instrument, added up by coin; a leg hedges the net sum, never the gross one."""
+    books = Books(10, 7, -2)
+    books.rows = [(1, "buy", 1_000, 5, 0, 0, 5, "live", "idle", "strategy", False)]
+    books.rows.append((2, "sell", 1_000, 30, 0, 0, 30, "live", "idle", "strategy", False))
+    dime = 10**11
+    assert holdings(books).worst_by_coin() == {
+        "BTC": Coin((20 + 20) * dime, (15 - 20) * dime, (-20 - 20) * dime),
+        "ETH": Coin(7 * dime, 7 * dime, 7 * dime),
+    }
+    books.touch = (None, 1_001)
+    assert holdings(books).worst_by_coin() is None
+    assert holdings(Books(0, 0, -2, touch=(None, None))).worst_by_coin() is not None, (
+        "contracts of a dollar need no mid"
+    )
+
+
+def test_the_second_price_stands_in_while_the_book_is_away() -> None:
+    """A public feed that reconnects is no loss that cannot be known; once that price is old as well, it is."""
+    books = Books(1_000, 0, 0)
+    prices = SecondPrices(LEGS, 30_000)
+    prices.heard(
+        "spot", PublicTrade(symbol="BTCUSDT", ts_venue=1, price="99", qty="1", aggressor="buy", trade_id="t"), 1
+    )
+    held = Holdings(books, LEGS, prices)  # type: ignore[arg-type]  as much of a core as is needed
+    books.touch = (None, 1_001)
+    books.now = 1 + 30 * SECOND
+    assert (held.equity(), held.worst_case()) == (99 * UNITS, 99.0)
+    books.now += 1
+    assert held.equity() is None
+    assert math.isnan(held.worst_case())
 
 
 # ---- the pair

@@ -175,7 +175,7 @@ def test_a_fill_without_a_mid_earned_nothing(tmp_path: Path) -> None:
     """An edge that cannot be measured is no edge."""
     stage = Stage(tmp_path, markout_fills=1)
     fresh = Desk(tmp_path / "unseen") if (tmp_path / "unseen").mkdir() is None else stage.desk
-    stage.risk._holdings._core = fresh.core
+    stage.risk.holdings._core = fresh.core
     stage.fill(price="90.0")
     assert {one.control for one in stage.risk._found} == {"edge"}
 
@@ -242,7 +242,7 @@ def test_a_position_is_worth_the_less_of_mid_and_second_price(tmp_path: Path) ->
         stage.desk.core.moved(now, 0, "a", "adopted", side, 1_000, 10, 0, now)
         mark = Ticker(symbol="BTCUSDT", ts_venue=1, mark="90", funding_rate=None, next_funding=None)
         stage.risk.market("linear", mark, now)
-        assert stage.risk._holdings.equity() == pytest.approx(expected * 10**12)
+        assert stage.risk.holdings.equity() == pytest.approx(expected * 10**12)
 
 
 def test_what_earlier_runs_lost_counts_in_the_day_of_the_next(tmp_path: Path) -> None:
@@ -456,6 +456,6 @@ def test_a_markout_that_cannot_be_measured_counts_as_the_limit(tmp_path: Path) -
     stage.fill()
     assert stage.tick() == set()
     (tmp_path / "unseen").mkdir()
-    stage.risk._holdings._core = Desk(tmp_path / "unseen").core
+    stage.risk.holdings._core = Desk(tmp_path / "unseen").core
     stage.desk.clock.at_least(stage.desk.clock.peek() + 5 * SECOND)
     assert stage.tick() == {"markout"}
