@@ -193,6 +193,8 @@ def intended(rig: Rig) -> set[str]:
     names: set[str] = set()
     for journal in sorted(rig.runs.glob("*/journal.mmj")):
         with suppress(_core.JournalFault):  # torn before its first whole entry: nothing was sent by it
+            if next(_core.JournalReader(journal), None) is None:
+                continue
             recovered = _core.recover(journal)
             names |= {row[1] for row in recovered.orders}
             start = json.loads(recovered.start)
