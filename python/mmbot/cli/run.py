@@ -140,7 +140,7 @@ def _watch(
             typer.echo(f"iteration {iteration.iteration} until {iteration.timestamp}", err=True)
 
     async def watched() -> RunSummary:
-        stop = _asked_to_stop()
+        stop, _ = _asked_to_stop()
         from mmbot.ops.watch import watch  # after the handlers, as below
 
         return await watch(read, wiring, out=folder, cut=cut, doubts=doubts, told=told, stop=stop)
@@ -184,7 +184,7 @@ async def _traded(  # noqa: PLR0917  one caller, which has them all
     guardian: Path | None,
     adopted: str,
 ) -> Ended:
-    stop = _asked_to_stop()
+    stop, freeze = _asked_to_stop()
     from mmbot.ops.trade import trade  # after the handlers: it takes a while, in which somebody may press Ctrl-C
 
     # What is loaded by now stays for the whole run: the collector need not look at it again while orders wait.
@@ -199,15 +199,18 @@ async def _traded(  # noqa: PLR0917  one caller, which has them all
         parent=out,
         guardian=guardian,
         adopt_position=adopted,
+        freeze=freeze,
     )
 
 
-def _asked_to_stop() -> asyncio.Event:
-    """What Ctrl-C and SIGTERM set from now on, and the end of the terminal too."""
+def _asked_to_stop() -> tuple[asyncio.Event, asyncio.Event]:
+    """What Ctrl-C, SIGTERM and the end of the terminal set from now on, and what SIGUSR1 sets until a run listens."""
     import asyncio
     import signal
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+    freeze = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, freeze.set)
+    return stop, freeze

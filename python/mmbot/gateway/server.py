@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
@@ -34,6 +35,8 @@ __all__ = ["EngineLease", "GatewayServer"]
 
 log = logging.getLogger(__name__)
 
+EPOCH_AHEAD_S = 86_400
+"""Epochs are near the seconds since 1970, or below: one from far above would lock every later engine out."""
 HELLO_S = 5.0
 """How long a connection may say nothing before it said Hello."""
 CONNECTIONS_MAX = 16
@@ -141,6 +144,9 @@ class GatewayServer:
                 f"the gateway speaks version {wire.VERSION} of its protocol, not {hello.version}; update the older one"
             )
         if hello.role == "engine":
+            if hello.epoch > time.time() + EPOCH_AHEAD_S:
+                self.counters["epoch of the future"] += 1
+                return f"epoch {hello.epoch} is none that a lease gives: it is far above the seconds since 1970"
             if hello.epoch < core.epoch:
                 self.counters["older epoch"] += 1
                 return f"epoch {hello.epoch} was superseded by {core.epoch}"

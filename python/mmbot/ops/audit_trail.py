@@ -268,6 +268,8 @@ def verify(files: Sequence[Path], *, head: str | None = None, state: AccountStat
             except msgspec.MsgspecError as error:
                 return _found(lines, f"{where}: {error}; expected a line of an audit dump")
             fault = _out_of_place(line, lines[-1] if lines else None)
+            if not fault and raw != msgspec.json.encode(line):
+                fault = f"line {line.seq} is not as a dump writes it: something was put in, or written in another way"
             if fault:
                 return _found(lines, f"{where}: {fault}")
             lines.append(line)
@@ -302,8 +304,10 @@ def _unlike(lines: Sequence[Line], recorded: Sequence[Act]) -> str:
         if msgspec.json.encode(line.said, order="sorted") not in known:
             return f"line {line.seq} says what {line.source} does not: {line.act} by {line.actor}"
     if lines:
+        whole, day = lines[0].seq == 0, utc_day(lines[0].ts)  # a dump begins with the first act there is, or of a day
         for text, one in known.items():
-            if lines[0].ts < one.ts < lines[-1].ts and text not in said:
+            since = whole or utc_day(one.ts) >= day
+            if since and one.ts < lines[-1].ts and text not in said:
                 return f"{one.source} says what no line does: {one.act} by {one.actor} at {_utc(one.ts)}"
     return ""
 

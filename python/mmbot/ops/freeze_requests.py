@@ -90,8 +90,10 @@ def read_strategy(state: AccountState) -> str | None:
 
 
 @contextmanager
-def freeze_signals(runner: Runner, latch: FreezeLatch, clock: Callable[[], int]) -> Iterator[None]:
-    """Listen to SIGUSR1 and SIGUSR2; only the main thread of a program may."""
+def freeze_signals(
+    runner: Runner, latch: FreezeLatch, clock: Callable[[], int], early: asyncio.Event | None = None
+) -> Iterator[None]:
+    """Listen to SIGUSR1 and SIGUSR2; only the main thread of a program may. early: set where SIGUSR1 came before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -105,6 +107,8 @@ def freeze_signals(runner: Runner, latch: FreezeLatch, clock: Callable[[], int])
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, freeze)
     loop.add_signal_handler(signal.SIGUSR2, show)
+    if early is not None and early.is_set():
+        freeze()
     try:
         yield
     finally:

@@ -92,13 +92,17 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
     parent: Path | None = None,
     guardian: Path | None = None,
     adopt_position: str = "",
+    freeze: asyncio.Event | None = None,
 ) -> Ended:
     """Trade until `stop` is set or the duration is over; leave the venue without an order of ours; write the report.
 
     A run that an earlier one left something to takes it over. parent: where the run's folder is made, instead of the
     configured place. guardian: the configuration's own file, for the guardian that is started from it; None: nobody
-    watches. adopt_position: the reason for which a position that no journal explains is taken into the books. Raises
-    ConfigError, VenueError or OSError where the run cannot begin; what ends a run that has begun is in `Ended.failure`.
+    watches. adopt_position: the reason for which a position that no journal explains is taken into the books. freeze:
+    set where somebody sent SIGUSR1 before the run could listen.
+
+    Raises ConfigError, VenueError or OSError where the run cannot begin; what ends a run that has begun is in
+    `Ended.failure`.
     """
     clock = RunClock()
     _check_live(wiring, clock)
@@ -167,7 +171,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         )
         orders.frozen = run.runner.frozen
         entry.obey(account.latch.board, account.name, markets)
-        stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek))
+        stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek, freeze))
         counters = Counters()
         metrics = RunMetrics(run.runner, orders, account.latch.board, counters)
         firm = Firm(account.state, run.runner, config.risk.elsewhere_age_ms)

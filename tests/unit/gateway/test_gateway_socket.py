@@ -247,6 +247,22 @@ def test_when_the_gateway_dies_the_engine_hears_it_and_comes_back(tmp_path: Path
     asyncio.run(scenario())
 
 
+def test_an_epoch_that_no_lease_gives_locks_nobody_out(tmp_path: Path):
+    """A stolen engine that claims the last epoch there is gets no welcome, and the next true one does."""
+
+    async def scenario() -> None:
+        async with Gateway(tmp_path / "gateway.sock") as gateway:
+            thief = Raw(gateway.path)
+            await thief.say(hello(epoch=2**63 - 1))
+            assert "none that a lease gives" in (await thief.hear(wire.Turned)).why
+            engine = Raw(gateway.path)
+            await engine.say(hello(epoch=5))
+            await engine.hear(wire.Welcome)
+            assert gateway.kept == [5]
+
+    asyncio.run(scenario())
+
+
 def test_a_lost_engine_leaves_its_orders_and_lets_nothing_new_out(tmp_path: Path):
     """The gateway cancels nothing by itself; a guardian reads and cancels; an older epoch gets no welcome."""
 
@@ -386,7 +402,7 @@ def test_hostile_bytes_neither_pass_nor_fell_it(tmp_path: Path):
                 while gateway.server.connections:
                     await asyncio.sleep(0)
             assert await gateway.guard.open_orders(*MARKET) == []
-            engine = Engine(gateway.path, epoch=2**40)
+            engine = Engine(gateway.path, epoch=int(time.time()) + 86_000)
             await engine.orders.start()
             engine.orders.send([place("mm-2")])
             await engine.until(lambda: engine.of(Acked) or engine.of(Refused))

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
@@ -123,12 +124,35 @@ def test_one_that_is_cut_or_written_anew_fails_its_last_hash_and_the_logs(state:
     assert verify([path]).fault == ""
     assert "the last hash is" in verify([path], head=lines[-1].hash).fault
     without_kill = [one for one in acts(state) if one.act != "killed"]
-    path.write_bytes(b"".join(json.dumps(json_of(line)).encode() + b"\n" for line in chained(without_kill)))
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in chained(without_kill)))
     assert verify([path]).fault == ""
     assert "freeze.jsonl:2 says what no line does: killed by operator" in verify([path], state=state).fault
     softer = [type(one)(**{**json_of(one), "actor": "nobody"}) if one.act == "froze" else one for one in acts(state)]
-    path.write_bytes(b"".join(json.dumps(json_of(line)).encode() + b"\n" for line in chained(softer)))
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in chained(softer)))
     assert "line 2 says what freeze.jsonl:1 does not: froze by nobody" in verify([path], state=state).fault
+
+
+def test_what_is_put_in_beside_the_words_is_a_change(state: AccountState, tmp_path: Path) -> None:
+    """No hash covers another key, a key that is there twice, or blanks: none of them is as a dump writes it."""
+    path = tmp_path / "audit.jsonl"
+    dump(state, path)
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    for touched in (
+        first.replace(b"{", b'{"note":"approved by ada and bob",', 1),
+        first.replace(b"{", b'{"actor":"mallory",', 1),
+        first.replace(b"{", b"{ ", 1),
+    ):
+        path.write_bytes(b"".join([touched, *rest]))
+        assert "audit.jsonl:1: line 0 is not as a dump writes it" in verify([path]).fault
+
+
+def test_without_its_first_line_a_dump_is_not_what_the_logs_say(state: AccountState, tmp_path: Path) -> None:
+    """A day begins with its first act; so a line that is missing before all others is missed as well."""
+    path = tmp_path / "audit.jsonl"
+    dump(state, path)
+    raw = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(raw[1:]))
+    assert "says what no line does" in verify([path], state=state).fault
 
 
 def json_of(struct: object) -> dict[str, object]:

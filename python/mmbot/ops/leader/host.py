@@ -13,6 +13,9 @@ others in the next; a lock that another user made is opened for reading, which i
 The epoch is kept in the account's folder, on the disk before anything is traded with it. It is never below the start
 second, so it grows also where that folder was lost, as long as this machine's clock does.
 
+Beside each lock lies `….folder`, which names the account's folder of the last run: an account that is stopped there
+(CANCEL_ALL or higher) is not traded from another folder.
+
 Not handled: another machine, or a container that shares none of the places (a lease in PostgreSQL is for both), and a
 run by another address and in another folder. Any user of the machine can hold these locks, and so keep a run out.
 """
@@ -31,6 +34,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
 from mmbot.execution.lease import NEVER_NS, LeaseRow
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_latch import board_of
 from mmbot.ops.leader.lease import DeposedError, LeaseRefusedError, Taken
 
 if TYPE_CHECKING:
@@ -73,6 +78,7 @@ class HostLease:
         if not self._held:
             try:
                 self._lock_all()
+                self._look_elsewhere()
             except BaseException:
                 self._unlock()
                 raise
@@ -120,6 +126,29 @@ class HostLease:
         if not self._lock(own):
             raise LeaseRefusedError(f"{own} cannot be opened; the account's folder has to be this user's")
 
+    def _look_elsewhere(self) -> None:
+        """Refuse an account that is stopped in the folder in which it was traded last; remember ours."""
+        own, notes = self.epoch_file.path.parent.resolve(), [path.with_suffix(".folder") for path in self.locks[:-1]]
+        for note in notes:
+            with suppress(OSError, UnicodeDecodeError):
+                other = Path(note.read_text("utf-8").strip())
+                if other != own and other.is_dir():
+                    self._refuse_stopped(other)
+        for note in notes:
+            with suppress(OSError):  # another user's, or no place for us: the next one will do
+                _write(note, f"{own}\n".encode())
+
+    def _refuse_stopped(self, folder: Path) -> None:
+        try:
+            level = board_of(AccountState.at(folder), self.wall()).highest
+        except (OSError, ValueError) as error:
+            raise LeaseRefusedError(f"{folder}, where this account was traded last, cannot be read: {error}") from error
+        if level.cancels_all:
+            raise LeaseRefusedError(
+                f"account {self.account} ({self.environment}) was traded last in {folder}, and is at {level.name} "
+                "there; lift that first (`mmbot unfreeze`), or go on with that session.folder"
+            )
+
     def _lock(self, path: Path) -> bool:
         """Lock one file, and make it where there is none; False where it cannot be opened."""
         while True:
@@ -165,6 +194,14 @@ def _opened(path: Path) -> int | None:
             if error.errno not in _UNUSABLE:
                 raise LeaseRefusedError(f"{path}: {error.strerror}; expected a lock's file, or none") from error
     return None
+
+
+def _write(path: Path, text: bytes) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(file, text)
+    finally:
+        os.close(file)
 
 
 def _names(path: Path, file: int) -> bool:

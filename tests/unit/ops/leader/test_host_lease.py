@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.leader.epochs import EpochFile
 from mmbot.ops.leader.host import HostLease
 from mmbot.ops.leader.lease import DeposedError, LeaseRefusedError, Taken
+from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 
 SECOND = 1_000_000_000
 
@@ -93,6 +97,8 @@ def test_an_epoch_file_that_cannot_be_read_stops_the_start(tmp_path: Path):
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.leader.epochs import EpochFile
 from mmbot.ops.leader.host import HostLease
 lease = HostLease("simulator", sys.argv[1], EpochFile(Path(sys.argv[2])), sys.argv[3])
@@ -225,3 +231,30 @@ def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path: Path):
     with pytest.raises(LeaseRefusedError, match="expected a lock's file"):
         asyncio.run(one.read())
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_who_is_stopped_in_one_folder_is_not_traded_from_another(tmp_path: Path):
+    """A kill holds for the account, wherever the next run keeps its files, until it is lifted or gone there."""
+
+    def lease_in(folder: str) -> HostLease:
+        epochs = EpochFile(tmp_path / folder / "testnet-1" / "epoch")
+        return HostLease("testnet", "1", epochs, places=(tmp_path,), wall=lambda: 1_700_000_000 * SECOND)
+
+    async def work() -> None:
+        first = lease_in("one")
+        await taken(first)
+        state = AccountState.at(tmp_path / "one" / "testnet-1")
+        latch = FreezeLatch(state, lambda: 1_700_000_000 * SECOND)
+        latch.ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", "enough", 1_700_000_000 * SECOND))
+        await first.release(clean=True)
+        other = lease_in("two")
+        with pytest.raises(LeaseRefusedError, match=r"one/testnet-1, and is at KILL there"):
+            await other.read()
+        again = lease_in("one")  # its own start says so itself
+        await taken(again)
+        await again.release(clean=True)
+        shutil.rmtree(tmp_path / "one")
+        assert await taken(other) is not None
+        await other.release(clean=True)
+
+    asyncio.run(work())
