@@ -68,6 +68,11 @@ def chosen(runs: Path, account: str | None, *, everything: bool = False) -> list
     raise NoAccountError(f"which account? name one by --account, or --all; below {runs} there are: {names}")
 
 
+def _legible(said: str) -> str:
+    """What was typed, with a sign for each byte that is no UTF-8: a terminal may speak another language."""
+    return os.fsencode(said).decode(errors="replace")
+
+
 def _may_trade(state: AccountState) -> bool:
     try:
         return state.engine() is not None
@@ -118,6 +123,7 @@ def freeze(
         return
     from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
 
+    reason = _legible(reason)
     _check_words(level, symbol, strategy, reason)
     scope = FIRM
     if symbol is not None or strategy is not None:
@@ -233,6 +239,8 @@ def kill(
     with one_clear_line(NoAccountError):
         states = chosen(runs, account, everything=everything)
 
+    reason = _legible(reason)
+
     def told(event: dict[str, object]) -> None:
         with suppress(OSError, ValueError):  # whoever reads it may be gone; the kill goes on
             typer.echo(f"  {event}", err=True)
@@ -282,7 +290,7 @@ def _sign(state: AccountState, token: Path, key: Path, freeze_id: str | None, to
     override = (
         freeze_tokens.read_token(token)
         if token.exists()
-        else freeze_tokens.fresh(state, freeze_id=freeze_id, to=to, reason=reason)
+        else freeze_tokens.fresh(state, freeze_id=freeze_id, to=to, reason=_legible(reason))
     )
     for line in freeze_tokens.words(override):
         typer.echo(line)

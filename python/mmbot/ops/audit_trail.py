@@ -29,7 +29,7 @@ from mmbot import _core
 from mmbot.guardian.anchors import read_anchors
 from mmbot.ops.account_state import AccountState, write_durably
 from mmbot.ops.freeze_latch import read_operators
-from mmbot.risk.freeze import FreezeBoard, Lapsed, Lowering
+from mmbot.risk.freeze import FreezeBoard, Lowering
 from mmbot.risk.freeze_log import canonical, override_words, read
 from mmbot.risk.levels import FreezeLevel
 
@@ -132,14 +132,11 @@ def _freezes(state: AccountState) -> Iterator[Act]:
 
 
 def _frozen(said: FreezeInput, lowered: dict[Any, tuple[str, ...]], source: str) -> Act:
-    match said:
-        case Lowering():
-            by = lowered.get((said.ts, said.override.scope))
-            words = {**override_words(said.override), "reconciled": said.reconciled.said}
-            act = "lift refused" if by is None else "lifted"
-            return Act(ts=said.ts, actor=" and ".join(by or ()) or "nobody", act=act, words=words, source=source)
-        case Lapsed():
-            return Act(ts=said.ts, actor="board", act="lapsed", words={"freeze_id": said.freeze_id}, source=source)
+    if isinstance(said, Lowering):
+        by = lowered.get((said.ts, said.override.scope))
+        words = {**override_words(said.override), "reconciled": said.reconciled.said}
+        act = "lift refused" if by is None else "lifted"
+        return Act(ts=said.ts, actor=" and ".join(by or ()) or "nobody", act=act, words=words, source=source)
     words = {"level": said.level.name, "scope": str(said.scope), "reason": said.reason}
     act = "killed" if said.level is FreezeLevel.KILL else "froze"
     return Act(ts=said.ts, actor=said.control, act=act, words=words, source=source)

@@ -32,11 +32,9 @@ if TYPE_CHECKING:
     from mmbot.risk.levels import Scope
     from mmbot.risk.override import Override, Reconciled
 
-__all__ = ["FreezeLatch", "board_of", "read_operators"]
+__all__ = ["FreezeLatch", "board_of", "operators_in", "read_operators"]
 
 _ABSENT = (0, 0, 0)
-_AGAIN_NS = 1_000_000_000
-"""After a lapse that could not be written, until the next try."""
 
 
 class FreezeLatch:
@@ -64,7 +62,6 @@ class FreezeLatch:
         self._memory: Remembered | None = None
         self._behind = False
         """What is remembered is not of the log as it is."""
-        self._lapses_from = 0
         self._known: set[FreezeChange] = set()
         if writes:
             self._begin()
@@ -175,7 +172,7 @@ class FreezeLatch:
     # ---- what others wrote
 
     def refresh(self, now: int) -> list[FreezeChange]:
-        """Take in what others wrote, write what could not be written, and let end what may; returns what is new."""
+        """Take in what others wrote, and write what could not be written; returns what is new."""
         changes: list[FreezeChange] = []
         try:
             changes += self._read()
@@ -187,26 +184,10 @@ class FreezeLatch:
                 self._stamp = None  # as long as it cannot be read, and no longer
         if self._unwritten and self._writes:
             self._write()
-        changes += self._lapse(now)
         self._catch_up()
         new = [one for one in changes if one not in self._known]
         self._known.update(new)
         return new
-
-    def _lapse(self, now: int) -> list[FreezeChange]:
-        """End what may end by itself, in the log first: what cannot be written there goes on, and says so."""
-        changes: list[FreezeChange] = []
-        if now < self._lapses_from:
-            return changes
-        try:
-            for lapsed in self.board.due(now):
-                self._append(lapsed)
-                changes += self.board.lapse(lapsed)
-                self._troubles.pop("lapse", None)
-        except OSError as error:
-            self._lapses_from = now + _AGAIN_NS
-            self._troubles["lapse"] = f"a freeze that is over cannot be written down, so it goes on: {error}"
-        return changes
 
     def _read(self) -> list[FreezeChange]:
         path = self._path
@@ -315,14 +296,16 @@ def _unlifted(
 def read_operators(path: Path) -> Operators:
     """Read who may lower a freeze; nobody where the file is missing. Raises OSError, ValueError."""
     try:
-        return _operators(path, path.read_text(encoding="utf-8"))
+        return operators_in(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 @lru_cache(maxsize=16)
-def _operators(path: Path, text: str) -> Operators:
-    """Remembered, because they are read again whenever the log grew."""
+def operators_in(text: str) -> Operators:
+    """What a file of operators says. Remembered, for it is read again whenever the log grew. Raises ValueError."""
     operators = []
     try:
         for one in tomllib.loads(text).get("operator", []):
@@ -331,5 +314,5 @@ def _operators(path: Path, text: str) -> Operators:
                 raise ValueError(f"the key of {one['identity']} has {len(key)} bytes; expected 32")
             operators.append(Operator(str(one["identity"]), str(one["device"]), key, int(one.get("retired", NEVER))))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path}: {error}; expected [[operator]] entries as `mmbot keys enrol` writes them") from error
+        raise ValueError(f"{error}; expected [[operator]] entries as `mmbot keys enrol` writes them") from error
     return tuple(operators)

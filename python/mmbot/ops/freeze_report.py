@@ -38,7 +38,7 @@ def days(state: AccountState, now: int) -> list[str]:
         last = day
         raised = Counter(change.control for change in of_day if change.kind == "raised")
         counts = ", ".join(f"{control} {count}" for control, count in raised.most_common()) or "none"
-        lowered = sum(change.kind in ("lowered", "lapsed") for change in of_day)
+        lowered = sum(change.kind == "lowered" for change in of_day)
         lines.append(f"{_utc(day * _DAY, '%Y-%m-%d')}: {raised.total()} raised ({counts}), {lowered} lowered")
         lines += [f"  {_line(change)}" for change in of_day]
     return lines + _quiet(last + 1, now // _DAY + 1)

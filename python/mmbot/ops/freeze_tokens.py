@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import time
+import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mmbot.ops.account_state import write_durably
-from mmbot.ops.freeze_latch import FreezeLatch, read_operators
+from mmbot.ops.freeze_latch import FreezeLatch, operators_in, read_operators
 from mmbot.ops.freeze_requests import ask_engine, describe
 from mmbot.ops.killing import look_for_orders
 from mmbot.risk.freeze_log import override_from, override_words
 from mmbot.risk.levels import FreezeLevel
-from mmbot.risk.override import EXPIRY_MAX_NS, Override, signed, verified
+from mmbot.risk.override import EXPIRY_MAX_NS, Operator, Override, signed, verified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,10 @@ __all__ = [
     "words",
     "write_token",
 ]
+
+
+NAME_MAX = 64
+"""Characters of a person's or a device's name."""
 
 
 class TokenError(ValueError):
@@ -69,7 +74,11 @@ def read_key(path: Path) -> Ed25519PrivateKey:
 
 
 def enrol_key(state: AccountState, key: str, identity: str, device: str) -> None:
-    """Let a public key count. Raises TokenError: for a bad or known key, and while anything is frozen."""
+    """Let a public key count for a person and a device.
+
+    Raises TokenError: for a bad or known key, a name that names nobody, and while anything is frozen; OSError,
+    ValueError where the file of operators cannot be read or written: then it is as it was.
+    """
     if FreezeLatch(state, time.time_ns, writes=False).board.frozen:
         raise TokenError(f"{state.name} is frozen: whoever may lift that had to be enrolled before")
     try:
@@ -78,11 +87,32 @@ def enrol_key(state: AccountState, key: str, identity: str, device: str) -> None
         raw = b""
     if len(raw) != 32:
         raise TokenError(f"{key!r} is no public key; expected 64 hex digits, as `mmbot keys new` prints")
-    if any(each.key == raw for each in read_operators(state.operators)):
+    new = Operator(_named("identity", identity), _named("device", device), raw)
+    known = read_operators(state.operators)
+    if any(each.key == raw for each in known):
         raise TokenError("that key is enrolled already")
     before = state.operators.read_text(encoding="utf-8") if state.operators.exists() else ""
-    entry = f'[[operator]]\nidentity = {json.dumps(identity)}\ndevice = {json.dumps(device)}\nkey = "{raw.hex()}"\n'
-    write_durably(state.operators, f"{before}{entry}".encode())
+    words = (f"{name} = {json.dumps(word, ensure_ascii=False)}" for name, word in _words_of(new))
+    text = "\n".join([*before.splitlines(), "[[operator]]", *words, ""])
+    if operators_in(text) != (*known, new):
+        raise TokenError(f"{state.operators} would not say that afterwards; look into it")
+    write_durably(state.operators, text.encode())
+
+
+def _words_of(operator: Operator) -> list[tuple[str, str]]:
+    return [("identity", operator.identity), ("device", operator.device), ("key", operator.key.hex())]
+
+
+def _named(what: str, name: str) -> str:
+    """A name as it is kept. Raises TokenError for one that cannot be told from nothing, or from another, by eye."""
+    kept = " ".join(unicodedata.normalize("NFKC", name).split())
+    strange = sorted({f"U+{ord(one):04X}" for one in name if unicodedata.category(one).startswith("C")})
+    if strange or not any(one.isalnum() for one in kept) or len(kept) > NAME_MAX:
+        raise TokenError(
+            f"--{what} {name!r}: expected 1 to {NAME_MAX} characters, of them a letter or a digit"
+            + (f", and none that cannot be seen: {', '.join(strange)}" if strange else "")
+        )
+    return kept
 
 
 def fresh(state: AccountState, *, freeze_id: str | None, to: str, reason: str) -> Override:

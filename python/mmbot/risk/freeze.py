@@ -2,7 +2,8 @@
 
     ask(FreezeAsked)         a higher level is taken at once; the same or a lower one changes nothing but is noted once
     lower(override, …)       named cause, clean reconciliation, enough signatures of different people and devices
-    lapse(now)               REDUCE_ONLY alone, and only for the controls that the policy names
+
+Nothing lowers it by itself, however long nobody asks again (reliability.md 5.1).
 
 The level that holds for an order is the highest of its symbol, its strategy, its account and the firm. What changed
 the board is its input, so a log of inputs makes the same board again (`mmbot.ops.freeze_latch`).
@@ -13,7 +14,7 @@ Not handled: who may raise. Anybody may, at any time: stopping is always safe en
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -24,17 +25,15 @@ from mmbot.risk.override import NO_OPERATORS, Operators, Override, OverrideRefus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FreezeBoard", "FreezeChange", "FreezeInput", "FreezePolicy", "Frozen", "Lapsed", "Lowering"]
+__all__ = ["FreezeBoard", "FreezeChange", "FreezeInput", "FreezePolicy", "Frozen", "Lowering"]
 
 _NS_PER_SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class FreezePolicy:
-    """What the board does by itself."""
+    """What holds for a while after a freeze was lowered."""
 
-    lapses_s: Mapping[str, float] = field(default_factory=dict)
-    """By control: REDUCE_ONLY ends by itself so long after it was asked for last. A control not named never ends it."""
     canary_s: float = 1_800.0
     """How long launch limits hold after a person lowered a freeze."""
     canary_share: Fraction = Fraction(1, 10)
@@ -61,7 +60,7 @@ class Frozen:
 class FreezeChange:
     """Something moved on the board, for the log, the journal and whoever watches."""
 
-    kind: Literal["raised", "noted", "lowered", "lapsed"]
+    kind: Literal["raised", "noted", "lowered"]
     freeze_id: str
     scope: Scope
     before: FreezeLevel
@@ -99,15 +98,7 @@ class Lowering:
     head: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lapsed:
-    """A freeze that ended by itself."""
-
-    freeze_id: str
-    ts: int
-
-
-FreezeInput: TypeAlias = FreezeAsked | Lowering | Lapsed
+FreezeInput: TypeAlias = FreezeAsked | Lowering
 """What changes a board."""
 
 
@@ -124,7 +115,6 @@ class FreezeBoard:
 
     def _forget(self) -> None:
         self._frozen: dict[Scope, Frozen] = {}
-        self._asked_last: dict[Scope, int] = {}
         self._nonces: set[str] = set()
         self.canary_until = 0
         """Until then launch limits hold: a person lowered a freeze. ns since epoch; 0 where nobody did."""
@@ -180,7 +170,6 @@ class FreezeBoard:
         if asked.level is FreezeLevel.NORMAL:
             return []
         before = self._frozen.get(asked.scope)
-        self._asked_last[asked.scope] = max(asked.ts, self._asked_last.get(asked.scope, 0))
         if before is not None and asked.level <= before.level:
             if asked.control == before.control or asked.control in before.noted:
                 return []
@@ -254,16 +243,14 @@ class FreezeBoard:
             )
         return frozen
 
-    def _down(self, frozen: Frozen, to: FreezeLevel, now: int, reason: str, by: tuple[str, ...] = ()) -> FreezeChange:
-        """Lowered by people, or, where there are none, lapsed."""
+    def _down(self, frozen: Frozen, to: FreezeLevel, now: int, reason: str, by: tuple[str, ...]) -> FreezeChange:
         if to is FreezeLevel.NORMAL:
             del self._frozen[frozen.scope]
         else:
             self._frozen[frozen.scope] = replace(frozen, level=to, since=now)
-        self._asked_last.pop(frozen.scope, None)
         self.mm_freeze_events_total += 1
         return FreezeChange(
-            kind="lowered" if by else "lapsed",
+            kind="lowered",
             freeze_id=frozen.freeze_id,
             scope=frozen.scope,
             before=frozen.level,
@@ -274,29 +261,9 @@ class FreezeBoard:
             by=by,
         )
 
-    def due(self, now: int) -> list[Lapsed]:
-        """Return the freezes that may end by themselves now: REDUCE_ONLY, asked for by controls that all may lapse."""
-        over = []
-        for frozen in self.frozen:
-            waits = [self.policy.lapses_s.get(control) for control in (frozen.control, *frozen.noted)]
-            if frozen.level is not FreezeLevel.REDUCE_ONLY or None in waits:
-                continue
-            last = self._asked_last.setdefault(frozen.scope, now)  # a board made from a log counts from its first look
-            if now >= last + max(round(wait * _NS_PER_SECOND) for wait in waits if wait is not None):
-                over.append(Lapsed(freeze_id=frozen.freeze_id, ts=now))
-        return over
-
-    def lapse(self, lapsed: Lapsed) -> list[FreezeChange]:
-        """End a freeze that `due` named. Nothing is returned where it is gone, or higher, by now."""
-        for frozen in self.frozen:
-            if frozen.freeze_id == lapsed.freeze_id and frozen.level is FreezeLevel.REDUCE_ONLY:
-                why = f"{frozen.control} did not ask again"
-                return [self._down(frozen, FreezeLevel.NORMAL, lapsed.ts, why)]
-        return []
-
     def refresh(self, now: int) -> list[FreezeChange]:
-        """Let end what may end by itself; returns what changed."""
-        return [change for lapsed in self.due(now) for change in self.lapse(lapsed)]
+        """Return what others changed since: of a board in memory alone, nothing."""
+        return []
 
     # ---- from a log
 
@@ -308,8 +275,6 @@ class FreezeBoard:
             match one:
                 case FreezeAsked():
                     changes += self.ask(one)
-                case Lapsed():
-                    changes += self.lapse(one)
                 case Lowering():
                     try:
                         changes.append(self.lower(one.override, one.ts, reconciled=one.reconciled, head=one.head))
@@ -323,11 +288,10 @@ class FreezeBoard:
                                 one.ts,
                             )
                         )
-        self._asked_last.clear()
         return changes
 
 
 def _name(asked: FreezeAsked) -> str:
     """A name for a freeze, of all that it says."""
     words = f"{asked.ts}\n{int(asked.level)}\n{asked.scope.kind}\n{asked.scope.name}\n{asked.control}\n{asked.reason}"
-    return sha256(words.encode()).hexdigest()[:16]
+    return sha256(words.encode(errors="surrogatepass")).hexdigest()[:16]

@@ -15,7 +15,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, get_args
 
-from mmbot.risk.freeze import FreezeInput, Lapsed, Lowering
+from mmbot.risk.freeze import FreezeInput, Lowering
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope, ScopeKind
 from mmbot.risk.override import Override, Reconciled, Signature
 
@@ -40,8 +40,6 @@ def encode(said: FreezeInput) -> bytes:
     match said:
         case FreezeAsked():
             words: dict[str, Any] = {"asked": asked_words(said)}
-        case Lapsed():
-            words = {"lapsed": {"freeze_id": said.freeze_id, "ts": said.ts}}
         case Lowering():
             words = {
                 "lowered": {
@@ -124,8 +122,6 @@ def _decode(line: Any, head: str) -> FreezeInput:  # noqa: ANN401  whatever JSON
     [(kind, words)] = said.items()
     if kind == "asked":
         return asked_from(words)
-    if kind == "lapsed":
-        return Lapsed(freeze_id=_text(words["freeze_id"]), ts=_whole(words["ts"]))
     if kind == "lowered":
         clean, ts, what = words["reconciled"]
         return Lowering(
@@ -134,7 +130,7 @@ def _decode(line: Any, head: str) -> FreezeInput:  # noqa: ANN401  whatever JSON
             reconciled=Reconciled(clean is True, _whole(ts), _text(what)),
             head=head,
         )
-    raise ValueError(f"{kind!r} is not known here; expected asked, lapsed or lowered")
+    raise ValueError(f"{kind!r} is not known here; expected asked or lowered")
 
 
 def override_words(override: Override) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Source: reliability.md 5.1; RTS 6 Art. 15(6); the breaker that one employee lift
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -170,12 +171,17 @@ def verified(override: Override, level: FreezeLevel, operators: Operators, *, no
         raise OverrideRefusedError(
             "too_few_signatures", f"{len(signers)} of {wanted} signatures that lowering from {level.name} takes"
         )
-    identities = tuple(dict.fromkeys(signer.identity for signer in signers))
+    identities = tuple({_same(signer.identity): signer.identity for signer in reversed(signers)}.values())[::-1]
     if len(identities) < wanted:
         raise OverrideRefusedError("same_identity", f"every signature is of {identities[0]}; expected {wanted} people")
-    if len({signer.device for signer in signers}) < wanted:
+    if len({_same(signer.device) for signer in signers}) < wanted:
         raise OverrideRefusedError("same_device", f"every key lies on {signers[0].device}; expected {wanted} devices")
     return identities
+
+
+def _same(name: str) -> str:
+    """What two names have in common that are of one person or device, however they were typed."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
 def _check_words(override: Override, now: int, head: str) -> None:

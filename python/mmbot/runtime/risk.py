@@ -6,9 +6,9 @@
     acts     found ─▶ asked: the freeze board latches it, tells the core and acts; boldness, peg ─▶ hold: quotes out
     keeps    `keep` is given what a restart must not forget: when something asked, when equity moved, every ten seconds
 
-It asks again as long as a reason holds, so that nothing lapses meanwhile; a stop asks once for each position. What
-people lowered is measured anew from a base that is told (`lifted`). What is found between two looks is acted on at the
-next tick, for the core takes one input at a time.
+It asks again as long as a reason holds, so that what is lifted too early is frozen again; a stop asks once for each
+position. What people lowered is measured anew from a base that is told (`lifted`). What is found between two looks is
+acted on at the next tick, for the core takes one input at a time.
 """
 
 from __future__ import annotations

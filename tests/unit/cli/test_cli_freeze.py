@@ -1,6 +1,7 @@
 """mmbot freeze, status and kill as they are typed: what would stop nothing is an error, never silence."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,15 @@ def test_no_file_of_an_account_keeps_a_freeze_from_being_latched(name: str, cont
     assert ("simulator-1001: CANCEL_ALL" in said, "demo-7: CANCEL_ALL" in said) == (True, True)
     assert code == (name in ("last-run", "engine", "operators.toml", "alarms.jsonl")), said
     assert typed("status", "--json", "--runs", tmp_path)[0] == code
+
+
+@pytest.mark.parametrize("command", ["freeze", "kill"])
+def test_a_reason_in_another_language_stops_all_the_same(command: str, tmp_path: Path):
+    """A terminal that speaks Latin-1: what is no UTF-8 becomes a sign, and everything is latched."""
+    state = account(tmp_path)
+    _, said = typed(command, "--runs", tmp_path, "--reason", os.fsdecode(b"f\xfcr den Fall"))
+    [frozen] = FreezeLatch(state, lambda: 1).board.frozen
+    assert (frozen.reason, "Error" in said) == ("f\ufffdr den Fall", False)
 
 
 def test_a_question_writes_nothing(tmp_path: Path):

@@ -15,7 +15,7 @@ from mmbot.ops import freeze_latch
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.freeze_latch import FreezeLatch, board_of
 from mmbot.ops.guarding import latch_reader
-from mmbot.risk import FIRM, FreezeAsked, FreezeLevel, FreezePolicy, Override, Reconciled, Scope
+from mmbot.risk import FIRM, FreezeAsked, FreezeLevel, Override, Reconciled, Scope
 from mmbot.risk.freeze_log import encode
 from mmbot.risk.freeze_memory import Remembered
 from mmbot.risk.override import signed
@@ -43,10 +43,10 @@ class Account:
         self.latch = self.restarted()
         self.state.run_begins(folder)
 
-    def restarted(self, policy: FreezePolicy | None = None) -> FreezeLatch:
+    def restarted(self) -> FreezeLatch:
         """The board as the next process finds it."""
         self.now += SECOND
-        self.latch = FreezeLatch(self.state, lambda: self.now, policy)
+        self.latch = FreezeLatch(self.state, lambda: self.now)
         return self.latch
 
     def ask(self, level: FreezeLevel, scope: Scope = FIRM, control: str = "operator") -> None:
@@ -234,27 +234,6 @@ def test_a_memory_that_cannot_be_written_is_told_and_the_freeze_is_latched(
     account.latch.refresh(account.now)
     assert account.latch.trouble == ""
     assert Remembered.decode(account.files()[1]).standing[0].level is FreezeLevel.KILL
-
-
-def test_a_lapse_that_cannot_be_written_goes_on_and_is_told(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is full when REDUCE_ONLY would end by itself: it does not, nothing is raised, and it ends later."""
-    latch = account.restarted(FreezePolicy(lapses_s={"edge": 5.0}))
-    account.ask(FreezeLevel.REDUCE_ONLY, BTC, "edge")
-    latch.refresh(account.now)
-    later = account.now + 10 * SECOND
-
-    def full(*_: object) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as broken:
-        broken.setattr(freeze_latch.os, "write", full)
-        assert latch.refresh(later) == []
-        assert "so it goes on" in latch.trouble
-        assert latch.board.level(BTC) is FreezeLevel.REDUCE_ONLY
-    assert latch.refresh(later + SECOND // 2) == []
-    assert [one.kind for one in latch.refresh(later + 2 * SECOND)] == ["lapsed"]
-    assert latch.trouble == ""
-    assert account.restarted().board.frozen == ()
 
 
 def test_a_lowering_that_is_not_durable_does_not_count(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

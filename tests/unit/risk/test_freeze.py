@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbot.risk import FIRM, FreezeAsked, FreezeBoard, FreezeLevel, FreezePolicy, Operator, Override, Reconciled, Scope
+from mmbot.risk import FIRM, FreezeAsked, FreezeBoard, FreezeLevel, Operator, Override, Reconciled, Scope
 from mmbot.risk.freeze import Lowering
-from mmbot.risk.override import OverrideRefusedError, Signature, signed
+from mmbot.risk.freeze_log import canonical, checksum, encode, read
+from mmbot.risk.override import OverrideRefusal, OverrideRefusedError, Signature, signed
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND
@@ -188,21 +189,37 @@ def test_a_retired_key_signs_no_more() -> None:
     _refused(board, _token(board, ADA), "not_enrolled")
 
 
-def test_reduce_only_ends_by_itself_only_where_configured() -> None:
-    """A control that the policy names has to be silent for its time; any other holds for ever."""
-    board = FreezeBoard(policy=FreezePolicy(lapses_s={"latency": 60.0}))
-    board.ask(_ask(FreezeLevel.REDUCE_ONLY, control="latency"))
-    board.ask(_ask(FreezeLevel.REDUCE_ONLY, control="latency", ts=NOW + 30 * SECOND))
-    assert board.due(NOW + 89 * SECOND) == []
-    [lapsed] = board.due(NOW + 90 * SECOND)
-    assert [one.kind for one in board.lapse(lapsed)] == ["lapsed"]
-    assert board.frozen == ()
-    for asked in (_ask(FreezeLevel.REDUCE_ONLY, control="latency"), _ask(FreezeLevel.REDUCE_ONLY, control="edge")):
-        board.ask(asked)
-    assert board.due(NOW + 10_000 * SECOND) == []
-    higher = FreezeBoard(policy=FreezePolicy(lapses_s={"latency": 60.0}))
-    higher.ask(_ask(FreezeLevel.NO_NEW, control="latency"))
-    assert higher.due(NOW + 10_000 * SECOND) == []
+@pytest.mark.parametrize("level", [level for level in FreezeLevel if level is not FreezeLevel.NORMAL])
+def test_nothing_ends_by_itself(level: FreezeLevel) -> None:
+    """However long nobody asks again, and also where a log claims that it is over."""
+    board = _frozen_at(level)
+    assert board.refresh(NOW + 10_000_000 * SECOND) == []
+    [frozen] = board.frozen
+    said = canonical({"lapsed": {"freeze_id": frozen.freeze_id, "ts": NOW}})
+    forged = f'{{"sum":"{checksum(said)}","said":{said}}}\n'.encode()
+    board.rebuild(read(encode(_ask(level)) + forged)[0])
+    assert board.level(FIRM) >= max(level, FreezeLevel.CANCEL_ALL)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "refused"),
+    [
+        (("ada", "mac"), ("Ada", "pc"), "same_identity"),
+        (("ada", "mac"), (" ada ", "pc"), "same_identity"),
+        (("ada l", "mac"), ("ada  L", "pc"), "same_identity"),
+        (("ada", "mac"), ("\uff41da", "pc"), "same_identity"),
+        (("stra\u00dfe", "mac"), ("STRASSE", "pc"), "same_identity"),
+        (("ada", "Mac"), ("bob", "mac "), "same_device"),
+    ],
+)
+def test_one_person_is_one_however_the_name_is_typed(
+    one: tuple[str, str], other: tuple[str, str], refused: OverrideRefusal
+) -> None:
+    """Two keys make two people only where their names differ in more than case, spaces and width."""
+    board = _frozen_at(FreezeLevel.CANCEL_ALL)
+    pairs = zip(OPERATORS, (one, other), strict=False)
+    board.operators = tuple(replace(each, identity=name, device=device) for each, (name, device) in pairs)
+    _refused(board, _token(board, ADA, BOB), refused)
 
 
 def test_a_log_of_inputs_makes_the_same_board_and_a_forged_lowering_freezes() -> None:
