@@ -39,6 +39,7 @@ class Run:
     def __init__(self, stage: Stage) -> None:
         self.core, self.risk, self.clock = stage.core, stage.desk, Clock(stage)
         self.told: Any = [].append
+        self.freezing = None
 
 
 def leave(runs: Path, account: str, words: list[str], now: int) -> None:

@@ -1,4 +1,5 @@
-"""The firm's level of a run: its account's word in its folder, the others' words to the core, ten times a second.
+"""The firm's level of a run, ten times a second: its account's word in its folder, the others' words to the core, and
+what a control raised for the firm on any of them raised here as well.
 
     <session.folder>/accounts/<environment>-<account>/holds.json      one word (`mmbot.risk.firm`), replaced whole
 
@@ -18,11 +19,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_latch import board_of
 from mmbot.risk.firm import WORD_BYTES_MAX, Elsewhere, Other, Word, together
+from mmbot.risk.levels import FIRM, FreezeAsked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mmbot.risk.freeze import Frozen
     from mmbot.runtime.runner import Runner
 
 __all__ = ["Firm", "others_of", "say"]
@@ -31,6 +35,8 @@ LOOK_S = 0.1
 AGAIN_NS = 1_000_000_000
 """What is no news is said again after this long."""
 _TRADED = ("holds.json", "last-run", "engine")
+_OF_ONE_ACCOUNT = ("operator", "latch")
+"""Who means one account by all of it: a person, who has `--all` for every one, and a log that is not as it was."""
 
 
 def say(state: AccountState, word: Word) -> None:
@@ -41,11 +47,16 @@ def say(state: AccountState, word: Word) -> None:
 
 
 def others_of(state: AccountState) -> Iterator[Other]:
-    """The other accounts of an account's firm on which anybody ever traded. Raises OSError."""
+    """The other accounts of an account's firm, each with its word. Raises OSError."""
+    return map(_other, _beside(state))
+
+
+def _beside(state: AccountState) -> Iterator[AccountState]:
+    """Accounts of the same firm on which anybody ever traded."""
     environment = state.name.partition("-")[0]
     for path in sorted(state.path.parent.glob(f"{environment}-*/")):
         if path != state.path and any((path / name).exists() for name in _TRADED):
-            yield _other(AccountState(path))
+            yield AccountState(path)
 
 
 def _other(state: AccountState) -> Other:
@@ -64,6 +75,7 @@ class Firm:
         self._state, self._runner, self._age_ns = state, runner, age_ms * 1_000_000
         self._said = Word(0, None)
         self._told = Elsewhere(-1, 0, 0, ())
+        self._logs: dict[str, tuple[tuple[int, int, int], tuple[Frozen, ...]]] = {}
 
     async def keep(self) -> None:
         """Look again and again, until it is cancelled."""
@@ -77,7 +89,8 @@ class Firm:
         try:
             self._say(now)
             heard = together(others_of(self._state), now, self._age_ns)
-        except OSError as error:
+            self._freeze_with(now)
+        except (OSError, ValueError) as error:  # ValueError: a freeze log or its operators that cannot be read
             heard = Elsewhere(0, 0, now, (f"{self._state.name}: {error}",))
         if heard.unknown != self._told.unknown:
             self._runner.told({"event": "firm", "unknown": list(heard.unknown)})
@@ -95,6 +108,29 @@ class Firm:
     def _word(self, now: int) -> Word:
         risk = self._runner.risk
         return Word(now, None if risk is None else risk.holdings.worst_by_coin())
+
+    def _freeze_with(self, now: int) -> None:
+        """Raise here what a control raised for the firm on another account, unless people lifted ours since."""
+        freezing = self._runner.freezing
+        if freezing is None:
+            return
+        for other in _beside(self._state):
+            for one in self._frozen(other, now):
+                news = one.level > freezing.state.level(FIRM) and one.since > freezing.state.lowered_at.get(FIRM, 0)
+                if news and one.scope == FIRM and one.control not in _OF_ONE_ACCOUNT:
+                    said = f"{one.reason} (on {other.name})"
+                    self._runner.on_freeze(FreezeAsked(one.level, FIRM, one.control, said, one.since))
+
+    def _frozen(self, other: AccountState, now: int) -> tuple[Frozen, ...]:
+        """What stands on an account; its log is read when it changed. Raises OSError, ValueError."""
+        try:
+            about = other.freeze.stat()
+        except FileNotFoundError:
+            return ()
+        stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
+        if other.name not in self._logs or self._logs[other.name][0] != stamp:
+            self._logs[other.name] = stamp, board_of(other, now).frozen
+        return self._logs[other.name][1]
 
     def leave(self) -> None:
         """Say for the last time what is held, which counts until the account trades again."""

@@ -29,7 +29,7 @@ CONTROLS: Final[dict[str, Control]] = {
     "loss_hour": Control(FreezeLevel.NO_NEW, "loss", "Loss within an hour."),
     "loss_day": Control(FreezeLevel.CANCEL_ALL, "loss", "Loss of the day of UTC."),
     "drawdown": Control(FreezeLevel.CANCEL_ALL, "loss", "Fall from the highest equity ever seen."),
-    "equity": Control(FreezeLevel.NO_NEW, "loss", "Equity is not known, so losses are not either."),
+    "equity": Control(FreezeLevel.REDUCE_ONLY, "loss", "Equity is not known, so losses are not either."),
     "rejects_in_a_row": Control(FreezeLevel.NO_NEW, "infrastructure", "The venue refuses one order after the other."),
     "unknowns_in_a_row": Control(FreezeLevel.NO_NEW, "infrastructure", "One request after the other has no answer."),
     "executions": Control(FreezeLevel.NO_NEW, "market", "Too many executions within a minute; a person has to look."),

@@ -1,8 +1,9 @@
 """What happens again and again: refusals, silence, executions, fills on one side.
 
-A streak ends with its opposite: an order that is taken ends the refusals, an answer the silence, a fill on the other
-side the one-sided fills. Executions do not end by themselves: once there were too many within a minute the throttle is
-latched, over restarts too, until a person `enable`s the strategy again (RTS 6 Art. 15(3)).
+A streak ends with its opposite: an order that is taken ends the refusals, which are counted over restarts, an answer the
+silence, a fill on the other side the one-sided fills. Executions do not end by themselves: once there were too many
+within a minute the throttle is latched, over restarts too, until a person `enable`s the strategy again (RTS 6 Art.
+15(3)).
 """
 
 from __future__ import annotations
@@ -96,8 +97,8 @@ class StreakWatch:
 
     def state(self) -> dict[str, Any]:
         """What a restart must not forget."""
-        return {"latched": self.latched}
+        return {"latched": self.latched, "rejects": self._rejects}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state. Raises KeyError for one that is none."""
-        self.latched = bool(state["latched"])
+        """Go on from a state. Raises KeyError, TypeError or ValueError for one that is none."""
+        self.latched, self._rejects = bool(state["latched"]), int(state.get("rejects", 0))  # older ones do not say

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.firm import Firm, others_of, say
+from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.risk import FIRM, FreezeAsked, FreezeLevel, Scope
 from mmbot.risk.firm import WORD_BYTES_MAX, Coin, Other, Word
 
 SECOND = 1_000_000_000
@@ -40,6 +43,16 @@ class Run:
         self.heard: list[tuple[Any, ...]] = []
         self.events: list[Any] = []
         self.told = self.events.append
+        self.freezing: Any = None
+
+    def obey(self, latch: FreezeLatch) -> FreezeLatch:
+        """Be frozen by it."""
+        self.freezing = SimpleNamespace(state=latch)
+        return latch
+
+    def on_freeze(self, asked: FreezeAsked) -> None:
+        """As a runner."""
+        self.freezing.state.ask(asked)
 
     def worst_by_coin(self) -> dict[str, Coin] | None:
         """What the test says."""
@@ -54,6 +67,7 @@ class Run:
 def account(runs: Path, name: str, *, environment: str = "demo") -> AccountState:
     """One on which somebody traded."""
     state = AccountState.of(runs, environment, name)
+    frozen(state)  # its log begins with it
     (state.path / "last-run").write_text("/nowhere\n")
     return state
 
@@ -152,3 +166,52 @@ def test_the_last_word_is_of_what_is_held_at_the_end(tmp_path: Path) -> None:
     run.held = None
     level.leave()
     assert Word.decode(mine.holds.read_bytes()).coins is None
+
+
+def frozen(state: AccountState) -> FreezeLatch:
+    """The latch of an account."""
+    return FreezeLatch(state, lambda: 9 * SECOND)
+
+
+def test_what_a_control_raises_for_the_firm_is_raised_on_every_account(tmp_path: Path) -> None:
+    """And latched there: it holds when the other's log is lifted, or lost. What is of one account stays there."""
+    run, mine, there = Run(), account(tmp_path, "1"), account(tmp_path, "2")
+    ours, theirs = run.obey(frozen(mine)), frozen(there)
+    level = firm(mine, run)
+    theirs.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, Scope("account", "2"), "loss_day", "lost", 1 * SECOND))
+    theirs.ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", "no answer", 2 * SECOND))
+    level.look()
+    assert ours.board.highest is FreezeLevel.NORMAL
+    account(tmp_path, "3").freeze.write_bytes(b"no log")
+    third = account(tmp_path, "4")
+    frozen(third).ask(FreezeAsked(FreezeLevel.REDUCE_ONLY, FIRM, "depeg", "USDC is at 0.9", 3 * SECOND))
+    level.look()
+    level.look()
+    [one] = frozen(mine).board.frozen
+    assert (one.level, one.scope, one.control, one.since) == (FreezeLevel.REDUCE_ONLY, FIRM, "depeg", 3 * SECOND)
+    assert one.reason == "USDC is at 0.9 (on demo-4)"
+
+
+def test_a_firms_freeze_is_lifted_on_each_account(tmp_path: Path) -> None:
+    """What stood before people lifted ours does not come back from another account; what was raised since does."""
+    run, mine, there = Run(), account(tmp_path, "1"), account(tmp_path, "2")
+    theirs, ours = frozen(there), run.obey(frozen(mine))
+    theirs.ask(FreezeAsked(FreezeLevel.REDUCE_ONLY, FIRM, "depeg", "off", 3 * SECOND))
+    ours.board.lowered_at = {FIRM: 3 * SECOND}
+    level = firm(mine, run)
+    level.look()
+    assert ours.level(FIRM) is FreezeLevel.NORMAL
+    theirs.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "depeg", "off further", 4 * SECOND))
+    level.look()
+    assert ours.level(FIRM) is FreezeLevel.CANCEL_ALL
+
+
+def test_a_freeze_log_that_cannot_be_read_denies_growth(tmp_path: Path) -> None:
+    """Nobody knows what stands there."""
+    run, mine, there = Run(), account(tmp_path, "1"), account(tmp_path, "2")
+    run.obey(frozen(mine))
+    say(there, Word(1, {}))
+    there.freeze.unlink()
+    there.freeze.mkdir()
+    firm(mine, run).look()
+    assert run.heard[-1][:2] == (None, None)

@@ -110,8 +110,20 @@ def test_a_state_that_cannot_be_read_is_refused(state: dict[str, object]) -> Non
 
 
 def test_equity_that_is_not_known_freezes() -> None:
-    """Losses cannot be measured then."""
-    assert [one.level for one in RiskWatch().equity(None, 1)] == [FreezeLevel.NO_NEW]
+    """Losses cannot be measured then; an exit leaves all the same."""
+    assert [one.level for one in RiskWatch().equity(None, 1)] == [FreezeLevel.REDUCE_ONLY]
+
+
+def test_refusals_are_counted_over_restarts() -> None:
+    """A run that is started again after each of them is refused as often; a state of before does not say."""
+    watch = RiskWatch(RiskConfig(rejects_in_a_row=3))
+    assert [*watch.refused(1), *watch.refused(2)] == []
+    kept = watch.state()
+    again = RiskWatch(RiskConfig(rejects_in_a_row=3))
+    again.restore(kept)
+    assert [one.control for one in again.refused(3)] == ["rejects_in_a_row"]
+    again.restore({**kept, "streaks": {"latched": False}})
+    assert again.refused(4) == []
 
 
 def test_kinds_of_breakers_are_apart() -> None:
