@@ -1,6 +1,6 @@
 """What happens again and again: refusals, silence, executions, fills on one side.
 
-A streak ends with its opposite: an order that is taken ends the refusals, which are counted over restarts, an answer the
+A streak ends with its opposite: an order that is taken ends the refusals (counted over restarts), an answer the
 silence, a fill on the other side the one-sided fills. Executions do not end by themselves: once there were too many
 within a minute the throttle is latched, over restarts too, until a person `enable`s the strategy again (RTS 6 Art.
 15(3)).
