@@ -30,8 +30,10 @@ def _short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def listening(path: Path) -> socket.socket:
+def listening(path: Path, *, shared: bool = False) -> socket.socket:
     """Listen at a path that only its owner may open. A socket that nobody listens on any more is replaced.
+
+    shared: any user may open it, and who listens has to ask `peer_uid` who that is.
 
     Raises VenueError where another gateway listens, or the path is something else; OSError where it cannot be made.
     """
@@ -45,7 +47,7 @@ def listening(path: Path) -> socket.socket:
         else:
             raise VenueError(f"a gateway listens at {path} already; end it first")
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)  # from the first moment on nobody else can open it
+    before = os.umask(0o111 if shared else 0o177)  # from the first moment on nobody else can open it
     try:
         with _short(path) as name:
             server.bind(name)

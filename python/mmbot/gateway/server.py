@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, cast
@@ -88,7 +89,7 @@ class GatewayServer:
 
     async def start(self, path: Path) -> None:
         """Listen. Raises VenueError or OSError."""
-        end = listening(path)
+        end = listening(path, shared=self._uids != {os.geteuid()})
         self._path, self.left_at = path, asyncio.get_running_loop().time()
         self._server = await asyncio.get_running_loop().create_unix_server(lambda: _Connection(self), sock=end)
 

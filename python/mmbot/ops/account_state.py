@@ -15,7 +15,7 @@
     engine             the process that trades now: its id and when it started
     epoch              the newest epoch that was used
     leader.lock        locked by the run that leads (`mmbot.ops.leader.host`)
-    guardian.sock, gateway.sock, anchors.jsonl
+    guardian.sock, anchors.jsonl
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["AccountState", "Running", "write_durably"]
+__all__ = ["AccountState", "Running", "made", "sync_folder", "write_durably"]
 
 _ACCOUNTS = "accounts"
 _PROC = Path("/proc")
@@ -67,10 +67,15 @@ class AccountState:
 
         Raises OSError where it cannot be made, ValueError for a name that is no name of a file.
         """
+        return cls.at(cls.named(runs, environment, account).path)
+
+    @classmethod
+    def named(cls, runs: Path, environment: str, account: str) -> AccountState:
+        """Name the folder of an account, for who only reads there: none is made. Raises ValueError as `of` does."""
         name = f"{environment}-{account}"
         if not re.fullmatch(r"[A-Za-z0-9._-]+", name) or name.startswith("."):
             raise ValueError(f"account {name!r}: expected letters, digits, '.', '_' and '-'")
-        return cls.at(runs / _ACCOUNTS / name)
+        return cls((runs / _ACCOUNTS / name).resolve())
 
     @classmethod
     def at(cls, path: Path) -> AccountState:
@@ -237,12 +242,26 @@ def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
     mode: who may read it, less what the process lets nobody.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+    fresh.unlink(missing_ok=True)  # of a process that had this number and was killed
+    with os.fdopen(made(fresh, mode), "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def made(path: Path, mode: int) -> int:
+    """Make a file where none is, and open it to write. Raises OSError.
+
+    It is of the folder's group, where this user may give it that; and what root makes in a folder of somebody else's is
+    that one's: an engine can go on where root froze it.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    folder = path.parent.stat()
+    with suppress(PermissionError):  # not a group of ours
+        os.fchown(file, folder.st_uid if os.geteuid() == 0 else -1, folder.st_gid)
+    return file
 
 
 def sync_folder(path: Path) -> None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 import tomllib
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mmbot.ops.account_state import sync_folder, write_durably
+from mmbot.ops.account_state import made, sync_folder, write_durably
 from mmbot.risk.freeze import FreezeBoard, FreezePolicy, Lowering
 from mmbot.risk.freeze_log import encode, read
 from mmbot.risk.freeze_memory import Remembered, higher, standing
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["FreezeLatch", "board_of", "operators_in", "read_operators"]
 
 _ABSENT = (0, 0, 0)
+_MODE = 0o640
+"""Reasons hold numbers of positions. A gateway that is another user reads them, as one of the folder's group."""
 
 
 class FreezeLatch:
@@ -76,7 +79,8 @@ class FreezeLatch:
         """Make the log of an account that has none yet: from here on its absence means something."""
         try:
             if _is_new(self._state):
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+                with suppress(FileExistsError):
+                    os.close(made(self._path, _MODE))
                 self._remember()
         except (OSError, ValueError) as error:
             self._troubles["log"] = f"the freeze log cannot be written, a freeze would hold here alone: {error}"
@@ -115,7 +119,7 @@ class FreezeLatch:
         try:
             if self._memory is not None:
                 foretold = Remembered(self._memory.size, self._memory.log, standing(self.board.frozen))
-                write_durably(self._state.freeze_head, foretold.encode(), 0o600)
+                write_durably(self._state.freeze_head, foretold.encode(), _MODE)
                 self._memory = foretold
             self._troubles.pop("memory", None)
         except OSError as error:
@@ -133,7 +137,10 @@ class FreezeLatch:
     def _append(self, said: FreezeInput) -> None:
         path = self._path
         fresh = not path.exists()
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        if fresh:
+            with suppress(FileExistsError):
+                os.close(made(path, _MODE))
+        file = os.open(path, os.O_RDWR | os.O_APPEND)
         try:
             size = os.fstat(file).st_size
             torn = size and os.pread(file, 1, size - 1) != b"\n"
@@ -166,7 +173,7 @@ class FreezeLatch:
         board.rebuild(read(raw)[0])
         memory = Remembered.of(raw, board)
         if memory != self._memory:
-            write_durably(self._state.freeze_head, memory.encode(), 0o600)
+            write_durably(self._state.freeze_head, memory.encode(), _MODE)
         self._memory, self._behind, self._had = memory, False, raw
 
     # ---- what others wrote

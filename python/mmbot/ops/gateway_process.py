@@ -129,13 +129,12 @@ async def serve(
     try:
         if guard.attestation is None or guard.attestation.faults:
             raise VenueError("the gateway does not begin: " + "; ".join(core.faults))
-        state = AccountState.of(limits_file.parent / limits.folder, limits.environment, guard.attestation.account)
-        latch = FreezeLatch(state, time.time_ns)
-        guard.levels = _Latched(latch, guard.attestation.account, core.markets)
-        epoch = state.path / "gateway-epoch"
+        state = AccountState.named(limits_file.parent / limits.folder, limits.environment, guard.attestation.account)
+        guard.levels = _Latched(state, guard.attestation.account, core.markets, told)
+        place = socket_of(limits_file, limits)
+        epoch = place.with_name("gateway-epoch")  # beside the socket: the account's folder is the engine's
         core.epoch = _epoch_in(epoch)
         server.remember = lambda highest: write_durably(epoch, f"{highest}\n".encode())
-        place = socket_of(limits_file, limits)
         await server.start(place)
         told({"event": "serving", "socket": str(place), "account": guard.attestation.account, "pid": os.getpid()})
         await _until_over(server, stop, linger_s)
@@ -147,14 +146,26 @@ async def serve(
 
 @dataclass
 class _Latched:
-    """The latch on disk, looked at before each decision."""
+    """The latch on disk, looked at before each decision. It is the engine's: nothing is written there."""
 
-    latch: FreezeLatch
+    state: AccountState
     account: str
     markets: Sequence[Market]
+    told: Callable[[dict[str, object]], None]
+
+    def __post_init__(self) -> None:
+        self.latch, self._trouble = FreezeLatch(self.state, time.time_ns, writes=False), ""
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell once why everything is refused."""
+        if self.latch.trouble != self._trouble:
+            self._trouble = self.latch.trouble
+            self.told({"event": "freeze log", "trouble": self._trouble or "none", "folder": str(self.state.path)})
 
     def __call__(self) -> Mapping[str, FreezeLevel]:
         self.latch.refresh(time.time_ns())
+        self._tell()
         return levels_of(self.latch.board, self.account, self.markets)
 
 

@@ -55,12 +55,13 @@ class Prompt(FakeVenue):
 class Gateway:
     """A gateway at a path, over a venue in memory."""
 
-    def __init__(self, path: Path, *, core: GatewayCore | None = None) -> None:
+    def __init__(self, path: Path, *, core: GatewayCore | None = None, uids: frozenset[int] = frozenset()) -> None:
         self.path = path
         self.core = core or GatewayCore(limits())
         self.levels: dict[str, FreezeLevel] = {}
         self.kept: list[int] = []
-        self.server = GatewayServer(lease=EngineLease(), uids=frozenset({os.geteuid()}), remember=self.kept.append)
+        uids = uids or frozenset({os.geteuid()})
+        self.server = GatewayServer(lease=EngineLease(), uids=uids, remember=self.kept.append)
         self.guard = GuardedOrders(
             self.core, self.server, steady=time.monotonic_ns, wall=time.time_ns, levels=lambda: self.levels
         )

@@ -178,8 +178,10 @@ def test_a_freeze_between_signing_and_lowering_is_not_lifted(tmp_path: Path) -> 
     assert latch.board.level(FIRM) is FreezeLevel.CANCEL_ALL
 
 
-def test_only_its_owner_may_read_the_log(tmp_path: Path) -> None:
-    """Reasons hold numbers of positions."""
+def test_only_its_owner_and_its_group_may_read_the_log(tmp_path: Path) -> None:
+    """Reasons hold numbers of positions; a gateway of another user is of the folder's group."""
     state = _state(tmp_path)
     _latch(state).ask(_ask())
-    assert os.stat(state.freeze).st_mode & 0o077 == 0
+    for path in (state.freeze, state.freeze_head):
+        assert os.stat(path).st_mode & 0o777 in (0o640, 0o600)  # less what the umask takes
+        assert os.stat(path).st_gid == os.stat(state.path).st_gid
