@@ -138,6 +138,8 @@ async def _watch(
         state = AccountState.of(Path(session.folder), session.environment, account)
         with alone(state.path / "guardian.pid"):
             anchors = AnchorKeeper(state.anchors)
+            if anchors.fault:
+                told({"event": "remark", "why": f"anchors were damaged, and set aside: {anchors.fault}"})
             core = GuardianCore(
                 session.environment,
                 account,

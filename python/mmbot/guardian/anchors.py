@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Anchor", "AnchorFault", "AnchorKeeper", "read_anchors"]
+__all__ = ["Anchor", "AnchorFault", "AnchorKeeper", "damaged", "read_anchors", "set_aside"]
 
 KEY, PUBLIC = "guardian.key", "guardian.pub"
 FILE_BYTES_MAX = 4 << 20
@@ -60,11 +60,18 @@ class AnchorKeeper:
     """The anchors of one account, in a file that only grows. One writer."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file and the key beside it, or make them. Raises OSError, AnchorFault."""
+        """Open the file and the key beside it, or make them. Raises OSError.
+
+        A file with a line that cannot be read is set aside, for orders have to be watched whatever became of it; what
+        is good before that line goes on. The next start of an engine finds it, and freezes until it is gone.
+        """
         self._path = path
         self._key = _key(path.parent)
-        self.kept = _last_of_each(path, self._key.public_key())
-        """The last anchor of each journal, the latest last."""
+        self.kept, self.fault = _last_of_each(path, self._key.public_key())
+        """The last anchor of each journal, the latest last; and why a file was set aside, or ""."""
+        if self.fault:
+            set_aside(path)
+            _replace(path, self.kept)
         if path.exists() and path.stat().st_size > FILE_BYTES_MAX:
             _replace(path, self.kept)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -76,8 +83,10 @@ class AnchorKeeper:
         plain = Anchor(seq=head.seq, chain=head.chain, time=time, journal=head.journal)
         anchor = msgspec.structs.replace(plain, sig=self._key.sign(plain.signed).hex())
         line = msgspec.json.encode(anchor) + b"\n"
+        size = os.fstat(self._file).st_size
         if os.write(self._file, line) != len(line):
-            raise OSError(f"{self._path}: an anchor was written in part; the disk is full")
+            os.ftruncate(self._file, size)  # or the next one would end this line
+            raise OSError(f"{self._path}: an anchor was written in part, and is taken back; the disk is full")
         os.fdatasync(self._file)
         return anchor
 
@@ -115,12 +124,25 @@ def _verify(public: bytes, sign: bytes, signed: bytes) -> None:
     Ed25519PublicKey.from_public_bytes(public).verify(sign, signed)
 
 
-def _last_of_each(path: Path, public: Ed25519PublicKey) -> list[Anchor]:
+def _last_of_each(path: Path, public: Ed25519PublicKey) -> tuple[list[Anchor], str]:
     kept: dict[str, Anchor] = {}
-    for anchor in read_anchors(path, public) if path.exists() else ():
-        kept.pop(anchor.journal, None)
-        kept[anchor.journal] = anchor
-    return list(kept.values())
+    try:
+        for anchor in read_anchors(path, public) if path.exists() else ():
+            kept.pop(anchor.journal, None)
+            kept[anchor.journal] = anchor
+    except AnchorFault as fault:
+        return list(kept.values()), str(fault)
+    return list(kept.values()), ""
+
+
+def set_aside(path: Path) -> None:
+    """Give a damaged file another name, which `damaged` finds. Raises OSError."""
+    path.rename(path.with_name(f"{path.name}.damaged-{len(damaged(path)) + 1}"))
+
+
+def damaged(path: Path) -> list[Path]:
+    """Files of anchors that were set aside; whoever has looked at one removes it."""
+    return sorted(path.parent.glob(f"{path.name}.damaged-*"))
 
 
 def _key(folder: Path) -> Ed25519PrivateKey:

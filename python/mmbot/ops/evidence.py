@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mmbot import _core
 from mmbot.config import ConfigError
-from mmbot.guardian.anchors import Anchor, AnchorFault, read_anchors
+from mmbot.guardian.anchors import Anchor, AnchorFault, damaged, read_anchors
 from mmbot.ops.journal_check import FILE
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 
@@ -121,10 +121,12 @@ def _heads(anchors: list[Anchor], name: str) -> list[tuple[int, str]]:
 def _anchors(state: AccountState, newest: int | None = None) -> tuple[list[Anchor], str]:
     """Anchors of the account up to the first that its guardian's key did not sign, and what is wrong with that one."""
     kept: list[Anchor] = []
+    aside = damaged(state.anchors)
+    fault = f"{aside[0]} was damaged: look at it, then take it away" if aside else ""
     if not state.anchors.exists():
-        return kept, ""
+        return kept, fault
     try:
         kept.extend(read_anchors(state.anchors, newest=newest))
     except (AnchorFault, OSError, ValueError) as error:
         return kept, str(error)
-    return kept, ""
+    return kept, fault

@@ -90,8 +90,10 @@ def shown(journal: Path, chosen: Chosen) -> Iterator[Shown]:
 def export(journal: Path, out: Path) -> int:
     """Write all entries to a file, .jsonl or .parquet by its ending; return how many.
 
-    Parquet is made in memory. Raises OSError, JournalFault, and ValueError for another ending.
+    Parquet is made in memory. Raises OSError, JournalFault, and ValueError for another ending and a file that is there.
     """
+    if out.exists():
+        raise ValueError(f"{out} is there already, and nothing is written over; give another name, or remove it")
     entries = shown(journal, Chosen())
     match out.suffix:
         case ".jsonl":

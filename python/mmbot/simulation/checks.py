@@ -1,4 +1,4 @@
-"""The promises, judged from the venue's truth and never from what the engine believes.
+"""The promises, judged from the venue's truth; what the engine believes is only what is held against it.
 
 Each check names the promise of docs/reliability.md that it holds up. The first breach stops the run: what follows one
 is only its consequence.

@@ -1,11 +1,12 @@
 """The file of anchors: only grows, survives a torn line, and shows what was touched."""
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from mmbot.guardian.anchors import AnchorFault, AnchorKeeper, read_anchors
+from mmbot.guardian.anchors import AnchorFault, AnchorKeeper, damaged, read_anchors
 from mmbot.guardian.words import Head
 
 
@@ -45,3 +46,36 @@ def test_a_torn_line_is_passed_over_and_cut_off(tmp_path: Path):
     keeper = AnchorKeeper(path)
     keeper.keep(Head(journal="j", seq=9, chain="a"), 1)
     assert [anchor.seq for anchor in read_anchors(path)] == [0, 9]
+
+
+def test_a_damaged_file_is_set_aside_and_the_guardian_begins(tmp_path: Path):
+    """What is good before the damage goes on; the file stays to be looked at, and is found."""
+    path = tmp_path / "anchors.jsonl"
+    keeper = AnchorKeeper(path)
+    for seq in (1, 2, 3):
+        keeper.keep(Head(journal="j", seq=seq, chain=f"c{seq}"), seq)
+    keeper.close()
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[:40] + third)
+    again = AnchorKeeper(path)
+    assert "2: " in again.fault
+    assert [anchor.seq for anchor in again.kept] == [1]
+    again.keep(Head(journal="j", seq=4, chain="c4"), 4)
+    again.close()
+    assert [anchor.seq for anchor in read_anchors(path)] == [1, 4]
+    assert [file.name for file in damaged(path)] == ["anchors.jsonl.damaged-1"]
+
+
+def test_an_anchor_that_is_written_in_part_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The disk takes half a line: the next anchor must not end it."""
+    path = tmp_path / "anchors.jsonl"
+    keeper = AnchorKeeper(path)
+    keeper.keep(Head(journal="j", seq=1, chain="c1"), 1)
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, line: write(file, line[: len(line) // 2]))
+        with pytest.raises(OSError, match="taken back"):
+            keeper.keep(Head(journal="j", seq=2, chain="c2"), 2)
+    keeper.keep(Head(journal="j", seq=3, chain="c3"), 3)
+    keeper.close()
+    assert [anchor.seq for anchor in read_anchors(path)] == [1, 3]

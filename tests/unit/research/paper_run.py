@@ -26,7 +26,8 @@ CONFIG = {
             "venue": {"queue": "risk_averse"},
         }
     ],
-    "risk": {"reference_age_ms": 0, "margin_headroom_pct": 0},  # the scripted venue tells neither price nor margin
+    # the scripted venue tells neither a second price nor margin, and no other account
+    "risk": {"reference_age_ms": 0, "margin_headroom_pct": 0, "elsewhere_age_ms": 0},
     "strategy": {"name": "join_touch", "params": {"order_lots": 2, "cap_lots": 20, "every_ms": 100}},
     "sample_ms": 1000,
 }
