@@ -38,6 +38,8 @@ class AlarmLog:
         self._read = 0
         self.trouble = ""
         """Why the log cannot be read or written; "" while it can."""
+        self.torn = False
+        """It ends within a line: somebody writes at this moment, or died of it, or it is no log."""
 
     def refresh(self) -> None:
         """Take in what was written since. What is no line of this log is passed over: it acknowledges nothing."""
@@ -51,6 +53,7 @@ class AlarmLog:
             self.trouble = f"the alarms cannot be read: {error}"
             return
         whole = fresh.rfind(b"\n") + 1
+        self.torn = whole < len(fresh)
         self._read += whole
         for line in fresh[:whole].splitlines():
             self._take(line)
@@ -62,7 +65,7 @@ class AlarmLog:
                 self.board.acknowledge(str(words["ack"]), str(words["by"]))
             else:
                 self.board.rise(Alarm(**words))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             self.trouble = f"a line of the alarms cannot be read: {error!r}"
 
     def raise_alarm(self, alarm: Alarm) -> bool:

@@ -111,4 +111,6 @@ def _read(ask: Callable[[], T | None], trouble: list[str]) -> T | None:
 def _alarms(state: AccountState) -> AlarmLog:
     log = AlarmLog(state)
     log.refresh()
+    if log.torn and not log.trouble:
+        log.trouble = f"{state.alarms.name} ends within a line; if it still does, an alarm may be missing here"
     return log

@@ -79,6 +79,7 @@ def test_of_all_accounts_those_that_trade_it_are_frozen(words: list[str], tmp_pa
         ("metrics.json", b"[]"),
         ("metrics.json", b"{}"),
         ("alarms.jsonl", b"null\n"),
+        ("alarms.jsonl", b"\xff no log"),
     ],
 )
 def test_no_file_of_an_account_keeps_a_freeze_from_being_latched(name: str, content: bytes, tmp_path: Path):
