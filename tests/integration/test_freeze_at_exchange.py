@@ -17,6 +17,7 @@ import pytest
 from paper_exchange import CALM, KEY, SECRET, Collector, PaperExchange, run_on
 from pydantic import SecretStr
 
+from mmbot.config import ConfigError
 from mmbot.exchange import desk
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.generator import MarketKind
@@ -351,6 +352,8 @@ def test_a_kill_that_does_not_know_the_markets_looks_for_them(tmp_path: Path) ->
                 other.session.write_text(json.dumps(words), encoding="utf-8")
                 said = await bot.says("kill", "--account", other.name, "--runs", str(bot.runs), code=1)
                 assert f"is of account {paper.uid}; expected one of account 9999" in said
+                with pytest.raises(ConfigError, match="expected one of account 9999"):
+                    await look_for_orders(other, bot.environ)  # an empty account lifts no other's freeze
                 await _by_hand(paper, "left", ("linear", "ETHUSDT"), ("inverse", "BTCUSD"))
                 bot.state.session.write_text(json.dumps({**words, "markets": []}), encoding="utf-8")
                 said = await bot.says("kill", "--account", bot.state.name, "--runs", str(bot.runs))
