@@ -127,7 +127,7 @@ class RiskDesk:
         if rearmed:
             words = {"scope": str(scope), "controls": rearmed, "equity": self._equity / UNITS}
             self._ends.told({"event": "controls armed anew", **words})
-        self._keep_due = 0
+        self._keep_due = self._due = 0
 
     def _keep(self, now: int) -> None:
         limits = self.watch.losses.limits

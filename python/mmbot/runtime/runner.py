@@ -518,6 +518,8 @@ class Runner:
                     self._lowered(change.scope)
             if self._restrictions is not None and self.freezing is not None:
                 self._restrictions.follow(self.freezing.state, self.clock.peek())
+            if any(change.kind == "lowered" for change in changes):
+                self._watch()  # the first quotes after a lift know of its smaller sizes already
         except Exception as error:  # noqa: BLE001  a freeze holds at the gate; a core that cannot hear it has to end
             self.fail(error)
 
