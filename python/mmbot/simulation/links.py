@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from mmbot.simulation.world import World
+    from mmbot.simulation.world import NodeLoop, World
 
 __all__ = ["Link", "Weather"]
 
@@ -58,8 +58,8 @@ class Link:
         """A fault begins."""
         self._weather.append(weather)
 
-    def send(self, deliver: Callable[[], object]) -> None:
-        """Carry one message."""
+    def send(self, deliver: Callable[[], object], to: NodeLoop | None = None) -> None:
+        """Carry one message; `to` a process, which hears it when it comes to that."""
         world = self._world
         delay = self._least + below(self._rng, self._most - self._least)
         if self._rng.random() < 0.01:
@@ -77,8 +77,8 @@ class Link:
         self.doubled += times > 1
         self.parked += parked > 0
         if parked:
-            world.at(world.now + delay + parked, deliver)
+            world.deliver(world.now + delay + parked, to, deliver)
             return
         self._last = max(world.now + delay, self._last + 1)
         for _ in range(times):
-            world.at(self._last, deliver)
+            world.deliver(self._last, to, deliver)

@@ -112,7 +112,7 @@ class SimOrders:
     def hear(self, fact: Fact, path: Link) -> None:
         """The venue's private stream says something; nobody hears it while the stream is down."""
         if self._alive and self._up["private"]:
-            path.send(lambda: self._tell(fact, "private"))
+            path.send(lambda: self._hears(fact, "private"), self._loop)
 
     def drop(self, link: str, *, noticed: bool, back: int) -> None:
         """A connection dies; `noticed` at once or when its silence is. It comes back at `back`, or later."""
@@ -146,6 +146,11 @@ class SimOrders:
         if self._alive and (not link or self._up[link]) and not self._met(fact):
             self._loop.call_soon(self._sink.on_facts, [fact], self._clock())
 
+    def _hears(self, fact: Fact, link: str = "") -> None:
+        """The process comes to a message."""
+        if self._alive and (not link or self._up[link]) and not self._met(fact):
+            self._sink.on_facts([fact], self._clock())
+
     async def start(self) -> None:
         """Bring the links up."""
         for link in self._up:
@@ -177,11 +182,11 @@ class SimOrders:
     def _arrive(self, number: int, request: OrderRequest, signed: int) -> None:
         """The venue takes it in, whether or not the sender still lives."""
         fact = self._venue.answer(request, signed)
-        self._paths.trade_in.send(lambda: self._answered(number, fact))
+        self._paths.trade_in.send(lambda: self._answered(number, fact), self._loop)
 
     def _answered(self, number: int, fact: Fact) -> None:
         self._waiting.pop(number, None)
-        self._tell(fact)
+        self._hears(fact)
 
     def _unanswered(self, number: int, request: OrderRequest, why: str) -> None:
         if self._waiting.pop(number, None) is not None:
@@ -449,11 +454,11 @@ class SimFeed:
     def publish(self, record: BookUpdate) -> None:
         """The venue says how the market is."""
         if self.open:
-            self._paths.public_in.send(lambda: self._hear(record))
+            self._paths.public_in.send(lambda: self._hear(record), self._loop)
 
     def _hear(self, record: BookUpdate) -> None:
         if self.open:
-            self._loop.call_soon(self._records, record)
+            self._records(record)
 
     def _records(self, record: BookUpdate) -> None:
         self.last = self._world.now

@@ -93,6 +93,12 @@ class World:
         self._sequence += 1
         heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, None, act))
 
+    def deliver(self, when: int, loop: NodeLoop | None, act: Callable[[], object]) -> None:
+        """Let it happen then, in a process where one is named."""
+        self._sequence += 1
+        due = act if loop is None else _Callback(loop, act, (), 0.0)
+        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, due))
+
     def after(self, delay: int, act: Callable[[], object]) -> None:
         """Let it happen `delay` ns from now."""
         self.at(self.now + delay, act)
