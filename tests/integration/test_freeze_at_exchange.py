@@ -532,9 +532,10 @@ def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path, guardian: 
                 await bot.says(*signing, "--sign", str(tmp_path / "bob.pem"))
                 assert "lowered to NORMAL" in await bot.says(*signing)
                 frozen = len(bot.events("request"))
-                await bot.until(lambda: any(one["request"] == "place" for one in bot.events("request")[frozen:]))
+                await bot.until(lambda: any(one.get("qty") == "0.002" for one in bot.events("request")[frozen:]))
                 places = [one for one in bot.events("request")[frozen:] if one["request"] == "place"]
-                assert {one["qty"] for one in places} == {"0.002"}
+                whole = {one["side"] for one in places if one["qty"] != "0.002"}
+                assert len(whole) <= 1  # the way out of what is held is not held to the launch limits
                 await bot.stop()
             finally:
                 bot.end()
