@@ -137,7 +137,8 @@ class GuardLife:
         self._cancelling: asyncio.Task[None] | None = None
         self.heard = 0
         """The newest epoch of which a beat came in."""
-        self.acts = 0
+        self.acts = self.met = 0
+        """Cancellings begun; since when it watches the engine: it cannot tell how long a journal stood still before."""
         for bug in scene.bugs:
             if bug in GUARD_BUGS:
                 GUARD_BUGS[bug][3](self)
@@ -181,6 +182,8 @@ class GuardLife:
                 self._guarded.scene.mark(f"guardian: alarm {cause}")
                 self._guarded.scene.note(f"guardian: ALARM {times} {cause}: {words}")
             case Said(what, words):
+                if what == "watching":
+                    self.met = self._world.now
                 self._guarded.scene.mark(f"guardian: {what}")
                 self._guarded.scene.note(f"guardian: {what}: {words}")
 
@@ -555,7 +558,8 @@ class Guarded:
             self._untrue_at = None
             return
         if self._untrue_at is None:
-            seen_from, seen_to = max(since + STILL_NS, self._blind_until + SIGHT_NS), now - 3 * NS_PER_S
+            still = max(since, 0 if self.life is None else self.life.met)
+            seen_from, seen_to = max(still + STILL_NS, self._blind_until + SIGHT_NS), now - 3 * NS_PER_S
             untrue = [order for order in self._ours() if seen_from <= order.created <= seen_to]
             self._untrue_at = now if untrue else None
         elif now - self._untrue_at >= LIE_NS:
