@@ -17,7 +17,7 @@ from mmbot.execution.resolve import Finding
 from mmbot.simulation.guard import GUARD_BUGS
 from mmbot.simulation.lease import LEASE_BUGS
 from mmbot.simulation.planted_stops import STOP_BUGS
-from mmbot.venues.port import Acked, ExecutionSeen, OrderSeen, Refused, Unanswered
+from mmbot.venues.port import Acked, ExecutionSeen, OrderSeen, PlaceOrder, Refused, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -212,6 +212,26 @@ def _thrice_is_dead(life: Life) -> None:
     life.runner._chaser._resolver = cast("Resolver", _Otherwise(life.runner.resolver, {"looked": hasty}))
 
 
+def _retries_anew(life: Life) -> None:
+    sent: dict[str, PlaceOrder] = {}
+    send, hear = life.orders.send, life.runner.on_facts
+    ids = life.ids
+
+    def remembered(requests: Sequence[OrderRequest]) -> None:
+        sent.update({request.client_id: request for request in requests if isinstance(request, PlaceOrder)})
+        send(requests)
+
+    def on_facts(facts: Sequence[Fact], ts_recv: int) -> None:
+        for fact in facts:
+            if isinstance(fact, Unanswered) and fact.client_id in sent and fact.request == "place":
+                life.planted += 1
+                again = structs.replace(sent[fact.client_id], client_id=ids.name(36**7 + life.planted))
+                life.orders.send([again])
+        hear(facts, ts_recv)
+
+    life.orders.send, life.runner.on_facts = remembered, on_facts  # type: ignore[method-assign]
+
+
 def _unknown_is_free(life: Life) -> None:
     def unknown(core: _core.Live, now: int, order_id: int) -> None:
         core.unknown(now, order_id)
@@ -271,6 +291,7 @@ BUGS: Mapping[str, Bug] = {
     "late executions dropped": Bug("executions of ended orders are dropped", _changed(_late_executions_dropped)),
     "sends before writing": Bug("orders leave before they are on the disk", _sends_before_writing),
     "not found thrice is dead": Bug("three empty answers prove an order dead", _thrice_is_dead, "guardian"),
+    "retries anew": Bug("a create without an answer is sent again under another name", _retries_anew, "network"),
     "unknown is free": Bug("an order without an answer counts for nothing", _unknown_is_free, "stream"),
     "restart books again": Bug("a restart forgets what was booked", _changed(_restart_books_again), "process"),
     "strangers ignored": Bug("orders that nobody here knows are ignored", _strangers_ignored, "disk"),
