@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 START_S, STOP_S, CALL_S = 20, 10, 10
 FILL_TRIES = 20
+LOT = Decimal("0.001")
 SYMBOL = "BTCUSDT"
 
 
@@ -78,7 +79,7 @@ class Exchange:
 
     def fill(self, taker: Account, maker: Account, order_id: str) -> None:
         """Let `taker` trade with a resting order until it is filled, whatever stands before it in the queue."""
-        for _ in range(FILL_TRIES):
+        for tried in range(FILL_TRIES):
             order = self.order(maker, order_id)
             if order["orderStatus"] == "Filled":
                 return
@@ -100,7 +101,8 @@ class Exchange:
                 orderType="Limit",
                 timeInForce="IOC",
                 price=order["price"],
-                qty=str(3 * (sum(before) + Decimal(order["leavesQty"]))),  # the book has moved on until it arrives
+                # The book moves until it arrives: each try takes more, as far as the account's coins go.
+                qty=str((sum(before) + Decimal(order["leavesQty"])) * (4 + min(tried, 4)) / 4 // LOT * LOT),
             )
         raise AssertionError(f"order {order_id} was not filled in {FILL_TRIES} tries: {self.order(maker, order_id)}")
 
