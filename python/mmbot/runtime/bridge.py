@@ -13,7 +13,6 @@ the books cannot hold (another instrument, a kind that nobody knows) is told (`s
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from mmbot import _core
 from mmbot.execution.recovery import owner_of
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
+from mmbot.runtime.bell import Bell
 from mmbot.venues.port import (
     POSITION_KINDS,
     Acked,
@@ -138,7 +138,7 @@ class Bridge:
         self._markets = {(each.category, each.symbol): index for index, each in enumerate(listed)}
         self.doubts: dict[int, Doubt] = {}
         """Orders about which something has to be asked, by number."""
-        self.doubted = asyncio.Event()
+        self.doubted = Bell()
         """Set with each new doubt; whoever waits for one clears it."""
         self.positions: dict[tuple[str, str], PositionSeen] = {}
         """Positions as the venue told them last."""
@@ -223,9 +223,9 @@ class Bridge:
         sent = self._sent.get(number)
         return self._chain.name(number) if sent is None else sent.client_id or sent.venue_id
 
-    def is_over(self, number: int) -> bool:
-        """Tell an order of ours that the engine counts no more from others."""
-        return number in self._sent and number not in self.open()
+    def over(self, numbers: Iterable[int]) -> set[int]:
+        """Tell those orders of ours that the engine counts no more from others."""
+        return self._sent.keys() & set(numbers) - set(self.open())
 
     def exists(self, number: int) -> bool:
         """Tell whether the venue has spoken of the order itself: it cannot never have been placed then."""
@@ -295,7 +295,7 @@ class Bridge:
 
     def _doubt(self, number: int, request: Doubt) -> None:
         self.doubts[number] = request
-        self.doubted.set()
+        self.doubted.ring()
 
     def settle_doubts(self) -> None:
         """Forget doubts about orders that are done: nothing of them can trade any more."""

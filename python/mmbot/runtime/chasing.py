@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from mmbot.execution.resolve import Finding, Resolver
@@ -65,10 +64,8 @@ class Chaser:
         """Wait for a doubt; False for none, and an order that was taken in and not shown for too long."""
         self._bridge.doubted.clear()
         while not self._bridge.waits_for(self._clock() - CONFIRM_NS):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REST_S):
-                    await self._bridge.doubted.wait()
-                    return True
+            if await self._bridge.doubted.wait(REST_S):
+                return True
         return False
 
     async def turn(self, orders: OrderEntry) -> None:

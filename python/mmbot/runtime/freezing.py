@@ -12,10 +12,10 @@ Whatever goes wrong in here, the answer to "may this leave" is no.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mmbot.risk.levels import FreezeLevel
+from mmbot.runtime.bell import Bell
 from mmbot.venues.port import AmendOrder, CancelOrder, PlaceOrder
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Freezing:
         """Markets that are proven empty, in the order of their proof."""
         self._proving: dict[Market, None] = {}
         """Markets of the cancel-all under way that were stopped all the time since it began."""
-        self._news = asyncio.Event()
+        self._news = Bell()
         self.cancelling: Cancelling | None = None
         """Given by who has the session."""
         self.looked: Callable[[Sequence[FreezeChange]], None] = lambda _: None
@@ -139,7 +139,7 @@ class Freezing:
         """
         changes = self.state.ask(asked)
         self.show(changes)
-        self._news.set()
+        self._news.ring()
         return bool(changes)
 
     @property
@@ -149,7 +149,7 @@ class Freezing:
 
     def look_soon(self) -> None:
         """Look at the board now, not at the next time."""
-        self._news.set()
+        self._news.ring()
 
     def show(self, changes: Sequence[FreezeChange]) -> None:
         """Tell what changed on the board, and let the core follow it."""
@@ -157,7 +157,7 @@ class Freezing:
             if change.kind == "raised":
                 self._why = f"{change.after.name} of {change.scope} by {change.control}: {change.reason}"
             self._told(change.as_event())
-            self._news.set()
+            self._news.ring()
         self.looked(changes)
 
     # ---- the gate's question
@@ -183,7 +183,7 @@ class Freezing:
         if now - self._looked_at > STALE_NS:
             self._unshown += self._refreshed(now)
             if self._unshown:
-                self._news.set()
+                self._news.ring()
 
     def _refreshed(self, now: int) -> list[FreezeChange]:
         self._looked_at = now
@@ -208,9 +208,7 @@ class Freezing:
                 if work is None and self._to_cancel():
                     work = asyncio.create_task(self._cancel(run))
                 self._news.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._watch_s):
-                        await self._news.wait()
+                await self._news.wait(self._watch_s)
         finally:
             if work is not None:
                 work.cancel()

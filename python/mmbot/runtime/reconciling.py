@@ -7,7 +7,6 @@ differences are gone once they were heard. What is left is a break, and quotes s
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from mmbot.execution.client_ids import parse
 from mmbot.execution.custody import Custody, Moved
 from mmbot.execution.reconcile import Account, BreakKind, Depth, OpenOrder, ReconReport, ReconTerms, Schedule, compare
 from mmbot.execution.recovery import OVERLAP_NS
+from mmbot.runtime.bell import Bell
 from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Reconciler:
         self._bridge, self._core, self._listed, self._clock = bridge, core, listed, clock
         self._terms = terms
         self._schedule = Schedule(terms)
-        self._hurry = asyncio.Event()
+        self._hurry = Bell()
         self._last: ReconReport | None = None
         self._began = 0
         self._agreed = 0
@@ -68,18 +68,16 @@ class Reconciler:
 
     def hurry(self) -> None:
         """Look now, and thoroughly: a link was lost, a doubt was resolved, or a person asked."""
-        self._hurry.set()
+        self._hurry.ring()
 
     async def wait(self) -> Depth | None:
         """Return when the next look is due, with how deep it goes; None for a thorough one, of everything."""
-        while not self._hurry.is_set():
+        while not self._hurry.rung:
             now = self._clock()
             depth = self._schedule.depth(now)
             if depth is not None:
                 return depth
-            with suppress(TimeoutError):
-                async with asyncio.timeout((self._schedule.next_ns() - now) / 1e9):
-                    await self._hurry.wait()
+            await self._hurry.wait((self._schedule.next_ns() - now) / 1e9)
         self._hurry.clear()
         return None
 

@@ -78,9 +78,9 @@ class Checks:
         scene.world.after(NS_PER_S, self.watch)
         if scene.venue.maintenance or not scene.engine.runs():
             return
-        for order in scene.venue.open_now():
-            if scene.engine.takes_for_over(order.client_id):
-                self.fail("P5", f"{order.client_id} is over by the books and is {order.status} at the venue")
+        live = {order.client_id: order for order in scene.venue.open_now()}
+        for name in scene.engine.takes_for_over([*live]):
+            self.fail("P5", f"{name} is over by the books and is {live[name].status} at the venue")
 
     def declared_dead(self, client_id: str, verdict: str) -> None:
         """P5, from the other side: the engine concludes that an order is dead."""

@@ -561,11 +561,14 @@ class EngineNode:
         """Its quotes shrink with its limits."""
         return self._life is not None and self._life.runner.risk is not None
 
-    def takes_for_over(self, client_id: str) -> bool:
-        """Whether it knows the order and counts it no more."""
-        life = self._life
-        number = None if life is None else life.runner.bridge.number_of(client_id)
-        return life is not None and number is not None and life.runner.bridge.is_over(number)
+    def takes_for_over(self, client_ids: Sequence[str]) -> list[str]:
+        """Which of these orders it knows and counts no more."""
+        if self._life is None or not client_ids:
+            return []
+        bridge = self._life.runner.bridge
+        numbers = {name: bridge.number_of(name) for name in client_ids}
+        over = bridge.over(number for number in numbers.values() if number is not None)
+        return [name for name, number in numbers.items() if number in over]
 
     def proven_empty(self) -> list[str]:
         """Symbols of which it says that nothing is open."""

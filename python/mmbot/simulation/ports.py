@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.venues.port import (
@@ -205,9 +205,9 @@ class SimOrders:
                 value = answer()
             except (VenueError, ValueError) as error:
                 why = VenueError(str(error))
-                self._paths.rest_in.send(lambda: self._back(lambda: _settle(future, why)))
+                self._back(self._paths.rest_in, future, why)
             else:
-                self._paths.rest_in.send(lambda: self._back(lambda: _settle(future, value)))
+                self._back(self._paths.rest_in, future, value)
 
         if not self._alive:
             raise VenueError("the session is closed")
@@ -218,9 +218,8 @@ class SimOrders:
         finally:
             late.cancel()
 
-    def _back(self, settle: Callable[[], object]) -> None:
-        if self._alive:
-            self._loop.call_soon(settle)
+    def _back(self, path: Link, future: asyncio.Future[Any], answer: object) -> None:
+        path.send(lambda: _settle(future, answer) if self._alive else None, self._loop)
 
     def _past(self) -> int:
         """The time of the past that an answer shows."""
@@ -265,7 +264,7 @@ class SimOrders:
 
         def arrive() -> None:
             answers = [cast("CancelAnswer", self._venue.take(request, signed)) for request in requests]
-            ways[1].send(lambda: self._back(lambda: _settle(future, answers)))
+            self._back(ways[1], future, answers)
 
         ways[0].send(arrive)
         try:

@@ -90,22 +90,19 @@ class World:
 
     def at(self, when: int, act: Callable[[], object]) -> None:
         """Let something of the world happen then: a message arrives, a disk fails, somebody kills a process."""
-        self._sequence += 1
-        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, None, act))
+        self._push(when, None, act)
 
     def deliver(self, when: int, loop: NodeLoop | None, act: Callable[[], object]) -> None:
         """Let it happen then, in a process where one is named."""
-        self._sequence += 1
-        due = act if loop is None else _Callback(loop, act, (), 0.0)
-        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, due))
+        self._push(when, loop, act if loop is None else _Callback(loop, act, (), 0.0))
 
     def after(self, delay: int, act: Callable[[], object]) -> None:
         """Let it happen `delay` ns from now."""
         self.at(self.now + delay, act)
 
-    def _timer(self, when: int, loop: NodeLoop, handle: _Callback) -> None:
+    def _push(self, when: int, loop: NodeLoop | None, act: _Callback | Callable[[], object]) -> None:
         self._sequence += 1
-        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, handle))
+        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, act))
 
     def _soon(self, loop: NodeLoop, handle: _Callback) -> None:
         self._ready.append((loop, handle))
@@ -175,7 +172,8 @@ class World:
         if self.turns > LIFE_TURNS_MAX:
             raise StuckError(f"{self.turns} callbacks by {self.now}; the last was {handle!r}")
         self.trace = hash((self.trace, self.now, loop.number))
-        self.enter(loop)
+        if self._running is not loop:
+            self.enter(loop)
         handle.run()
 
 
@@ -272,7 +270,7 @@ class NodeLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         """As asyncio; to the nanosecond."""
         handle = _Callback(self, callback, args, when)
-        self.world._timer(self.world.start + round(when * NS_PER_S), self, handle)
+        self.world._push(self.world.start + round(when * NS_PER_S), self, handle)
         return handle
 
     def call_later(

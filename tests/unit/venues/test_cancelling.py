@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mmbot.execution import Backoff
-from mmbot.execution.cancel_all import CancelAllPlanTiming, Target
+from mmbot.execution.cancel_all import Target
+from mmbot.simulation.world import NodeLoop, World
 from mmbot.venues.cancelling import Cancelling
 from mmbot.venues.fake import FakeVenue
 from mmbot.venues.port import InstrumentTerms, PlaceOrder, VenueError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from mmbot.venues.port import Fact, LinkEvent
 
 SYMBOL = "BTCUSDT"
 BTC = ("linear", SYMBOL)
-QUICK = CancelAllPlanTiming(
-    again=Backoff(delays_s=(0.01,)),
-    soft_s=0.01,
-    apart_s=0.02,
-    look_s=0.01,
-    ill_s=0.1,
-    told_s=0.02,
-    alarms_s=(0.1, 0.2),
-    give_up_s=0.4,
-)
 TERMS = InstrumentTerms(
     category="linear",
     symbol=SYMBOL,
@@ -47,6 +35,19 @@ TERMS = InstrumentTerms(
     min_notional=None,
     funding_interval_s=None,
 )
+
+
+LONG = 120_000_000_000
+
+
+def played(scenario: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    """Play it to its end in a world of its own, whose seconds cost nothing and are never late."""
+    world, complaints = World(1_700_000_000_000_000_000), []
+    loop = NodeLoop(world, 1, complaints.append)  # type: ignore[abstract]
+    task = loop.create_task(scenario(world))
+    world.run_until(world.now + LONG)
+    assert not complaints
+    task.result()
 
 
 class Listening:
@@ -66,15 +67,15 @@ class Listening:
 class Desk:
     """A venue with orders, and a cancel-all on it."""
 
-    def __init__(self, count: int) -> None:
-        listening = Listening()
-        self.venue = FakeVenue([TERMS], listening, time.time_ns)
+    def __init__(self, count: int, world: World) -> None:
+        listening, clock = Listening(), lambda: world.now
+        self.venue = FakeVenue([TERMS], listening, clock)
         self.told: list[dict[str, Any]] = []
         self.called: list[tuple[str, object]] = []
         self.cancelling = listening.cancelling = Cancelling(
             self.venue,
             [BTC],
-            time.time_ns,
+            clock,
             told=self._tell,
             escalate=[
                 lambda event: self.called.append(("one", event["step"])),
@@ -122,12 +123,18 @@ class Desk:
         return self
 
 
+def deliver_often(desk: Desk, world: World) -> None:
+    """Let the venue's stream tell what it has, a hundred times a second."""
+    desk.venue.deliver()
+    world.after(10_000_000, lambda: deliver_often(desk, world))
+
+
 def test_everything_leaves_and_the_end_is_told() -> None:
     """Bulk first; what the events say is what became of the orders."""
 
-    async def scenario() -> None:
-        desk = await Desk(3).open()
-        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+    async def scenario(world: World) -> None:
+        desk = await Desk(3, world).open()
+        result = await desk.cancelling.run("edge", believed=desk.believed)
         assert result.as_dict() == {"canceled_count": 3, "failed": [], "method": "bulk"}
         assert await desk.venue.open_orders(*BTC) == []
         assert desk.told[-1] | {"took_s": 0} == {
@@ -140,49 +147,46 @@ def test_everything_leaves_and_the_end_is_told() -> None:
             "took_s": 0,
         }
 
-    asyncio.run(scenario())
+    played(scenario)
 
 
 def test_a_refused_bulk_cancel_is_told_and_each_order_leaves_by_itself() -> None:
     """The fallback needs no help from who asked."""
 
-    async def scenario() -> None:
-        desk = await Desk(3).open()
+    async def scenario(world: World) -> None:
+        desk = await Desk(3, world).open()
         desk.venue.refuse("cancel", "other")
-        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+        result = await desk.cancelling.run("edge", believed=desk.believed)
         assert result.as_dict() == {"canceled_count": 3, "failed": [], "method": "per_order_fallback"}
         assert [one["event"] for one in desk.told] == ["bulk_cancel_failed", "cancel_all_done"]
 
-    asyncio.run(scenario())
+    played(scenario)
 
 
 def test_with_rest_blocked_the_trade_link_and_the_stream_do_it() -> None:
     """The proof is the stream's word, and the result says so."""
 
-    async def scenario() -> None:
-        desk = await Desk(3).open()
+    async def scenario(world: World) -> None:
+        desk = await Desk(3, world).open()
         desk.venue.blocked.add("rest")
-        running = asyncio.create_task(desk.cancelling.run("edge", believed=desk.believed, timing=QUICK))
-        async with asyncio.timeout(5):
-            while not running.done():
-                desk.venue.deliver()
-                await asyncio.sleep(0)
-        assert (running.result().proof, running.result().canceled_count) == ("told", 3)
+        deliver_often(desk, world)
+        result = await desk.cancelling.run("edge", believed=desk.believed)
+        assert (result.proof, result.canceled_count) == ("told", 3)
 
-    asyncio.run(scenario())
+    played(scenario)
 
 
 def test_alarms_reach_one_more_ear_each_time() -> None:
-    """While nothing can be proven, the first alarm calls one, the second calls both, and the orders are named."""
+    """While nothing can be proven, the first alarm calls one, each later one calls both, and the orders are named."""
 
-    async def scenario() -> None:
-        desk = await Desk(1).open()
+    async def scenario(world: World) -> None:
+        desk = await Desk(1, world).open()
         desk.venue.drop_links()
-        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+        result = await desk.cancelling.run("edge", believed=desk.believed)
         assert (result.failed, result.proof) == (("mm-0",), "")
-        assert desk.called == [("one", 1), ("one", 2), ("two", 2)]
+        assert desk.called == [("one", 1), *((ear, step) for step in (2, 3, 4) for ear in ("one", "two"))]
 
-    asyncio.run(scenario())
+    played(scenario)
 
 
 CALLS = ("cancel_bulk", "open_orders", "cancel_over")
@@ -198,11 +202,11 @@ def test_a_fault_on_any_call_ends_with_nothing_open_or_with_a_failure_and_an_ala
     it is so, and where it is not proven, what may be left is named and somebody is called.
     """
 
-    async def scenario() -> None:
-        desk = await Desk(3).open()
+    async def scenario(world: World) -> None:
+        desk = await Desk(3, world).open()
         for name in calls:
             desk.break_call(name, how, times)
-        result = await desk.cancelling.run("edge", believed=desk.believed, timing=QUICK)
+        result = await desk.cancelling.run("edge", believed=desk.believed)
         left = [order for order in desk.venue._orders.values() if order.leaves]
         names = [event["event"] for event in desk.told]
         assert names[-1] == "cancel_all_done"
@@ -216,4 +220,4 @@ def test_a_fault_on_any_call_ends_with_nothing_open_or_with_a_failure_and_an_ala
         if times == 1_000 and calls == CALLS:
             assert (len(left), result.failed) == (3, ("mm-0", "mm-1", "mm-2"))
 
-    asyncio.run(scenario())
+    played(scenario)
