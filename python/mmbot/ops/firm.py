@@ -19,14 +19,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mmbot.ops.account_state import AccountState
-from mmbot.ops.freeze_latch import board_of
+from mmbot.ops.freeze_latch import board_reader
 from mmbot.risk.firm import WORD_BYTES_MAX, Elsewhere, Other, Word, together
 from mmbot.risk.levels import FIRM, FreezeAsked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from mmbot.risk.freeze import Frozen
+    from mmbot.risk.freeze import FreezeBoard, Frozen
     from mmbot.runtime.runner import Runner
 
 __all__ = ["Firm", "others_of", "say"]
@@ -48,7 +48,7 @@ def say(state: AccountState, word: Word) -> None:
 
 def others_of(state: AccountState) -> Iterator[Other]:
     """The other accounts of an account's firm, each with its word. Raises OSError."""
-    return map(_other, _beside(state))
+    return map(_word_of, _beside(state))
 
 
 def _beside(state: AccountState) -> Iterator[AccountState]:
@@ -59,7 +59,7 @@ def _beside(state: AccountState) -> Iterator[AccountState]:
             yield AccountState(path)
 
 
-def _other(state: AccountState) -> Other:
+def _word_of(state: AccountState) -> Other:
     ended = state.ended_in_order()  # before its word, which a run says for the last time before it takes its leave
     try:
         with state.holds.open("rb") as file:
@@ -75,7 +75,7 @@ class Firm:
         self._state, self._runner, self._age_ns = state, runner, age_ms * 1_000_000
         self._said = Word(0, None)
         self._told = Elsewhere(-1, 0, 0, ())
-        self._logs: dict[str, tuple[tuple[int, int, int], tuple[Frozen, ...]]] = {}
+        self._boards: dict[str, Callable[[int], FreezeBoard]] = {}
 
     async def keep(self) -> None:
         """Look again and again, until it is cancelled."""
@@ -88,8 +88,9 @@ class Firm:
         now = self._runner.clock.peek()
         try:
             self._say(now)
-            heard = together(others_of(self._state), now, self._age_ns)
-            self._freeze_with(now)
+            beside = list(_beside(self._state))
+            heard = together(map(_word_of, beside), now, self._age_ns)
+            self._freeze_with(beside, now)
         except (OSError, ValueError) as error:  # ValueError: a freeze log or its operators that cannot be read
             heard = Elsewhere(0, 0, now, (f"{self._state.name}: {error}",))
         if heard.unknown != self._told.unknown:
@@ -109,12 +110,12 @@ class Firm:
         risk = self._runner.risk
         return Word(now, None if risk is None else risk.holdings.worst_by_coin())
 
-    def _freeze_with(self, now: int) -> None:
+    def _freeze_with(self, beside: Sequence[AccountState], now: int) -> None:
         """Raise here what a control raised for the firm on another account, unless people lifted ours since."""
         freezing = self._runner.freezing
         if freezing is None:
             return
-        for other in _beside(self._state):
+        for other in beside:
             for one in self._frozen(other, now):
                 news = one.level > freezing.state.level(FIRM) and one.since > freezing.state.lowered_at.get(FIRM, 0)
                 if news and one.scope == FIRM and one.control not in _OF_ONE_ACCOUNT:
@@ -122,15 +123,12 @@ class Firm:
                     self._runner.on_freeze(FreezeAsked(one.level, FIRM, one.control, said, one.since))
 
     def _frozen(self, other: AccountState, now: int) -> tuple[Frozen, ...]:
-        """What stands on an account; its log is read when it changed. Raises OSError, ValueError."""
-        try:
-            about = other.freeze.stat()
-        except FileNotFoundError:
+        """What stands on an account; nothing on one that never had a freeze log. Raises OSError, ValueError."""
+        if not other.freeze.exists():
             return ()
-        stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
-        if other.name not in self._logs or self._logs[other.name][0] != stamp:
-            self._logs[other.name] = stamp, board_of(other, now).frozen
-        return self._logs[other.name][1]
+        if other.name not in self._boards:
+            self._boards[other.name] = board_reader(other)
+        return self._boards[other.name](now).frozen
 
     def leave(self) -> None:
         """Say for the last time what is held, which counts until the account trades again."""

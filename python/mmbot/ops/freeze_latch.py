@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from mmbot.risk.levels import Scope
     from mmbot.risk.override import Override, Reconciled
 
-__all__ = ["FreezeLatch", "board_of", "operators_in", "read_operators"]
+__all__ = ["FreezeLatch", "board_of", "board_reader", "operators_in", "read_operators"]
 
-_ABSENT = (0, 0, 0)
 _MODE = 0o640
 """Reasons hold numbers of positions. A gateway that is another user reads them, as one of the folder's group."""
 
@@ -61,7 +60,7 @@ class FreezeLatch:
         self._unwritten: list[FreezeAsked] = []
         self._raw = self._had = b""
         """The log as the board is made of it, and as it was seen last: what was in it stays in it."""
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, ...] | None = None
         self._memory: Remembered | None = None
         self._behind = False
         """What is remembered is not of the log as it is."""
@@ -197,22 +196,17 @@ class FreezeLatch:
         return new
 
     def _read(self) -> list[FreezeChange]:
-        path = self._path
-        try:
-            about = os.stat(path)  # forty times a second: without the way through pathlib
-            stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
-        except FileNotFoundError:
-            stamp = _ABSENT
+        stamp = _stamp(self._path)
         if stamp == self._stamp:
             return []
         memory, unread = _recalled(self._state)  # before the log, which may go on meanwhile
-        raw = b"" if stamp == _ABSENT else path.read_bytes()
+        raw = self._path.read_bytes() if stamp else b""
         operators = read_operators(self._state.operators)
         stood, whole = standing(self.board.frozen), raw.startswith(self._had)
         inputs, self.head = read(raw)
         self.board.operators = operators
         changes = self.board.rebuild(inputs)
-        asks = _unlifted(self._state, self.board, raw, memory, unread, gone=stamp == _ABSENT, now=self._clock())
+        asks = _unlifted(self._state, self.board, raw, memory, unread, gone=not stamp, now=self._clock())
         if not whole:
             cut = _fault("what had been read of the freeze log is not in it any more", self._clock())
             asks += [*higher(stood, self.board), cut]
@@ -248,6 +242,33 @@ class FreezeLatch:
                 "wrong_head", "something else was frozen at the same moment; look, and sign anew"
             )
         return change
+
+
+def board_reader(state: AccountState) -> Callable[[int], FreezeBoard]:
+    """Return what reads the board of an account, at a time, for who only looks, and looks often: anew where a file of
+    it changed. It raises OSError, ValueError as `board_of` does, each time as long as it cannot be read.
+    """
+    known: list[tuple[int, ...]] = []
+    board = FreezeBoard()
+
+    def look(now: int) -> FreezeBoard:
+        nonlocal known, board
+        stamps = [_stamp(path) for path in (state.freeze_head, state.freeze, state.operators)]
+        if stamps != known:
+            board = board_of(state, now)
+            known = stamps
+        return board
+
+    return look
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file does; () for none. Asked forty times a second: without the way through pathlib."""
+    try:
+        about = os.stat(path)
+    except FileNotFoundError:
+        return ()
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def board_of(state: AccountState, now: int) -> FreezeBoard:

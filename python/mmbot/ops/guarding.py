@@ -21,7 +21,7 @@ from mmbot.guardian.client import GuardianClient
 from mmbot.guardian.doors import reachable
 from mmbot.guardian.link import GuardianLink, Reading
 from mmbot.guardian.words import PROTOCOL, Head, Hello
-from mmbot.ops.freeze_latch import board_of
+from mmbot.ops.freeze_latch import board_reader
 from mmbot.risk.levels import FIRM, FreezeLevel, Scope
 from mmbot.venues.port import VenueError
 
@@ -233,29 +233,14 @@ def latch_reader(state: AccountState) -> Callable[[], tuple[FreezeLevel, str]]:
 
     It writes nothing there. What cannot be read raises OSError or ValueError.
     """
-    known: list[tuple[int, ...]] | None = None
-    found = FreezeLevel.NORMAL, ""
+    look = board_reader(state)
 
     def read_latch() -> tuple[FreezeLevel, str]:
-        nonlocal known, found
-        stamps = [_stamp(path) for path in (state.freeze_head, state.freeze, state.operators)]
-        if stamps != known:
-            wide = [one for one in board_of(state, time.time_ns()).frozen if one.scope.kind in ("account", "firm")]
-            worst = max(wide, key=lambda one: one.level, default=None)
-            known = stamps
-            found = (worst.level, f"{worst.control}: {worst.reason}") if worst else (FreezeLevel.NORMAL, "")
-        return found
+        wide = [one for one in look(time.time_ns()).frozen if one.scope.kind in ("account", "firm")]
+        worst = max(wide, key=lambda one: one.level, default=None)
+        return (worst.level, f"{worst.control}: {worst.reason}") if worst else (FreezeLevel.NORMAL, "")
 
     return read_latch
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file does."""
-    try:
-        about = path.stat()
-    except FileNotFoundError:
-        return ()
-    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def _level(runner: Runner) -> FreezeLevel:
