@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["Call", "Denial", "Ruling"]
+__all__ = ["LEAD_NS", "Call", "Denial", "Ruling"]
+
+LEAD_NS = 5_000_000
+"""How far a decision's time may lie ahead of the clock of who checks its age: both read the clock of one machine, and
+each input of the core takes a moment of its own."""
 
 Call = Literal["place", "amend", "cancel", "cancel_all"]
 """What is asked of the venue. The first two may add risk, the last two only take it away."""

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from mmbot.execution.ruling import LEAD_NS
 from mmbot.risk.levels import FreezeLevel
 from mmbot.venues.port import (
+    ARRIVES_NS,
     POSITION_KINDS,
     AmendOrder,
     CancelOrder,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from mmbot.gateway.limits import GatewayLimits, SymbolLimits
     from mmbot.venues.port import Fact, OrderRequest, Side
 
-__all__ = ["ARRIVES_NS", "GatewayCore", "Market", "Objection", "Rule", "ask_reason"]
+__all__ = ["GatewayCore", "Market", "Objection", "Rule", "ask_reason"]
 
 Market: TypeAlias = tuple[str, str]
 """Category and symbol."""
@@ -92,12 +94,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,36}")
 _SECOND, _MINUTE, _MS = 1_000_000_000, 60_000_000_000, 1_000_000
 _BPS = Decimal(10_000)
 _ZERO = Decimal(0)
-ARRIVES_NS = 5_000_000_000
-"""A request without an answer cannot arrive after this long: the venue's window for its age, and its own lag."""
 NAMES_KEPT = 200_000
 """Client ids and executions that are remembered, so that a repeat is known."""
-LEAD_NS = 5_000_000
-"""How far ahead of our clock a decision's time may be: both read the same clock of one machine."""
 
 
 def ask_reason(rule: Rule) -> Reason:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from mmbot.gateway.core import ARRIVES_NS, ask_reason
+from mmbot.gateway.core import ask_reason
 from mmbot.venues.port import (
+    ARRIVES_NS,
     Attestation,
     LinkEvent,
     OrderSeen,

@@ -257,7 +257,7 @@ def _positions(runner: Runner) -> list[tuple[str, str]]:
         if each.category != "spot":
             lots = int(runner.core.books(0, index)["position_lots"])
             qty = each.instrument.quantity(abs(lots))
-            found.append((f"{each.category} {each.symbol}", f"-{qty}" if lots < 0 else qty))
+            found.append((each.name, f"-{qty}" if lots < 0 else qty))
     return found
 
 

@@ -40,7 +40,7 @@ from mmbot.venues.bybit.clock import steady_clock
 from mmbot.venues.bybit.endpoints import Endpoint
 from mmbot.venues.bybit.session import BybitOrders, OrdersTiming
 from mmbot.venues.cancelling import Cancelling, Cancels
-from mmbot.venues.port import Credentials, OpenEverywhere, SeesAccount, VenueError
+from mmbot.venues.port import ARRIVES_NS, Credentials, OpenEverywhere, SeesAccount, VenueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from mmbot.venues.port import Fact, LinkEvent, OrderSeen
 
 __all__ = [
-    "ARRIVES_NS",
     "GOES_S",
     "EndsEngine",
     "KillSession",
@@ -59,8 +58,6 @@ __all__ = [
     "look_for_orders",
 ]
 
-ARRIVES_NS = 5_000_000_000
-"""After this long no create of an engine that was stopped can reach the venue."""
 GOES_S = 2.0
 """How long the engine has to end by itself, for the kill is latched."""
 OBEYS_S = 20.0

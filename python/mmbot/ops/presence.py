@@ -84,9 +84,7 @@ def _frozen(runner: Runner) -> str:
     """What is frozen, and how far; "" where nothing is."""
     if runner.freezing is None:
         return ""
-    levels = {
-        f"{each.category} {each.symbol}": runner.freezing.level(each.category, each.symbol) for each in runner.listed
-    }
+    levels = {each.name: runner.freezing.level(each.category, each.symbol) for each in runner.listed}
     return ", ".join(f"{market}: {level.name}" for market, level in levels.items() if level)
 
 

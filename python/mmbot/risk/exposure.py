@@ -62,6 +62,15 @@ class Order:
         """Whether it may trade there, on that side."""
         return self.symbol == symbol and (self.side == side or self.side not in _SIGN)
 
+    def is_beyond(self, market: float, share: float) -> bool:
+        """Whether its limit lies further beyond the market than that share of it, on the side on which it costs; never
+        where one of the two is not known.
+        """
+        if self.limit is None:
+            return False
+        beyond = (self.limit - market) if self.side == "buy" else (market - self.limit)
+        return beyond > market * share * (1 + 1e-12)
+
     def worth(self, price: float) -> float:
         """At the market's price, or its own where that is more; NaN where one of them is not known."""
         limit = price if self.limit is None else self.limit

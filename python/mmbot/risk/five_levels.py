@@ -130,7 +130,7 @@ class FiveLevelRisk:
         limits, market = self.limits, self._known.price_at(order.symbol, now)
         checks = [
             ("no_price", math.isnan(market)),
-            ("collar", _is_beyond(order, market, limits.collar_pct)),
+            ("collar", order.is_beyond(market, limits.collar_pct / 100)),
             ("order_size", order.size > limits.order),
         ]
         if not self._known.shrinks(order):
@@ -174,11 +174,3 @@ class FiveLevelRisk:
     def _turn(self, now: int) -> None:
         if now // _DAY_NS > self._day:
             self._day, self._result, self.tripped = now // _DAY_NS, 0.0, False
-
-
-def _is_beyond(order: Order, market: float, collar_pct: float) -> bool:
-    """Whether a limit price lies further beyond the market than the collar, on the side on which it costs."""
-    if order.limit is None or math.isnan(market):
-        return False
-    beyond = (order.limit - market) if order.side == "buy" else (market - order.limit)
-    return beyond > market * collar_pct / 100 * (1 + 1e-12)

@@ -108,15 +108,14 @@ class RuntimeRiskMonitor:
         found += ["naked_market"] if order.limit is None else []
         found += [name for scope, name in ((symbol, "frozen_symbol"), ("", "frozen_account")) if scope in self.frozen]
         if order.is_sound and order.limit is not None:
-            found += self._amounts(order, order.limit, now)
+            found += self._amounts(order, now)
         self.reasons = tuple(found)
         self.counters.update(found)
         return not found
 
-    def _amounts(self, order: Order, limit: float, now: int | None) -> list[str]:
+    def _amounts(self, order: Order, now: int | None) -> list[str]:
         mark = self._known.price_at(order.symbol, now)
-        beyond = (limit - mark) if order.side == "buy" else (mark - limit)
-        found = ["collar"] if beyond > mark * self.collar_bps / 1e4 * (1 + 1e-12) else []  # false without a mark
+        found = ["collar"] if order.is_beyond(mark, self.collar_bps / 1e4) else []
         if self._known.shrinks(order):  # no amount, but a price: without a mark any would pass
             return found + (["unvalued"] if math.isnan(mark) else [])
         own, after = self._known.worth(order.symbol, order.side, now, order), self._known.total(now, order)

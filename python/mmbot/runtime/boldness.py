@@ -77,7 +77,7 @@ class Boldness:
 
     def levels(self) -> dict[str, int]:
         """By "category symbol": 0 content, 1 soft, 2 hard."""
-        return {f"{each.category} {each.symbol}": self._levels[at] for at, each in enumerate(self._listed)}
+        return {each.name: self._levels[at] for at, each in enumerate(self._listed)}
 
     def answered(self, ns: int, now: int) -> None:
         """Take the round trip of a request."""
@@ -110,7 +110,7 @@ class Boldness:
 
     def _verdict(self, guards: RiskGuards, index: int, now: int) -> GuardVerdict:
         each, books = self._listed[index], self._core.books(0, index)
-        symbol = f"{each.category} {each.symbol}"
+        symbol = each.name
         if books["bid"] is not None and books["ask"] is not None:
             guards.update_volatility(symbol, (books["bid"] + books["ask"]) / 2 * each.instrument.tick_size, now)
         position = float(books["position_lots"])

@@ -72,6 +72,11 @@ class Listed:
     instrument: _core.Instrument
     terms: InstrumentTerms
 
+    @property
+    def name(self) -> str:
+        """Category and symbol in one word, as scopes and reports have it."""
+        return f"{self.category} {self.symbol}"
+
 
 @dataclass
 class _Sent:

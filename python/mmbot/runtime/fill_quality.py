@@ -41,7 +41,7 @@ class FillQuality:
         # Contracts pay in the coin they settle in. On spot a fee in a third coin is measured, not checked.
         checked = fact.category != "spot" or fact.fee_currency in (each.terms.base, each.terms.quote)
         found = self._watch.filled(
-            _symbol(each),
+            each.name,
             fact.side,
             now,
             notional=Decimal(repr(worth)) if checked else None,
@@ -54,7 +54,7 @@ class FillQuality:
         earned = 0.0 if mid is None else sign * (mid - price) / price * 1e4
         edges.append(earned - (float(fee) / abs(worth) * 1e4 if worth else 0.0))
         if len(edges) == edges.maxlen:
-            found += self._watch.edge(_symbol(each), sum(edges) / len(edges), now)
+            found += self._watch.edge(each.name, sum(edges) / len(edges), now)
         return found
 
     def look(self, now: int) -> list[FreezeAsked]:
@@ -64,16 +64,12 @@ class FillQuality:
             _, index, sign, price = self._waiting.popleft()
             mid = self._holdings.mid(index)
             moved = math.nan if mid is None else sign * (mid - price) / price * 1e4
-            found += self._watch.markout(_symbol(self._listed[index]), moved, now)
+            found += self._watch.markout(self._listed[index].name, moved, now)
         return found
 
     def forget(self, index: int) -> None:
         """People have looked at an instrument: its edge is averaged anew."""
         self._edges[index].clear()
-
-
-def _symbol(listed: Listed) -> str:
-    return f"{listed.category} {listed.symbol}"
 
 
 def _fee(fact: ExecutionSeen, listed: Listed) -> Decimal:

@@ -60,5 +60,5 @@ class Flattening:
         each = self._runner.listed[index]
         lots = int(self._runner.core.books(0, index)["position_lots"])
         qty = each.instrument.quantity(abs(lots))
-        words = {"symbol": f"{each.category} {each.symbol}", "position": f"-{qty}" if lots < 0 else qty, "why": why}
+        words = {"symbol": each.name, "position": f"-{qty}" if lots < 0 else qty, "why": why}
         self._runner.told({"event": "flatten", **words})

@@ -29,6 +29,7 @@ from mmbot.execution import (
     ThrottleState,
     Trouble,
 )
+from mmbot.execution.ruling import LEAD_NS
 from mmbot.venues.port import (
     Acked,
     CancelOrder,
@@ -76,8 +77,6 @@ _TROUBLES: dict[Reason, Trouble] = {
     "overloaded": Trouble.OVERLOADED,
     "banned": Trouble.BANNED,
 }
-LEAD_NS = 5_000_000
-"""How far ahead of its clock a decision may be: each input of the core takes a moment of its own."""
 _EXECUTIONS_KEPT = 10_000
 """Names of executions that are remembered, so that one that is told again counts once."""
 

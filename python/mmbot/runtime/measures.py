@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmbot.runtime.worth import number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.bridge import Listed
     from mmbot.venues.port import PositionSeen, WalletSeen
 
-__all__ = ["Measures", "number"]
+__all__ = ["Measures"]
 
 _EVERY_NS = 1_000_000_000
 _RETELL = 4
@@ -125,11 +127,3 @@ class Measures:
         if before is None or at is None or at - before >= self._retell_ns:
             self._told[what, index] = at
             core.measured(clock(), what, at, index)
-
-
-def number(said: str) -> float:
-    """Read a number of the venue's; NaN for what is none."""
-    try:
-        return float(said)
-    except ValueError:
-        return math.nan

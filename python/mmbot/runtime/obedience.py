@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmbot.execution.cancel_all import Target
-from mmbot.venues.port import AmendOrder, PlaceOrder, VenueError
+from mmbot.venues.port import ARRIVES_NS, AmendOrder, PlaceOrder, VenueError
 
 if TYPE_CHECKING:
     from mmbot.runtime.runner import Runner
 
 __all__ = ["Obedience"]
 
-ARRIVES_NS = 5_000_000_000
-"""After this long no create can arrive: the venue's window, our clock's error, and the venue's own lag."""
 FREEZE = "freeze"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from mmbot.runtime.worth import number
 from mmbot.venues.records import BookLost, BookUpdate
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Peg:
                     self._bids, self._asks = {}, {}
                 for levels, side in ((record.bids, self._bids), (record.asks, self._asks)):
                     for price, qty in levels:
-                        side[_number(price)] = _number(qty)
+                        side[number(price)] = number(qty)
                 self._bids, self._asks = _standing(self._bids), _standing(self._asks)
                 self._at = ts_recv
                 self._good = self._good if self._mid() is None else ts_recv
@@ -86,10 +87,3 @@ class Peg:
 def _standing(levels: dict[float, float]) -> dict[float, float]:
     """Levels that have a quantity, and numbers for price and quantity."""
     return {price: qty for price, qty in levels.items() if 0 < price < math.inf and 0 < qty < math.inf}
-
-
-def _number(said: str) -> float:
-    try:
-        return float(said)
-    except ValueError:
-        return math.nan

@@ -119,7 +119,7 @@ class Reconciler:
             return {}
         position = await orders.position(each.category, each.symbol)
         facts.append(position)
-        return {_name(each): signed_lots(each.instrument, position.qty)}
+        return {each.name: signed_lots(each.instrument, position.qty)}
 
     async def _postings(self, orders: OrderEntry) -> list[Moved]:
         since = self._clock() - OVERLAP_NS if self.custody is None else self.custody.asks_since
@@ -178,13 +178,13 @@ class Reconciler:
 
     def _positions(self) -> dict[str, int]:
         return {
-            _name(each): int(self._core.books(0, index)["position_lots"])
+            each.name: int(self._core.books(0, index)["position_lots"])
             for index, each in enumerate(self._listed)
             if _has_position(each)
         }
 
     def _held(self, index: int) -> list[tuple[str, OpenOrder]]:
-        symbol = _name(self._listed[index])
+        symbol = self._listed[index].name
         return [
             (self._bridge.name(number), OpenOrder(symbol=symbol, tick=tick, lots=lots - booked))
             for number, _, tick, lots, booked, *_ in self._core.order_rows(index)
@@ -205,15 +205,11 @@ def signed_lots(instrument: _core.Instrument, qty: str) -> int:
     return -instrument.lots(qty[1:]) if qty.startswith("-") else instrument.lots(qty)
 
 
-def _name(listed: Listed) -> str:
-    return f"{listed.category} {listed.symbol}"
-
-
 def _open(listed: Listed, seen: OrderSeen) -> OpenOrder:
     """An order by what is left of it: executions may be told before or after."""
     instrument = listed.instrument
     left = instrument.lots(seen.qty) - instrument.lots(seen.cum)
-    return OpenOrder(symbol=_name(listed), tick=instrument.ticks(seen.price), lots=left)
+    return OpenOrder(symbol=listed.name, tick=instrument.ticks(seen.price), lots=left)
 
 
 def _balances(wallet: Sequence[WalletSeen]) -> Mapping[str, int]:

@@ -55,7 +55,7 @@ class Restrictions:
             (FIRM, None),
             (Scope("account", account), None),
             (Scope("strategy", strategy), None),
-            *((Scope("symbol", f"{each.category} {each.symbol}"), index) for index, each in enumerate(listed)),
+            *((Scope("symbol", each.name), index) for index, each in enumerate(listed)),
         ]
         known = None if taken_over else FreezeLevel.NORMAL
         self._levels: dict[Scope, FreezeLevel | None] = dict.fromkeys((scope for scope, _ in self._scopes), known)

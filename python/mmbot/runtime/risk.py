@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from mmbot.runtime.fill_quality import FillQuality
 from mmbot.runtime.holdings import UNITS, Holdings
-from mmbot.runtime.measures import Measures, number
+from mmbot.runtime.measures import Measures
 from mmbot.runtime.second_price import SecondPrices
-from mmbot.runtime.worth import value
+from mmbot.runtime.worth import number, value
 from mmbot.venues.port import Acked, PositionSeen, Refused, Unanswered, WalletSeen
 from mmbot.venues.records import BookUpdate
 
@@ -89,7 +89,7 @@ class RiskDesk:
         """positions_max: the largest position of each instrument, in lots, to be held against its first price."""
         self.watch, self.boldness, self._peg = watch, boldness, peg
         self._core, self._listed, self._ends = core, listed, ends or RiskEnds()
-        self._symbols = [f"{each.category} {each.symbol}" for each in listed]
+        self._symbols = [each.name for each in listed]
         self._prices = SecondPrices(listed, watch.config.reference_age_ms)
         self.holdings = Holdings(core, listed, self._prices)
         """What the run holds, and what that is worth."""
@@ -254,7 +254,7 @@ class RiskDesk:
         worth = abs(value(each.instrument, lots, mid)) * (mid if coins else 1.0)
         if worth > _TIMES * most:
             self._ends.implausible(
-                f"limits.position of {each.category} {each.symbol} is worth {worth:.0f} at {mid:g}; expected at most "
+                f"limits.position of {each.name} is worth {worth:.0f} at {mid:g}; expected at most "
                 f"{_TIMES} times risk.max_inventory_usd, which is {most:g}"
             )
 

@@ -6,9 +6,9 @@ nothing is known once the last word is too old: a price of before a silence must
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from mmbot.runtime.worth import number
 from mmbot.venues.records import PublicTrade, Ticker
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class SecondPrices:
                 known = self._marks[index]
                 self._marks[index] = None if known is None else (known[0], ts_recv)
             case Ticker(mark=str(mark)):
-                self._marks[index] = (_number(mark), ts_recv)
+                self._marks[index] = (number(mark), ts_recv)
             case PublicTrade(off_book=False):
-                self._trades[index] = (_number(record.price), ts_recv)
+                self._trades[index] = (number(record.price), ts_recv)
             case _:
                 pass
 
@@ -79,12 +79,3 @@ class SecondPrices:
                 self._told[index] = told
                 tick, at = told or (None, now)
                 core.reference(clock(), index, tick, at)
-
-
-def _number(said: str) -> float:
-    """A price; NaN, which no price is, for what is none."""
-    try:
-        price = float(said)
-    except ValueError:
-        return math.nan
-    return price if math.isfinite(price) else math.nan

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mmbot.ops.account_state import write_durably
 from mmbot.ops.freeze_latch import FreezeLatch
-from mmbot.ops.killing import ARRIVES_NS, GOES_S, Killed, cancel_and_end
+from mmbot.ops.killing import GOES_S, Killed, cancel_and_end
 from mmbot.risk.alarms import UNSEEN_NS
 from mmbot.risk.freeze_log import override_words
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel, Scope
@@ -29,6 +29,7 @@ from mmbot.simulation.stops import ACCOUNT, STRATEGY
 from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.simulation.world import NodeLoop
 from mmbot.venues.cancelling import Cancelling
+from mmbot.venues.port import ARRIVES_NS
 
 if TYPE_CHECKING:
     import random

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from mmbot.venues.records import BookLost, Record
 
 __all__ = [
+    "ARRIVES_NS",
     "POSITION_KINDS",
     "Acked",
     "AmendOrder",
@@ -66,6 +67,10 @@ __all__ = [
     "WalletSeen",
     "kind_of",
 ]
+
+ARRIVES_NS = 5_000_000_000
+"""A request without an answer cannot arrive after this long: the venue's window for its age, our clock's error, and the
+venue's own lag."""
 
 Clock: TypeAlias = Callable[[], int]
 """Says the receive time, ns since epoch. Injected, so that a test or a replay can say another."""

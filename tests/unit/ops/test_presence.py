@@ -23,7 +23,7 @@ def runner(
 ) -> SimpleNamespace:
     """What is asked of a run."""
     freezing = SimpleNamespace(level=lambda category, symbol: level)
-    listed = [SimpleNamespace(category="linear", symbol="BTCUSDT")]
+    listed = [SimpleNamespace(category="linear", symbol="BTCUSDT", name="linear BTCUSDT")]
     market = SimpleNamespace(missing=lambda: missing or [], silent=lambda now, age_ns: silent or [])
     clock = SimpleNamespace(peek=lambda: 0)
     return SimpleNamespace(

@@ -48,7 +48,9 @@ def _flattened() -> list[tuple[Any, ...]]:
     runner = SimpleNamespace(
         core=core,
         clock=Clock(),
-        listed=[SimpleNamespace(category="linear", symbol="X", instrument=SimpleNamespace(quantity=str))],
+        listed=[
+            SimpleNamespace(category="linear", symbol="X", name="linear X", instrument=SimpleNamespace(quantity=str))
+        ],
         send=lambda commands: None,
         told=lambda event: None,
     )
