@@ -333,7 +333,7 @@ class Guarded:
         self._presence: dict[int, Presence] = {}
         self.begun = self.left = 0
         """The newest life of the engine that beat, and that took its leave."""
-        self._blind_until = self._cut_until = 0
+        self._blind_until = self._cut_until = self._asleep_until = 0
         self._since: int | None = None
         self._woken_at: int | None = None
         self._condemned = 0
@@ -370,6 +370,7 @@ class Guarded:
             loop = self.life.loop
             loop.pause()
             self.scene.world.after(ns, loop.resume)
+            self._asleep_until = max(self._asleep_until, self.scene.world.now + ns)
 
     def heal(self) -> None:
         """Nothing is wrong with it any more."""
@@ -558,7 +559,8 @@ class Guarded:
             self._untrue_at = None
             return
         if self._untrue_at is None:
-            still = max(since, 0 if self.life is None else self.life.met)
+            # Who has just come, or slept, cannot tell how long a journal stood still before.
+            still = max(since, 0 if self.life is None else self.life.met, self._asleep_until)
             seen_from, seen_to = max(still + STILL_NS, self._blind_until + SIGHT_NS), now - 3 * NS_PER_S
             untrue = [order for order in self._ours() if seen_from <= order.created <= seen_to]
             self._untrue_at = now if untrue else None

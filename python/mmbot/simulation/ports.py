@@ -8,6 +8,7 @@ They belong to one life of a process: `cut` makes them deaf and mute, as a kill 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
@@ -19,6 +20,7 @@ from mmbot.venues.port import (
     LinkEvent,
     Looked,
     OpenEverywhere,
+    Refused,
     Unanswered,
     VenueError,
     kind_of,
@@ -100,6 +102,7 @@ class SimOrders:
         """What the venue's clock was ahead of ours when last asked."""
         self._alive = True
         self._up = {"trade": False, "private": False}
+        self._measuring: asyncio.Task[None] | None = None
         self._waiting: dict[int, OrderRequest] = {}
         self._numbers = 0
 
@@ -186,7 +189,26 @@ class SimOrders:
 
     def _answered(self, number: int, fact: Fact) -> None:
         self._waiting.pop(number, None)
+        if isinstance(fact, Refused) and fact.reason == "clock":
+            self._measure_again()
         self._hears(fact)
+
+    def _measure_again(self) -> None:
+        """The venue does not take our time: measure it again, as the session of a real venue does."""
+        if self._alive and (self._measuring is None or self._measuring.done()):
+            self._measuring = self._loop.create_task(self._measured())
+
+    async def _measured(self) -> None:
+        with suppress(VenueError):  # the next refusal asks again
+            await self._measure()
+
+    async def _measure(self) -> int:
+        """Measure the venue's clock against ours; returns the error, ns. Raises VenueError."""
+        before = self._clock()
+        told = await self._ask(lambda: self._world.now)
+        after = self._clock()
+        self._offset = told - (before + after) // 2
+        return (after - before) // 2
 
     def _unanswered(self, number: int, request: OrderRequest, why: str) -> None:
         if self._waiting.pop(number, None) is not None:
@@ -227,9 +249,7 @@ class SimOrders:
 
     async def cancel_all(self, category: str, symbol: str) -> int:
         """Cancel until the venue shows no open order twice, 1 s apart. Raises VenueError if some stay for 10 s."""
-        first = self._clock() + self._offset
-        count = await self._ask(lambda: self._venue.cancel_all(symbol, first))
-        empty = 0
+        count, empty = await self._bulk(symbol), 0
         for _ in range(20):
             await asyncio.sleep(0.5)
             if not await self.open_orders(category, symbol):
@@ -237,14 +257,23 @@ class SimOrders:
                 if empty == 2:
                     return count
                 continue
-            empty, again = 0, self._clock() + self._offset
-            count += await self._ask(partial(self._venue.cancel_all, symbol, again))
+            empty = 0
+            count += await self._bulk(symbol)
         raise VenueError(f"{symbol}: open orders stay after cancel-all")
 
     async def cancel_bulk(self, category: str, symbol: str) -> None:
         """One request to cancel what one request takes."""
-        signed = self._clock() + self._offset
-        await self._ask(lambda: self._venue.cancel_all(symbol, signed))
+        await self._bulk(symbol)
+
+    async def _bulk(self, symbol: str) -> int:
+        """Ask; a venue that does not take our time is asked again once it was measured."""
+        try:
+            return await self._ask(partial(self._venue.cancel_all, symbol, self._clock() + self._offset))
+        except VenueError as error:
+            if not str(error).startswith("10002"):
+                raise
+        await self._measure()
+        return await self._ask(partial(self._venue.cancel_all, symbol, self._clock() + self._offset))
 
     async def cancel_over(self, path: CancelPath, orders: Sequence[OrderSeen]) -> list[CancelAnswer]:
         """One request over this way."""
@@ -269,9 +298,12 @@ class SimOrders:
         ways[0].send(arrive)
         try:
             async with asyncio.timeout(ACK_NS / NS_PER_S):
-                return await future
+                answers = await future
         except TimeoutError:
             return [_silent(request, f"no answer over {path}") for request in requests]
+        if any(isinstance(one, Refused) and one.reason == "clock" for one in answers):
+            self._measure_again()
+        return answers
 
     async def open_orders(self, category: str, symbol: str) -> list[OrderSeen]:
         """Every open order, as REST shows it."""
@@ -328,10 +360,7 @@ class SimOrders:
 
     async def attest(self) -> Attestation:
         """An account without faults; the venue's clock against ours."""
-        before = self._clock()
-        told = await self._ask(lambda: self._world.now)
-        after = self._clock()
-        self._offset = told - (before + after) // 2
+        error = await self._measure()
         return Attestation(
             account="model",
             read_only=False,
@@ -344,7 +373,7 @@ class SimOrders:
             price_limit="reject",
             disconnect_cancel_s=None,
             clock_offset=self._offset,
-            clock_error=(after - before) // 2,
+            clock_error=error,
             faults=(),
             remarks=(),
         )
