@@ -67,7 +67,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     head: Head
     positions: dict[str, str]
     open_orders: int
-    """Orders that may be open at the venue."""
+    """The most that may have been open at the venue at once since the last beat."""
     ready: bool
     """Its books were compared with the venue's and it may trade; before that nobody holds it to them."""
     linked: bool

@@ -178,7 +178,7 @@ def reading(runner: Runner, journal: _core.Journal, name: str, late: int) -> Rea
     return Reading(
         head=Head(journal=name, seq=seq, chain=chain),
         positions=dict(_positions(runner)),
-        open_orders=len(runner.bridge.open()),
+        open_orders=runner.bridge.most_open(),
         ready="start" not in runner.pauses and not runner.stopping,
         linked=all(state == "up" for state in links),
         level=_level(runner),

@@ -149,6 +149,7 @@ class Bridge:
         """Positions as the venue told them last."""
         self.wallets: dict[str, WalletSeen] = {}
         """Balances as the venue told them last, by coin."""
+        self._most_open = 0
 
     # ---- out
 
@@ -223,6 +224,16 @@ class Bridge:
         """List the orders that may still trade, by number, adopted ones included."""
         return [order[0] for index in range(len(self._listed)) for order in self._core.order_rows(index)]
 
+    def crowded(self) -> None:
+        """Note how many orders may be open: more than ever where new ones left and the old ones are not gone yet."""
+        self._most_open = max(self._most_open, len(self.open()))
+
+    def most_open(self) -> int:
+        """Return how many orders may have been open at once since this was asked last."""
+        self.crowded()
+        most, self._most_open = self._most_open, 0
+        return most
+
     def name(self, number: int) -> str:
         """Return the name under which an order is compared: its client id or, without one, the venue's."""
         sent = self._sent.get(number)
@@ -289,6 +300,10 @@ class Bridge:
     def knows(self, fact: ExecutionSeen) -> bool:
         """Tell an execution of an order of ours."""
         return self._number(fact) is not None
+
+    def holds(self, client_id: str) -> bool:
+        """Tell an order that counts, or has counted: it was sent, taken over, or adopted."""
+        return self._named(client_id) in self._sent
 
     def number_of(self, client_id: str) -> int | None:
         """Return the number of the order of that name; None for one that nobody here knows."""

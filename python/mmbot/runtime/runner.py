@@ -432,6 +432,8 @@ class Runner:
         sent = time.perf_counter_ns()
         self.latencies.add("journal", written - worded)
         self.latencies.add("send", sent - written)
+        if orders:
+            self.bridge.crowded()
         self.counters["requests"] += len(requests)
         for request in requests:
             self.told(_asked(request))

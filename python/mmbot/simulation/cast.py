@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
+    from mmbot.config import RiskConfig
     from mmbot.strategy import Strategy
 
 __all__ = ["Cast", "Role"]
@@ -74,6 +75,8 @@ class Cast:
     """Makes the strategy of one life of the engine; what it draws from the stream is the same in every play."""
     amends: bool = False
     """Orders are moved by amends."""
+    risk: RiskConfig | None = None
+    """The controls above the core's own; none: those of the profile, which let it lose what it wants."""
     mood: str = ""
     """How the market is (`mmbot.simulation.markets.MOODS`); drawn from the seed where it is empty."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mmbot.venues.port import CancelOrder, PlaceOrder
 
 if TYPE_CHECKING:
+    from mmbot.simulation.engine import Life
     from mmbot.simulation.scene import Scene
     from mmbot.simulation.venue import ModelMarket
     from mmbot.venues.port import OrderRequest
@@ -21,6 +22,8 @@ __all__ = ["Checks", "Violation"]
 NS_PER_S = 1_000_000_000
 AGE_MAX_NS = 300_000_000
 """What leaves was decided no longer ago: the gate's 250 ms, and a little."""
+GONE_NS = 20 * NS_PER_S
+"""Until an order is gone that somebody wanted out, with nothing wrong on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class Checks:
         self.violation: Violation | None = None
         self.dead_words: dict[str, str] = {}
         """Orders that the engine declared dead, and by which verdict."""
+        self._wanted_out: dict[str, int] = {}
+        """Since when a cancel of an order has left, in this life of the engine."""
+
+    def begun(self) -> None:
+        """A process begins: what it wants out, it will say."""
+        self._wanted_out.clear()
 
     def fail(self, promise: str, said: str) -> None:
         """A promise is broken; the first one counts."""
@@ -73,12 +82,21 @@ class Checks:
                     self.fail("P5", f"{order.client_id} was declared {verdict} and is {order.status} at the venue")
 
     def watch(self) -> None:
-        """P5, once a second: no order lives of which the books say that it is over."""
+        """P5, once a second: no order lives of which the books say that it is over. P4: none that was to leave."""
         scene = self._scene
         scene.world.after(NS_PER_S, self.watch)
         if scene.venue.maintenance or not scene.engine.runs():
             return
         live = {order.client_id: order for order in scene.venue.open_now()}
+        for name in sorted(live.keys() & self._wanted_out.keys()):
+            since = max(self._wanted_out[name], scene.stops.ill_until)
+            if scene.world.now <= since + GONE_NS:
+                continue
+            if not scene.engine.wants_out(name):  # the venue refused, and by then it fitted again
+                del self._wanted_out[name]
+            else:
+                after = (scene.world.now - since) / NS_PER_S
+                self.fail("P4", f"{name} is open {after:.0f} s after it was to be cancelled, and nothing is in the way")
         for name in scene.engine.takes_for_over([*live]):
             self.fail("P5", f"{name} is over by the books and is {live[name].status} at the venue")
 
@@ -89,15 +107,21 @@ class Checks:
         if order is not None and (order.open or order.cum):
             self.fail("P5", f"{client_id} is declared {verdict} and is {order.status} with {order.cum} executed")
 
-    def sent(self, request: OrderRequest, *, written: bool, age: int) -> None:
-        """P1: what leaves was on the disk before; a cancel may leave all the same, for safety goes first. P10: what is
-        new was decided a moment ago (`age`, ns), on a market that was heard.
+    def sent(self, request: OrderRequest, life: Life, *, written: bool) -> None:
+        """P1: what leaves was on the disk before; a cancel may leave all the same, for safety goes first. P4: an order
+        is cancelled that counts: one that was found is adopted first. P10: what is new was decided a moment ago, on a
+        market that was heard.
         """
-        if not written and not isinstance(request, CancelOrder):
+        if isinstance(request, CancelOrder):
+            self._wanted_out.setdefault(request.client_id, self._scene.world.now)
+            if not life.runner.bridge.holds(request.client_id):
+                self.fail("P4", f"a cancel of {request.client_id} leaves, which the books do not count")
+        elif not written:
             self.fail("P1", f"{type(request).__name__} {request.client_id} leaves and is not on the disk")
         if self._scene.guard is not None:
             self._scene.guard.sent(request)
         if isinstance(request, PlaceOrder):
+            age = self._scene.world.now - life.core.now
             if age > AGE_MAX_NS:
                 self.fail("P10", f"{request.client_id} leaves {age / NS_PER_S:.3f} s after it was decided")
             silence = self._scene.heard_ago()

@@ -231,6 +231,7 @@ class Life:
         """What its guardian sees of it, where there is one."""
         for bug in scene.bugs:
             BUGS[bug].plant(self)
+        scene.checks.begun()
         scene.stops.begun(self)
         self._begin()
 
@@ -306,7 +307,7 @@ class Life:
     def sent(self, request: OrderRequest) -> None:
         """A request is about to leave."""
         written = self.watched.synced == self.journal.entries
-        self.scene.checks.sent(request, written=written, age=self.scene.world.now - self.core.now)
+        self.scene.checks.sent(request, self, written=written)
         self.scene.stops.sent(request, self)
         point = "place" if isinstance(request, PlaceOrder) else "replace"
         if point in self.scene.traps:
@@ -364,7 +365,7 @@ class Life:
 
     def freeze(self, asked: FreezeAsked) -> None:
         """A signal arrives."""
-        self.scene.stops.raised(asked.scope, asked.level)
+        self.scene.stops.wanted(asked.scope, asked.level)
         self.runner.freeze(asked)
 
     def _watch_alarms(self) -> None:
@@ -446,6 +447,8 @@ class EngineNode:
         """The process ended by itself."""
         self.end, self.ended_at = how, self._scene.world.now
         self._said_why = how != "in order"
+        if self._said_why:
+            self._scene.stops.reasons.ended(how)
         self._scene.note(f"engine ended: {how}")
         if how == "in order":
             self._scene.checks.left()
@@ -560,6 +563,13 @@ class EngineNode:
     def has_desk(self) -> bool:
         """Its quotes shrink with its limits."""
         return self._life is not None and self._life.runner.risk is not None
+
+    def wants_out(self, client_id: str) -> bool:
+        """Whether a cancel of it is under way, as it believes."""
+        life = self._life
+        number = None if life is None else life.runner.bridge.number_of(client_id)
+        rows = [] if life is None else [row for index in range(len(life.listed)) for row in life.core.order_rows(index)]
+        return any(row[0] == number and row[8] == "cancel" for row in rows)
 
     def takes_for_over(self, client_ids: Sequence[str]) -> list[str]:
         """Which of these orders it knows and counts no more."""

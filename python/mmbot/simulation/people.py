@@ -166,7 +166,7 @@ class People:
     def freeze(self, level: FreezeLevel, scope: Scope) -> None:
         """`mmbot freeze`: written by another process, seen by the engine when it looks next."""
         self._latch().ask(FreezeAsked(level, scope, "operator", f"by hand, {self._clock()}", self._clock()))
-        self._scene.stops.raised(scope, level, outside=True)
+        self._scene.stops.wanted(scope, level, outside=True)
         self._seen_soon()
 
     def _seen_soon(self) -> None:
@@ -190,7 +190,7 @@ class People:
         """A process that wrote to the log died in the middle of a line."""
         with self._scene.engine.state.freeze.open("ab") as log:
             log.write(b'{"sum":"0123')
-        self._scene.stops.raised(FIRM, FreezeLevel.CANCEL_ALL, outside=True)
+        self._scene.stops.wanted(FIRM, FreezeLevel.CANCEL_ALL, outside=True)
         self._seen_soon()
 
     def noticed(self, scope: Scope) -> None:
@@ -330,7 +330,7 @@ class People:
         """`mmbot kill`: latch, cancel over a session of its own, prove, end the process."""
         scene = self._scene
         self._latch().ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", f"no answer, {self._clock()}", self._clock()))
-        scene.stops.raised(FIRM, FreezeLevel.KILL, outside=True)
+        scene.stops.wanted(FIRM, FreezeLevel.KILL, outside=True)
         self._seen_soon()
         self._kills += 1
         if self._paths is None:

@@ -16,6 +16,7 @@ from msgspec import structs
 from mmbot.execution.resolve import Finding
 from mmbot.simulation.guard import GUARD_BUGS
 from mmbot.simulation.lease import LEASE_BUGS
+from mmbot.simulation.planted_lives import LIFE_BUGS
 from mmbot.simulation.planted_stops import STOP_BUGS
 from mmbot.venues.port import Acked, ExecutionSeen, OrderSeen, PlaceOrder, Refused, Unanswered
 
@@ -300,6 +301,7 @@ BUGS: Mapping[str, Bug] = {
     "leaves without asking": Bug("a run ends without cancelling", _leaves_without_asking, "quiet"),
     "any age": Bug("decisions of any age leave", _any_age, "disk"),
     **{name: Bug(said, lambda _life: None, where, within) for name, (said, where, within, _) in GUARD_BUGS.items()},
+    **{name: Bug(said, plant, where, within) for name, (said, where, within, plant) in LIFE_BUGS.items()},
     **{name: Bug(said, plant, "operators", within) for name, (said, within, plant) in STOP_BUGS.items()},
     **{name: Bug(said, lambda _life: None, "lease", within) for name, (said, within, _) in LEASE_BUGS.items()},
 }

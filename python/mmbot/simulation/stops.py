@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mmbot.risk.levels import FIRM, FreezeLevel, Scope
+from mmbot.simulation.reasons import Reasons
 from mmbot.simulation.venue import MS, NS_PER_S
 from mmbot.venues.port import AmendOrder, PlaceOrder
 
@@ -95,6 +96,7 @@ class Stops:
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self.reasons = Reasons(scene)
         self._held: dict[Scope, dict[FreezeLevel, int]] = {}
         """Since when each level of a scope holds."""
         self._valid: dict[str, tuple[Scope, FreezeLevel]] = {}
@@ -109,8 +111,12 @@ class Stops:
 
     # ---- what was said
 
-    def raised(self, scope: Scope, level: FreezeLevel, *, outside: bool = False) -> None:
-        """Somebody stopped a scope; `outside` the process that trades."""
+    def wanted(self, scope: Scope, level: FreezeLevel, *, outside: bool = False) -> None:
+        """A person stops a scope; `outside` the process that trades."""
+        self.reasons.wanted(scope, level)
+        self._raised(scope, level, outside=outside)
+
+    def _raised(self, scope: Scope, level: FreezeLevel, *, outside: bool = False) -> None:
         now = self._scene.world.now
         held = self._held.setdefault(scope, {})
         for each in FreezeLevel:
@@ -131,8 +137,11 @@ class Stops:
         scope = Scope(name, rest)  # type: ignore[arg-type]
         if event["control"] == "alarm":
             self._alarmed_at = self._scene.world.now
+        if kind in ("raised", "noted"):
+            level, why = FreezeLevel[str(event["level"])], str(event["why"])
+            self.reasons.froze(str(event["control"]), scope, level, why, noted=kind == "noted")
         if kind == "raised" and event["control"] != "operator":
-            self.raised(scope, FreezeLevel[str(event["level"])])
+            self._raised(scope, FreezeLevel[str(event["level"])])
             self._scene.people.noticed(scope)
         elif kind in ("lowered", "lapsed"):
             self.lowered(str(event["freeze_id"]), scope, FreezeLevel[str(event["level"])])
@@ -169,6 +178,7 @@ class Stops:
 
     def struck(self, fault: Fault) -> None:
         """A fault begins."""
+        self.reasons.struck(fault)
         if fault.kind in HARMLESS:
             return
         way = "trade" if fault.kind in TRADE else "rest" if fault.kind in REST else "all"
@@ -177,6 +187,11 @@ class Stops:
     def disturbed(self, for_ns: int = 0, way: str = "all") -> None:
         """Something keeps cancels from the venue, over one way or all, for so long and a little longer."""
         self._ill[way] = max(self._ill[way], self._scene.world.now + for_ns + GRACE_NS)
+
+    @property
+    def ill_until(self) -> int:
+        """Until then something may keep a cancel from the venue."""
+        return max(self._ill.values())
 
     # ---- what is judged
 
