@@ -155,7 +155,7 @@ def _ask_to_end(scene: Scene, fault: Fault, _: random.Random) -> None:
     scene.engine.leave(fault.for_ms * MS)
 
 
-def _ask_to_end_in_the_dark(scene: Scene, fault: Fault, rng: random.Random) -> None:
+def _end_in_the_dark(scene: Scene, fault: Fault, rng: random.Random) -> None:
     """Asked to end while nothing that it sends arrives: what it wants to leave with, it cannot ask for."""
     _dark("trade_out", "rest_out")(scene, fault, rng)
     scene.engine.leave(fault.for_ms * MS)
@@ -375,7 +375,7 @@ KINDS: Mapping[str, FaultKind] = {
     "kill at ack": FaultKind((52,), "kill -9 just before an answer is heard", _trap("ack")),
     "kill at fill": FaultKind((52,), "kill -9 just before a fill is heard", _trap("fill")),
     "asked to end": FaultKind((), "SIGTERM, and started again", _ask_to_end, longest_s=20),
-    "asked to end in the dark": FaultKind((1, 7), "SIGTERM while nothing that is sent arrives", _ask_to_end_in_the_dark),
+    "asked to end in the dark": FaultKind((1, 7), "SIGTERM while nothing that is sent arrives", _end_in_the_dark),
     "kill in recovery": FaultKind((61,), "killed again while it recovers", _kill_in_recovery),
     "pause": FaultKind((53, 54, 72), "SIGSTOP", _pause, longest_s=60),
     "disk error": FaultKind((64,), "an fdatasync fails", _disk("sync", "EIO")),

@@ -54,7 +54,7 @@ def _nobody_looks_at_the_end(life: Life) -> None:
     life.orders.open_orders = open_orders  # type: ignore[method-assign]
 
 
-def _asks_for_nothing_missed(life: Life) -> None:
+def _asks_for_nothing(life: Life) -> None:
     if life.number == 1:
         return
     every, of_one = life.orders.executions, life.orders.executions_of
@@ -110,7 +110,7 @@ LIFE_BUGS: Mapping[str, tuple[str, str, int, Callable[[Life], None]]] = {
     "cancelled before adopted": ("an orphan is cancelled before it counts", "disk", 200, _cancelled_unadopted),
     "cancels are said once": ("a cancel is not said again", "network", 200, _cancels_are_said_once),
     "end not looked at": ("at the end nobody looks what is open", "network", 200, _nobody_looks_at_the_end),
-    "missed executions": ("nobody asks what was executed while a run was down", "process", 200, _asks_for_nothing_missed),
+    "missed executions": ("nobody asks what was executed while a run was down", "process", 200, _asks_for_nothing),
     "in flight is dead": ("what was under way at a death is taken for dead", "process", 200, _in_flight_is_dead),
     "stops quoting": ("a run stops quoting after a minute, for ever", "network", 200, _stops_quoting),
     "starts at shadows": ("a run freezes for nothing, some time", "venue", 200, _starts_at_shadows),

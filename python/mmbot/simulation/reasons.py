@@ -92,7 +92,7 @@ class Reasons:
         elif control == "crash_loop":
             good = self._scene.engine.lives >= LIVES_MIN
         else:
-            good = self._struck & REASONS.get(control, frozenset()) or self._by_the_market(control)
+            good = not self._struck.isdisjoint(REASONS.get(control, ())) or self._by_the_market(control)
         if not good:
             self._fail(f"{scope} is frozen at {level.name} by {control} for nothing: {why}")
 
