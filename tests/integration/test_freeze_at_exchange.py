@@ -489,7 +489,8 @@ def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path, guardian: 
 
     async def story() -> None:
         async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
-            with Bot(paper, tmp_path, guardian=guardian, risk={**CALM, "one_sided_fills": 1_000}) as bot:
+            risk = {**CALM, "one_sided_fills": 1_000, "lift_shadow_s": 1.0}
+            with Bot(paper, tmp_path, guardian=guardian, risk=risk) as bot:
                 at = ("--runs", str(bot.runs))
                 token = str(tmp_path / "token.json")
                 await bot.quoting()

@@ -69,6 +69,10 @@ class RiskConfig(Strict):
     """First days: a tenth of every amount, 3 % daily loss, five positions."""
     capital_usd: Money = "10000"
     """What losses are percentages of."""
+    lift_shadow_s: float = Field(default=300.0, ge=0, le=86_400)
+    """After people lift a freeze at CANCEL_ALL or above: how long the strategy decides and nothing grows."""
+    lift_canary_s: float = Field(default=1_800.0, ge=0, le=604_800)
+    """After that, or after the lift of a lower freeze: how long a tenth of the limits holds."""
 
     max_order_notional_usd: Money = "25000"
     """Most that one order may be worth."""
@@ -272,5 +276,7 @@ _SWITCHES = (
     "trailing_stop_pct",
     "unhedged_usd_s",
     "guards",
+    "lift_shadow_s",
+    "lift_canary_s",
 )
 """Keys that switch their control off: false, 0, or not given."""

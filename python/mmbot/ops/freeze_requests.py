@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmbot.ops.account_state import write_durably
 from mmbot.ops.status import board_lines
+from mmbot.risk.freeze import FreezePolicy
 from mmbot.risk.freeze_log import override_from, override_words
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import OverrideRefusedError, Reconciled
@@ -55,10 +56,12 @@ def write_session(
     strategy: str,
     embedded: bool,
     off: Sequence[str] = (),
+    policy: FreezePolicy | None = None,
 ) -> None:
     """Leave behind where the account trades: names of the key's variables, never the key. off: the keys of the
-    controls that are switched off. Raises OSError.
+    controls that are switched off. policy: what holds after a lift, None for the defaults. Raises OSError.
     """
+    lift = policy or FreezePolicy()
     words = {
         "environment": session.environment,
         "url": session.url,
@@ -69,6 +72,7 @@ def write_session(
         "key_variable": session.key_variable,
         "secret_variable": session.secret_variable,
         "controls_off": list(off),
+        "lift_s": [lift.shadow_s, lift.canary_s],
     }
     write_durably(state.session, json.dumps(words, indent=1).encode())
 

@@ -9,6 +9,7 @@ from mmbot.ops.alarm_log import AlarmLog
 from mmbot.ops.counters import Counters
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.metrics import board_metrics, read_metrics
+from mmbot.risk.freeze import FreezePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["board_lines", "controls_off", "status_lines", "status_words"]
+__all__ = ["board_lines", "controls_off", "read_policy", "status_lines", "status_words"]
+
+
+def read_policy(state: AccountState) -> FreezePolicy:
+    """Return what holds after a lift, as the account's run said it, or its last; the defaults where none did."""
+    try:
+        shadow_s, canary_s = map(float, json.loads(state.session.read_bytes())["lift_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return FreezePolicy()
+    return FreezePolicy(shadow_s=shadow_s, canary_s=canary_s)
 
 
 def controls_off(state: AccountState) -> list[str] | None:
@@ -37,6 +47,8 @@ def board_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
         + (f" (also {', '.join(one.noted)})" if one.noted else "")
         for one in board.frozen
     ]
+    if now < board.shadow_until:
+        lines.append(f"  decides and lets nothing grow for another {(board.shadow_until - now) / 60e9:.0f} min")
     if now < board.canary_until:
         lines.append(f"  launch limits for another {(board.canary_until - now) / 60e9:.0f} min")
     if latch.trouble:
@@ -46,7 +58,7 @@ def board_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
 
 def status_lines(state: AccountState, now: int) -> list[str]:
     """An account for a person. Writes nothing."""
-    lines = board_lines(state.name, FreezeLatch(state, lambda: now, writes=False), now)
+    lines = board_lines(state.name, FreezeLatch(state, lambda: now, read_policy(state), writes=False), now)
     alarms, trouble = _alarms(state), list[str]()
     engine, newest = _read(state.engine, trouble), _read(state.newest_run, trouble)
     for one in alarms.board.open:
@@ -64,7 +76,8 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
 
     trouble: what cannot be read, so that the rest may not be all. Writes nothing.
     """
-    latch, alarms, trouble = FreezeLatch(state, lambda: now, writes=False), _alarms(state), list[str]()
+    latch, alarms = FreezeLatch(state, lambda: now, read_policy(state), writes=False), _alarms(state)
+    trouble = list[str]()
     engine, newest = _read(state.engine, trouble), _read(state.newest_run, trouble)
     kept = _read(lambda: read_metrics(state), trouble)
     known = Counters()
@@ -85,6 +98,7 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
             }
             for one in latch.board.frozen
         ],
+        "shadow_until": latch.board.shadow_until,
         "canary_until": latch.board.canary_until,
         "controls_off": controls_off(state),
         "trouble": [said for said in (latch.trouble, alarms.trouble, *trouble) if said],

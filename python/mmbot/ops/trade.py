@@ -267,7 +267,8 @@ def _account(
     else:
         state = AccountState.of(Path(wiring.session.folder), wiring.session.environment, name)
     # Under launch limits already, a tenth of them is not asked for.
-    policy = FreezePolicy(canary_share=Fraction(1)) if risk.launch else FreezePolicy()
+    share = Fraction(1) if risk.launch else FreezePolicy.canary_share
+    policy = FreezePolicy(shadow_s=risk.lift_shadow_s, canary_s=risk.lift_canary_s, canary_share=share)
     latch = FreezeLatch(state, clock.peek, policy)
     killed = [one for one in latch.board.frozen if one.level is FreezeLevel.KILL]
     if killed:
@@ -276,7 +277,16 @@ def _account(
             "`mmbot unfreeze`, docs/freeze.md"
         )
     traded = type(strategy).__name__
-    write_session(state, wiring.session, name, markets, strategy=traded, embedded=wiring.embedded, off=risk.off)
+    write_session(
+        state,
+        wiring.session,
+        name,
+        markets,
+        strategy=traded,
+        embedded=wiring.embedded,
+        off=risk.off,
+        policy=policy,
+    )
     state.trades_here()
     try:
         yield _Account(name, state, latch)

@@ -32,10 +32,12 @@ _NS_PER_SECOND = 1_000_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class FreezePolicy:
-    """What holds for a while after a freeze was lowered."""
+    """What holds for a while after people lowered a freeze: first nothing grows, then launch limits hold."""
 
+    shadow_s: float = 300.0
+    """How long nothing grows after a freeze at CANCEL_ALL or above was lowered: the strategy decides, and is denied."""
     canary_s: float = 1_800.0
-    """How long launch limits hold after a person lowered a freeze."""
+    """How long launch limits hold after that, or after a lower freeze."""
     canary_share: Fraction = Fraction(1, 10)
     """Share of the limits in that time."""
 
@@ -116,8 +118,8 @@ class FreezeBoard:
     def _forget(self) -> None:
         self._frozen: dict[Scope, Frozen] = {}
         self._nonces: set[str] = set()
-        self.canary_until = 0
-        """Until then launch limits hold: a person lowered a freeze. ns since epoch; 0 where nobody did."""
+        self.shadow_until = self.canary_until = 0
+        """Until then nothing grows, and launch limits hold: people lowered a freeze. ns since epoch; 0: nobody did."""
         self.mm_freeze_events_total = 0
         """Every change of the board."""
         self.freeze_triggered_total: Counter[str] = Counter()
@@ -152,7 +154,9 @@ class FreezeBoard:
         return tuple(self._frozen[scope] for scope in sorted(self._frozen))
 
     def share(self, now: int) -> Fraction:
-        """Return the share of the limits that holds: launch limits for a while after a freeze was lowered."""
+        """Return the share of the limits that holds: after a freeze was lowered none, then launch limits, then all."""
+        if now < self.shadow_until:
+            return Fraction(0)
         return self.policy.canary_share if now < self.canary_until else Fraction(1)
 
     def metrics(self) -> dict[str, int]:
@@ -223,7 +227,10 @@ class FreezeBoard:
             raise OverrideRefusedError("replayed_nonce", f"nonce {override.nonce} was used already; sign a fresh token")
         reconciled.check(since=frozen.since, now=now)
         self._nonces.add(override.nonce)
-        self.canary_until = max(self.canary_until, now + round(self.policy.canary_s * _NS_PER_SECOND))
+        shadow_s = self.policy.shadow_s if frozen.level.cancels_all else 0.0
+        self.shadow_until = max(self.shadow_until, now + round(shadow_s * _NS_PER_SECOND))
+        canary_s = shadow_s + self.policy.canary_s
+        self.canary_until = max(self.canary_until, now + round(canary_s * _NS_PER_SECOND))
         self.lowered_at = {**self.lowered_at, frozen.scope: now}
         return self._down(frozen, override.to, now, override.reason, by)
 

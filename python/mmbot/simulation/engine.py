@@ -19,6 +19,7 @@ from mmbot.ops.estate import left_on
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_override
 from mmbot.risk.alarms import P1_CONTROLS, P1_EVENTS, alarm_of
+from mmbot.risk.freeze import FreezePolicy
 from mmbot.risk.levels import FreezeLevel
 from mmbot.runtime.bridge import Listed
 from mmbot.runtime.clock import RunClock
@@ -164,7 +165,7 @@ class Life:
         )
         if left is not None:
             left.open(self.core, self.clock)
-        self.latch = FreezeLatch(node.state, self.clock.peek)
+        self.latch = FreezeLatch(node.state, self.clock.peek, FreezePolicy(shadow_s=5.0))
         self.freezing = Freezing(
             self.latch,
             strategy=STRATEGY,

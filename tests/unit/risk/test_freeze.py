@@ -222,6 +222,21 @@ def test_one_person_is_one_however_the_name_is_typed(
     _refused(board, _token(board, ADA, BOB), refused)
 
 
+@pytest.mark.parametrize("level", [level for level in FreezeLevel if level])
+def test_after_a_lift_nothing_grows_for_a_while_then_a_tenth_then_all(level: FreezeLevel) -> None:
+    """Section 5.4: after a high level five minutes of deciding alone, then half an hour of launch limits; after a low
+    one the launch limits at once.
+    """
+    board = _frozen_at(level)
+    _lower(board, _token(board, ADA, BOB))
+    lowered = board.lowered_at[FIRM]
+    shadow = 300 * SECOND if level.cancels_all else 0
+    canary = shadow + 1_800 * SECOND
+    shares = {shadow: Fraction(1, 10), canary - 1: Fraction(1, 10), canary: Fraction(1)}
+    shares |= {0: Fraction(0), shadow - 1: Fraction(0)} if shadow else {}
+    assert {after: board.share(lowered + after) for after in shares} == shares
+
+
 def test_a_log_of_inputs_makes_the_same_board_and_a_forged_lowering_freezes() -> None:
     """The board is a function of what it was told; a lowering that does not hold stops everything."""
     board = _frozen_at(FreezeLevel.CANCEL_ALL, SYMBOL)

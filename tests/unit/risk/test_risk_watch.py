@@ -213,14 +213,14 @@ def test_what_is_switched_off_is_said() -> None:
         *("unit_shift", "duplicate_ms", "self_match", "book_age_ms", "venue_age_ms", "mark_age_ms"),
         *("reference_age_ms", "elsewhere_age_ms", "orders_per_trade", "rejects_in_a_row", "unknowns_in_a_row"),
         *("executions_max", "one_sided_fills", "margin_headroom_pct", "depeg_pair", "stop_loss_pct"),
-        *("trailing_stop_pct", "unhedged_usd_s", "guards"),
+        *("trailing_stop_pct", "unhedged_usd_s", "guards", "lift_shadow_s", "lift_canary_s"),
     )
 
 
 OFF_BY_ZERO = {
     *("duplicate_ms", "book_age_ms", "venue_age_ms", "mark_age_ms", "reference_age_ms", "elsewhere_age_ms"),
     *("orders_per_trade", "rejects_in_a_row", "unknowns_in_a_row", "executions_max", "one_sided_fills"),
-    "margin_headroom_pct",
+    *("margin_headroom_pct", "lift_shadow_s", "lift_canary_s"),
 }
 
 

@@ -16,6 +16,7 @@ from trading_desk import Desk
 
 from mmbot.config import RiskConfig
 from mmbot.risk import FIRM, FreezeAsked, FreezeBoard, FreezeLevel, Operator, Override, Reconciled, Scope
+from mmbot.risk.freeze import FreezePolicy
 from mmbot.risk.override import signed
 from mmbot.risk.watch import RiskWatch
 from mmbot.runtime.restrictions import Restrictions
@@ -86,7 +87,7 @@ def test_a_freeze_that_is_latched_at_the_start_is_in_the_core_before_anything_is
 )
 def test_a_run_goes_on_by_itself_after_people_lifted_a_freeze(scope: Scope, told: str, tmp_path: Path) -> None:
     """The quotes leave, all are proven gone, two people sign, and the quotes come back under a tenth of the limits."""
-    board = FreezeBoard(OPERATORS)
+    board = FreezeBoard(OPERATORS, FreezePolicy(shadow_s=0))
     desk = Desk(tmp_path, board=board)
 
     async def story(desk: Desk) -> None:
@@ -120,6 +121,15 @@ def test_for_a_while_after_a_lift_an_order_above_a_tenth_of_the_limits_is_denied
         await until(lambda: not desk.runner.pauses)
         desk.book()
         assert dict(desk.core.denials(0))["order_size"] == 2
+        assert not desk.resting()
+        desk.strategy.lots = 5  # type: ignore[attr-defined]
+        assert outside(desk)[-2:-1] == [("share", 0)]
+        desk.book()
+        assert not desk.resting(), "in its shadow nothing grows, however small"
+        board.shadow_until = desk.clock.peek()
+        await until(lambda: outside(desk)[-1] == ("share", 100_000))
+        desk.strategy.lots = 6  # type: ignore[attr-defined]
+        desk.book()
         assert not desk.resting()
         board.canary_until = desk.clock.peek()
         await until(lambda: outside(desk)[-1] == ("share", 1_000_000))
