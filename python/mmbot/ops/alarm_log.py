@@ -13,12 +13,13 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mmbot.risk.alarms import Alarm, AlarmBoard, alarm_of
+from mmbot.risk.alarms import Alarm, AlarmBoard, alarm_of, alarms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from mmbot.ops.account_state import AccountState
+    from mmbot.risk.freeze import Frozen
     from mmbot.risk.levels import FreezeAsked
     from mmbot.runtime.audience import Watcher
     from mmbot.runtime.board import Board
@@ -69,7 +70,7 @@ class AlarmLog:
             self.trouble = f"a line of the alarms cannot be read: {error!r}"
 
     def raise_alarm(self, alarm: Alarm) -> bool:
-        """Raise it here and on the disk; False where one of its kind is open."""
+        """Raise it here and on the disk; False where it was raised (`AlarmBoard.rise`)."""
         self.refresh()
         fresh = self.board.rise(alarm)
         if fresh:
@@ -120,8 +121,17 @@ class Alarmed:
         """Tell of an event, and of the alarm that it is."""
         self._watcher.told(event)
         alarm = alarm_of(event, self._clock())
-        if alarm is not None and self._log.raise_alarm(alarm):
-            words = {"id": alarm.alarm_id, "level": "P1", "name": alarm.name, "why": alarm.said}
+        if alarm is not None:
+            self._raise(alarm)
+
+    def stands(self, frozen: Iterable[Frozen]) -> None:
+        """Tell of what froze while nobody listened, or what a run that died had no time to tell of."""
+        for alarm in alarms_of(frozen, self._clock()):
+            self._raise(alarm)
+
+    def _raise(self, alarm: Alarm) -> None:
+        if self._log.raise_alarm(alarm):
+            words = {"id": alarm.alarm_id, "level": alarm.level, "name": alarm.name, "why": alarm.said}
             self._watcher.told({"event": "alarm", **words, "ack": f"mmbot status --ack {alarm.alarm_id}"})
 
     def watch(self, board: Board) -> None:

@@ -62,7 +62,7 @@ def status_lines(state: AccountState, now: int) -> list[str]:
     alarms, trouble = _alarms(state), list[str]()
     engine, newest = _read(state.engine, trouble), _read(state.newest_run, trouble)
     for one in alarms.board.open:
-        lines.append(f"  ALARM {one.alarm_id}  {one.name}, {(now - one.since) / 1e9:.0f} s ago: {one.said}")
+        lines.append(f"  ALARM {one.level} {one.alarm_id}  {one.name}, {(now - one.since) / 1e9:.0f} s ago: {one.said}")
     lines += [f"  {said}" for said in (alarms.trouble, *trouble) if said]
     off = controls_off(state)
     lines += [f"  controls off: {', '.join(off)}"] if off else []
@@ -103,7 +103,7 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
         "controls_off": controls_off(state),
         "trouble": [said for said in (latch.trouble, alarms.trouble, *trouble) if said],
         "alarms": [
-            {"id": one.alarm_id, "level": "P1", "name": one.name, "why": one.said, "since": one.since}
+            {"id": one.alarm_id, "level": one.level, "name": one.name, "why": one.said, "since": one.since}
             for one in alarms.board.open
         ],
         "engine": None if engine is None else engine.pid,

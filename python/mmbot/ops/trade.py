@@ -143,7 +143,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             _account(wiring, attestation.account, folder, markets, clock, strategy=strategy, risk=config.risk)
         )
         alarms = AlarmLog(account.state, account.name, clock.peek())
-        watcher = Alarmed(watcher, alarms, clock.peek)
+        watcher = alarmed = Alarmed(watcher, alarms, clock.peek)
+        alarmed.stands(account.latch.board.frozen)
         guard = None
         if guardian is not None and not wiring.embedded:
             watch = Watch(wiring.session, account.state, account.name, markets, lead.epoch, folder.path)

@@ -1,11 +1,13 @@
-"""Alarms that a person has to acknowledge: one that nobody looks at for a minute stops the account.
+"""Alarms that a person has to acknowledge: one that needs eyes now and gets none for a minute stops the account.
 
     raised ─▶ open ─┬─ acknowledged ─▶ done
-                    └─ 60 s ─▶ FreezeAsked CANCEL_ALL of the account
+                    └─ P1: 60 s ─▶ FreezeAsked CANCEL_ALL of the account
 
-Only what needs eyes now is one of these (level P1): orders that are not proven gone, books that do not agree with the
-venue, something that moved our position, a leg that stands alone, a guardian that is gone. Their number is small on
-purpose; a person who gets 97 of them reads none. It stays open when its cause is over: somebody has to have seen it.
+P1 needs eyes now: orders that are not proven gone, books that do not agree with the venue, something that moved our
+position, a leg that stands alone, a guardian that is gone, everything cancelled for more than one symbol. Their number
+is small on purpose; a person who gets 97 of them reads none. P2 is every other freeze that no person asked for: trading
+stopped as far as it had to, and somebody has to know. Each freeze is one alarm for each control that asked for it, and
+one only. It stays open when its cause is over: somebody has to have seen it.
 
 A function of what it is told and of time, ns since epoch. Source: reliability.md row 78 (Knight Capital, 2012).
 """
@@ -14,17 +16,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["P1_CONTROLS", "P1_EVENTS", "UNSEEN_NS", "Alarm", "AlarmBoard", "alarm_of"]
+    from mmbot.risk.freeze import Frozen
 
+__all__ = ["P1_CONTROLS", "P1_EVENTS", "UNSEEN_NS", "Alarm", "AlarmBoard", "AlarmLevel", "alarm_of", "alarms_of"]
+
+AlarmLevel = Literal["P1", "P2"]
 UNSEEN_NS: Final = 60_000_000_000
-"""So long an alarm may stay unacknowledged."""
+"""So long an alarm of level P1 may stay unacknowledged."""
 
 P1_CONTROLS: Final = frozenset(
     {
@@ -40,7 +45,9 @@ P1_CONTROLS: Final = frozenset(
         "unhedged",
     }
 )
-"""Controls whose freeze is an alarm as well: what they saw is nobody's decision."""
+"""Controls whose freeze needs eyes now, however little it stops: what they saw is nobody's decision."""
+_SEEN: Final = frozenset({"operator", "alarm"})
+"""Who asks for these is a person, or an alarm: both were told already."""
 P1_EVENTS: Final = {"cancel_all_alarm": "open", "stray": "why"}
 """Events of a run that are one, and the word that says the most of each."""
 
@@ -51,17 +58,27 @@ class Alarm:
 
     alarm_id: str
     name: str
-    """What kind it is; of one kind only one is open at a time."""
+    """What kind it is: the control that froze, or the event."""
     said: str
     since: int
     """When it was raised, ns since epoch."""
     by: str = ""
     """Who acknowledged it; "" while nobody has."""
+    level: AlarmLevel = "P1"
+    freeze_id: str = ""
+    """The freeze that it is of; "" for one of none, of which kind only one is open at a time."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a level that is none: it could not be told whether it freezes."""
+        if self.level not in ("P1", "P2"):
+            raise ValueError(f"an alarm of level {self.level!r}; expected P1 or P2")
 
     @classmethod
-    def raised(cls, name: str, said: str, now: int) -> Alarm:
+    def raised(cls, name: str, said: str, now: int, *, level: AlarmLevel = "P1", freeze_id: str = "") -> Alarm:
         """Return one that is new, with an id of its own."""
-        return cls(alarm_id=sha256(f"{now}\n{name}\n{said}".encode()).hexdigest()[:8], name=name, said=said, since=now)
+        words = f"{now}\n{name}\n{said}" + (f"\n{freeze_id}" if freeze_id else "")
+        alarm_id = sha256(words.encode(errors="surrogatepass")).hexdigest()[:8]
+        return cls(alarm_id=alarm_id, name=name, said=said, since=now, level=level, freeze_id=freeze_id)
 
     @property
     def open(self) -> bool:
@@ -69,14 +86,42 @@ class Alarm:
         return not self.by
 
 
+def _level(control: str, level: FreezeLevel, scope_kind: str) -> AlarmLevel:
+    """One symbol that is cancelled or worked off is what its control is for; more than that needs eyes now."""
+    return "P1" if control in P1_CONTROLS or (level.cancels_all and scope_kind != "symbol") else "P2"
+
+
 def alarm_of(event: Mapping[str, object], now: int) -> Alarm | None:
     """Return the alarm that an event of a run is; None for one that is none."""
     name = str(event["event"])
-    if name == "freeze" and event["change"] in ("raised", "noted") and event["control"] in P1_CONTROLS:
-        return Alarm.raised(str(event["control"]), str(event["why"]), now)
+    if name == "freeze" and event["change"] in ("raised", "noted") and event["control"] not in _SEEN:
+        control, level = str(event["control"]), FreezeLevel[str(event["level"])]
+        return Alarm.raised(
+            control,
+            f"{level.name} of {event['scope']}: {event['why']}",
+            now,
+            level=_level(control, level, str(event["scope"]).partition(" ")[0]),
+            freeze_id=str(event["freeze_id"]),
+        )
     if name in P1_EVENTS:
         return Alarm.raised(name, str(event[P1_EVENTS[name]]), now)
     return None
+
+
+def alarms_of(frozen: Iterable[Frozen], now: int) -> list[Alarm]:
+    """Return the alarms of what stands frozen, each control's: of those that were raised, `AlarmBoard` takes none."""
+    return [
+        Alarm.raised(
+            control,
+            f"{one.level.name} of {one.scope} since before this run: {one.reason}",
+            now,
+            level=_level(control, one.level, one.scope.kind),
+            freeze_id=one.freeze_id,
+        )
+        for one in frozen
+        for control in (one.control, *one.noted)
+        if control not in _SEEN
+    ]
 
 
 class AlarmBoard:
@@ -101,8 +146,10 @@ class AlarmBoard:
         return [alarm for alarm in self._alarms.values() if alarm.open]
 
     def rise(self, alarm: Alarm) -> bool:
-        """Take an alarm; False where one of its kind is open, or it is known."""
-        if alarm.alarm_id in self._alarms or any(each.name == alarm.name for each in self.open):
+        """Take an alarm; False where its freeze has one by that control, or, of no freeze, one of its kind is open."""
+        known = self.every if alarm.freeze_id else self.open
+        alike = any((each.name, each.freeze_id) == (alarm.name, alarm.freeze_id) for each in known)
+        if alarm.alarm_id in self._alarms or alike:
             return False
         self._alarms[alarm.alarm_id] = alarm
         return True
@@ -118,11 +165,13 @@ class AlarmBoard:
         return True
 
     def due(self, now: int) -> list[FreezeAsked]:
-        """Return what to freeze: once for each alarm that was open for too long."""
+        """Return what to freeze: once for each alarm of level P1 that was open for too long."""
         late = [
             alarm
             for alarm in self.open
-            if now - max(alarm.since, self._began) >= UNSEEN_NS and alarm.alarm_id not in self._asked
+            if alarm.level == "P1"
+            and now - max(alarm.since, self._began) >= UNSEEN_NS
+            and alarm.alarm_id not in self._asked
         ]
         self._asked.update(alarm.alarm_id for alarm in late)
         scope = Scope("account", self._account)

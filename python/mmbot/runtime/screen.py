@@ -343,7 +343,9 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
         f"NOT PROVEN after {event['after_s']:.0f} s ({event['trigger']}): "
         f"{', '.join(event['open']) or ', '.join(event['unproven'])}"
     ),
-    "alarm": lambda event: f"ALARM {event['id']} {event['name']}: {event['why']}; acknowledge it: {event['ack']}",
+    "alarm": lambda event: (
+        f"ALARM {event['level']} {event['id']} {event['name']}: {event['why']}; acknowledge it: {event['ack']}"
+    ),
     "guards": lambda event: f"guards {event['level']} {event['symbol']}: {'; '.join(event['why']) or 'content'}",
     "flatten": lambda event: f"flatten {event['symbol']}: {event['position']} left, {event['why']}",
     "failed": lambda event: f"the run ends: {event['why']}",

@@ -295,7 +295,7 @@ class Life:
         if name == "freeze":
             self.scene.stops.said(event)
         alarm = alarm_of(event, self.clock.peek()) if name in ALARMING else None
-        if alarm is not None and self.alarms.raise_alarm(alarm):
+        if alarm is not None and self.alarms.raise_alarm(alarm) and alarm.level == "P1":
             self.scene.people.alarmed(alarm)
             self._watch_alarms()
         if name == "refused" and event["request"] == "place" and event["reason"] != "duplicate":

@@ -9,11 +9,12 @@ import pytest
 
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.alarm_log import Alarmed, AlarmLog
+from mmbot.risk import FreezeAsked, FreezeLevel, Scope
+from mmbot.risk.freeze import FreezeBoard
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mmbot.risk.levels import FreezeAsked
 
 SECOND = 1_000_000_000
 STRAY = {"event": "stray", "why": "it names no order of ours"}
@@ -80,6 +81,21 @@ def test_an_alarm_that_nobody_acknowledges_freezes_after_a_minute(tmp_path: Path
     assert played(log, 60_900_000_000) == []
     assert [asked.control for asked in played(log, 61 * SECOND)] == ["alarm"]
     assert played(log, 62 * SECOND) == []
+
+
+def test_a_freeze_that_nobody_was_told_of_is_told_at_the_next_start(tmp_path: Path) -> None:
+    """Once, with its level, over any number of starts; acknowledged or not."""
+    state = AccountState.of(tmp_path, "demo", "7")
+    freezes = FreezeBoard()
+    freezes.ask(FreezeAsked(FreezeLevel.NO_NEW, Scope("account", "7"), "fee", "taker for maker", SECOND))
+    watcher = Watcher()
+    for _ in range(2):
+        log = AlarmLog(state, "7")
+        Alarmed(watcher, log, lambda: SECOND).stands(freezes.frozen)  # type: ignore[arg-type]
+        assert [(one.name, one.level) for one in log.board.every] == [("fee", "P2")]
+    log.acknowledge("all", "ada")
+    Alarmed(watcher, AlarmLog(state, "7"), lambda: SECOND).stands(freezes.frozen)  # type: ignore[arg-type]
+    assert [(event["event"], event["level"]) for event in watcher.events] == [("alarm", "P2")]
 
 
 def test_a_restart_remembers_what_is_open(tmp_path: Path) -> None:
