@@ -156,9 +156,27 @@ def _frozen(state: AccountState, asked: FreezeAsked) -> str:
         _check_runs(state, asked.scope.name)
     latch = FreezeLatch(state, time.time_ns)
     changes = latch.ask(asked)
+    fleet = _told_fleet(state, asked)
     if latch.trouble:
         raise OSError(latch.trouble)
-    return "; ".join(map(describe, changes)) or f"{asked.scope} is at {latch.board.level(asked.scope).name} already"
+    said = "; ".join(map(describe, changes)) or f"{asked.scope} is at {latch.board.level(asked.scope).name} already"
+    return f"{said}; {fleet}" if fleet else said
+
+
+def _told_fleet(state: AccountState, asked: FreezeAsked) -> str:
+    """Ask who leads on another machine. Raises OSError where that cannot be, and no engine here will."""
+    import asyncio
+
+    from mmbot.config import ConfigError
+    from mmbot.ops.leader.freezes import tell_fleet
+    from mmbot.venues.port import VenueError
+
+    try:
+        return asyncio.run(tell_fleet(state, asked, os.environ))
+    except (ConfigError, VenueError, OSError, ValueError) as error:
+        if _may_trade(state):
+            return f"the engine here is to tell the fleet, for: {error}"
+        raise OSError(f"frozen on this machine ALONE: {error}") from error
 
 
 @freeze_app.command("report")

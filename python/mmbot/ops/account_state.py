@@ -7,6 +7,7 @@
     override.json      a signed lowering that waits for the running engine, and override-answer.json
     giving-up.json     a signed word that an order is given up, and giving-up-answer.json
     session.json       where the account trades, for whoever has to cancel there without an engine
+    fleet.json         which row of which database the lease of several machines is (`mmbot.ops.leader.freezes`)
     alarms.jsonl       what a person has to look at, and who has (`mmbot.ops.alarm_log`)
     metrics.json       the numbers of the engine that trades, or traded last
     operators.toml     the public keys of who may lower a freeze
@@ -143,6 +144,11 @@ class AccountState:
     def session(self) -> Path:
         """Where the account trades: environment, url, markets, and the names of the variables with its key."""
         return self.path / "session.json"
+
+    @property
+    def fleet(self) -> Path:
+        """Which row is the account's in the database of its fleet; absent for an account of one machine."""
+        return self.path / "fleet.json"
 
     @property
     def epoch(self) -> Path:

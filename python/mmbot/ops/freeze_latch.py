@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from mmbot.ops.account_state import made, sync_folder, write_durably
 from mmbot.risk.freeze import FreezeBoard, FreezePolicy, Lowering
+from mmbot.risk.freeze_join import joined
 from mmbot.risk.freeze_log import encode, read
 from mmbot.risk.freeze_memory import Remembered, higher, standing
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmbot.ops.account_state import AccountState
-    from mmbot.risk.freeze import FreezeChange, FreezeInput
+    from mmbot.risk.freeze import FreezeChange
     from mmbot.risk.levels import Scope
     from mmbot.risk.override import Override, Reconciled
 
@@ -71,8 +72,25 @@ class FreezeLatch:
 
     @property
     def trouble(self) -> str:
-        """Why the latch cannot be read or written; "" while it can."""
+        """Why the latch cannot be read or written, here or where else it has to be; "" while it can."""
         return "; ".join(self._troubles.values())
+
+    def elsewhere(self, trouble: str) -> None:
+        """Say why the log is not where else it has to be; "" where it is. Nothing is lowered before that."""
+        if trouble:
+            self._troubles["elsewhere"] = trouble
+        else:
+            self._troubles.pop("elsewhere", None)
+
+    @property
+    def raw(self) -> bytes:
+        """The log as it was read last."""
+        return self._raw
+
+    @property
+    def unwritten(self) -> tuple[FreezeAsked, ...]:
+        """What holds in this process alone, for it could not be written."""
+        return tuple(self._unwritten)
 
     def _begin(self) -> None:
         """Make the log of an account that has none yet: from here on its absence means something."""
@@ -125,7 +143,7 @@ class FreezeLatch:
             self._troubles["memory"] = f"what remembers the freeze log cannot be written: {error}"
         try:
             while self._unwritten:
-                self._append(self._unwritten[0])
+                self._append(encode(self._unwritten[0]))
                 del self._unwritten[0]
             self._troubles.pop("log", None)
         except OSError as error:
@@ -133,7 +151,12 @@ class FreezeLatch:
             return
         self._catch_up()
 
-    def _append(self, said: FreezeInput) -> None:
+    def _append(self, line: bytes) -> None:
+        """Append a line for good; once more where another process put a joined log in its place meanwhile."""
+        while not self._appended(line):
+            pass
+
+    def _appended(self, line: bytes) -> bool:
         path = self._path
         fresh = not path.exists()
         if fresh:
@@ -143,15 +166,17 @@ class FreezeLatch:
         try:
             size = os.fstat(file).st_size
             torn = size and os.pread(file, 1, size - 1) != b"\n"
-            line = (b"\n" if torn else b"") + encode(said)
-            if os.write(file, line) != len(line):
+            whole = (b"\n" if torn else b"") + line
+            if os.write(file, whole) != len(whole):
                 raise OSError(f"{path}: only a part of a line was written; is the disk full?")
             os.fsync(file)
+            there = _stamp(path)[:1] in ((), (os.fstat(file).st_ino,))  # (): taken away, which the next look judges
         finally:
             os.close(file)
         if fresh:
             sync_folder(path.parent)
         self._behind = True
+        return there
 
     def _catch_up(self) -> None:
         """Remember the log as it is, where that is not so, and all of ours is in it."""
@@ -217,6 +242,36 @@ class FreezeLatch:
         self._raw, self._had, self._stamp, self._memory = raw, raw, stamp, memory
         return changes
 
+    # ---- another machine's log
+
+    def join(self, theirs: bytes) -> None:
+        """Take in what the log of another machine says of this account (`mmbot.risk.freeze_join`). Raises OSError.
+
+        A crash in the middle, where neither log begins with the other, leaves what stood, and the firm at CANCEL_ALL.
+        """
+        assert self._writes, "a latch that only looks joins nothing"
+        self.refresh(self._clock())
+        if self._unwritten or self.trouble:
+            raise OSError(self.trouble or "a freeze is not written yet")
+        log = joined(self._raw, theirs, self.board.operators)
+        if log == self._raw:
+            return
+        with self._path.open("rb") as before:
+            board = FreezeBoard(self.board.operators)
+            board.rebuild(read(log)[0])
+            asked = [*standing(board.frozen), *higher(standing(self.board.frozen), board)]
+            if self._memory is not None:
+                foretold = Remembered(self._memory.size, self._memory.log, tuple(asked))
+                write_durably(self._state.freeze_head, foretold.encode(), _MODE)
+            write_durably(self._path, log, _MODE)
+            self._had, since = log, before.read()[len(self._raw) :]
+        for line in since.splitlines(keepends=True):  # appended by another process while this one wrote
+            self._append(line)
+        self._remember()
+        self.refresh(self._clock())
+        if self.trouble:
+            raise OSError(self.trouble)
+
     # ---- down
 
     def lower(self, override: Override, now: int, reconciled: Reconciled) -> FreezeChange:
@@ -230,7 +285,7 @@ class FreezeLatch:
         trial.rebuild(read(self._raw)[0])
         change = trial.lower(override, now, reconciled=reconciled, head=self.head)
         try:
-            self._append(lowering)
+            self._append(encode(lowering))
         except OSError as error:  # it may be there, and gone after a power loss: then it is not lowered
             self.refresh(now)
             why = f"a lowering could not be written down for good: {error}"

@@ -34,6 +34,7 @@ from mmbot.guardian.venue import GuardedVenue
 from mmbot.ops.account_state import Running
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.guarding import listens
+from mmbot.ops.leader.freezes import tell_fleet
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import Reconciled
 from mmbot.venues.bybit.clock import steady_clock
@@ -134,9 +135,11 @@ async def kill(
 ) -> Killed:
     """Latch, cancel, prove, end. Goes on whatever fails on the way; `zero` is only what was proven."""
     outcome = Killed(state.name)
+    asked = FreezeAsked(FreezeLevel.KILL, FIRM, "operator", reason, time.time_ns())
+    telling = asyncio.create_task(tell_fleet(state, asked, environ))  # a database that does not answer delays nothing
     try:
         latch = FreezeLatch(state, time.time_ns)
-        latch.ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", reason, time.time_ns()))
+        latch.ask(asked)
         (outcome.failed if latch.trouble else outcome.done.append)(latch.trouble or "KILL is latched")
     except Exception as error:  # noqa: BLE001  whatever it is, the orders can be cancelled
         outcome.failed(f"KILL is NOT latched: {type(error).__name__}: {error}")
@@ -151,6 +154,10 @@ async def kill(
         said = str(error) if isinstance(error, (ConfigError, VenueError)) else f"{type(error).__name__}: {error}"
         outcome.failed(f"nothing can be cancelled from here, orders are NOT proven gone: {said}")
         await _leave_it_to_others(state, outcome)
+    try:
+        outcome.done += filter(None, [await telling])
+    except (ConfigError, VenueError, OSError, ValueError) as error:
+        outcome.failed(f"KILL is latched on this machine ALONE, another one may lead: {error}")
     return outcome
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -35,6 +35,8 @@ from mmbot.ops.freeze_requests import apply_overrides, freeze_signals, write_ses
 from mmbot.ops.giving_up import hear_giving_up
 from mmbot.ops.guarding import Guard, Watch
 from mmbot.ops.launch import check_launch
+from mmbot.ops.leader.fleet import FleetLease
+from mmbot.ops.leader.freezes import FleetFreezes, remember_fleet
 from mmbot.ops.leader.leadership import Leadership, lease_of
 from mmbot.ops.metrics import RunMetrics
 from mmbot.ops.plausible import check_account
@@ -63,7 +65,7 @@ from mmbot.venues.port import Subscription, VenueError
 from mmbot.wiring import Mode, Trading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from mmbot.config import BacktestConfig, InstrumentConfig, RiskConfig
@@ -134,11 +136,14 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         await orders.start()
         attestation = await _attested(orders, watcher)
         clock.correct(attestation.clock_offset)
+        carried: FleetFreezes | None = None
         if wiring.embedded:  # an embedded exchange has this run alone
             lead.alone(folder.epoch_s)
         else:
             relay.idle()
-            await stack.enter_async_context(_leading(lead, config, wiring, attestation.account, stop))
+            carried = await stack.enter_async_context(
+                _leading(lead, config, wiring, attestation.account, stop=stop, clock=clock)
+            )
         account = stack.enter_context(
             _account(wiring, attestation.account, folder, markets, clock, strategy=strategy, risk=config.risk)
         )
@@ -189,6 +194,9 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         ]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
+        if carried is not None:
+            carried.begin(account.latch, run.runner.on_freeze, watcher.told)
+            helpers.append(asyncio.create_task(carried.keep()))
         for helper in helpers:
             helper.add_done_callback(run.helper_ended)
         failure: Exception | None = None
@@ -550,14 +558,22 @@ async def _watched(runner: Runner, exchange: EmbeddedExchange) -> None:
     runner.lose(await exchange.lost())
 
 
-def _leading(
-    lead: Leadership, config: BacktestConfig, wiring: Trading, account: str, stop: asyncio.Event
-) -> AbstractAsyncContextManager[int]:
-    """Lead on the account, or stand by until that is so."""
+@asynccontextmanager
+async def _leading(
+    lead: Leadership, config: BacktestConfig, wiring: Trading, account: str, *, stop: asyncio.Event, clock: RunClock
+) -> AsyncIterator[FleetFreezes | None]:
+    """Lead on the account, or stand by until that is so; yields what goes with the lease of a fleet."""
     session = wiring.session
     state = AccountState.of(Path(session.folder), session.environment, account)
     lease, ttl_s = lease_of(config, session, account, state.epoch)
-    return lead.held(lease, ttl_s=ttl_s, renew_s=session.leader.renew_s, stop=stop)
+    carried = FleetFreezes(state, lease, clock.peek) if isinstance(lease, FleetLease) else None
+    remember_fleet(state, session.leader, f"{session.environment} {account}")
+    async with lead.held(lease, ttl_s=ttl_s, renew_s=session.leader.renew_s, stop=stop):
+        try:
+            yield carried
+        finally:
+            if carried is not None:
+                await carried.leave()
 
 
 def _taker_cap(share_pct: float | None) -> TakerCap | None:

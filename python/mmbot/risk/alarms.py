@@ -48,7 +48,7 @@ P1_CONTROLS: Final = frozenset(
 """Controls whose freeze needs eyes now, however little it stops: what they saw is nobody's decision."""
 _SEEN: Final = frozenset({"operator", "alarm"})
 """Who asks for these is a person, or an alarm: both were told already."""
-P1_EVENTS: Final = {"cancel_all_alarm": "open", "stray": "why"}
+P1_EVENTS: Final = {"cancel_all_alarm": "open", "freeze_not_carried": "why", "stray": "why"}
 """Events of a run that are one, and the word that says the most of each."""
 
 

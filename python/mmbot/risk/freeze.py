@@ -25,7 +25,7 @@ from mmbot.risk.override import NO_OPERATORS, Operators, Override, OverrideRefus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FreezeBoard", "FreezeChange", "FreezeInput", "FreezePolicy", "Frozen", "Lowering"]
+__all__ = ["FreezeBoard", "FreezeChange", "FreezeInput", "FreezePolicy", "Frozen", "Lowering", "freeze_name"]
 
 _NS_PER_SECOND = 1_000_000_000
 
@@ -180,7 +180,7 @@ class FreezeBoard:
             self._frozen[asked.scope] = replace(before, noted=(*before.noted, asked.control))
             return [self._changed("noted", before, before.level, before.level, asked)]
         self.last = Frozen(
-            freeze_id=_name(asked),
+            freeze_id=freeze_name(asked),
             scope=asked.scope,
             level=asked.level,
             control=asked.control,
@@ -298,7 +298,7 @@ class FreezeBoard:
         return changes
 
 
-def _name(asked: FreezeAsked) -> str:
-    """A name for a freeze, of all that it says."""
+def freeze_name(asked: FreezeAsked) -> str:
+    """Name a freeze, by all that it says."""
     words = f"{asked.ts}\n{int(asked.level)}\n{asked.scope.kind}\n{asked.scope.name}\n{asked.control}\n{asked.reason}"
     return sha256(words.encode(errors="surrogatepass")).hexdigest()[:16]

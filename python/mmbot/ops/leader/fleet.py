@@ -1,12 +1,11 @@
 """The lease of several machines: one row in PostgreSQL.
 
-    take      one transaction: the row locked, looked at again, its epoch raised, its end set by the server's clock
+    take      one transaction: the row locked, looked at again, its epoch raised, its end set by the server's clock,
+              and the account's freeze log joined with ours, which is on our disk before anything may be sent
     renew     one statement that holds only for the holder of that epoch, with the same program and configuration
     release   the same, with the end moved to now
 
-Every call has a time limit here and one in the server. A call that was given up is not waited for: its connection is
-left to close itself and the next call opens another. What a late renewal did is no matter, because the end of the lease
-is counted from when the renewal was asked for.
+What a late renewal did is no matter, because the end of the lease is counted from when the renewal was asked for.
 
 The server must not lose what it acknowledged: one server, or a synchronous standby. A copy that lags may come back with
 an older row; then nobody can renew, the watchers' rule keeps the old holder's time free, and the epoch still grows,
@@ -16,29 +15,27 @@ because it is never below the start second of whoever takes it.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mmbot.execution.lease import LeaseRow
-from mmbot.ops.leader.lease import DeposedError, LeaseRefusedError, LeaseUnreachableError, Taken
+from mmbot.ops.leader.database import FleetDatabase, connected
+from mmbot.ops.leader.fleet_log import FleetRows
+from mmbot.ops.leader.lease import DeposedError, LeaseRefusedError, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Sequence
 
     from psycopg import AsyncConnection
 
     from mmbot.ops.leader.epochs import EpochFile
+    from mmbot.risk.levels import FreezeAsked
 
-__all__ = ["FleetLease", "admit", "holder_name"]
+__all__ = ["CarriedFreezes", "FleetLease", "admit", "holder_name"]
 
-Answer = TypeVar("Answer")
-_SCHEMA = Path(__file__).with_name("fleet.sql")
 _LOOK = """SELECT epoch, beat, holder, ttl_ms, build, config, quiet,
     CASE WHEN expires_at = '-infinity' THEN -1 ELSE
     (EXTRACT(EPOCH FROM expires_at - clock_timestamp()) * 1e9)::bigint END FROM mmbot_lease WHERE account = %s"""
@@ -58,26 +55,31 @@ def holder_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{time.time_ns() // 1_000_000}"
 
 
+class CarriedFreezes(Protocol):
+    """The freeze log of the account on this machine, which goes with the lease."""
+
+    def joined(self, theirs: bytes, asked: Sequence[FreezeAsked]) -> bytes:
+        """What the log is for whoever leads next: ours and the database's. Raises LeaseRefusedError."""
+
+    def adopt(self, log: bytes) -> None:
+        """Take that log in here, before anything may be sent. Raises LeaseRefusedError."""
+
+
 @dataclass(kw_only=True)
-class FleetLease:
+class FleetLease(FleetDatabase):
     """One candidate's view of an account's row."""
 
-    dsn: str = field(repr=False)
-    """Where the database is; it may hold a password, so it is never shown."""
-    account: str
     ttl_ms: int
     build: str
     config: str
-    call_s: float
-    """Time limit of every call, the connection included."""
     epochs: EpochFile
     """What this machine remembers: no epoch is used again, even where the database came back with an older row."""
     wall: Callable[[], int] = time.time_ns
     holder: str = field(default_factory=holder_name)
     epoch: int = 0
     """Of the lease that we hold, or held."""
-    _connection: AsyncConnection[tuple[Any, ...]] | None = field(default=None, init=False, repr=False)
-    _given_up: set[asyncio.Task[Any]] = field(default_factory=set, init=False, repr=False)
+    freezes: CarriedFreezes | None = None
+    """None: who takes the lease trades nothing."""
 
     async def read(self) -> LeaseRow:
         """The row as it is. Raises LeaseUnreachableError; LeaseRefusedError where the fleet runs something else."""
@@ -114,16 +116,6 @@ class FleetLease:
 
         await self._in_time(work)
 
-    async def close(self) -> None:
-        """Close the connection and end what was given up."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(TimeoutError):  # a server that does not answer keeps nobody from ending
-                async with asyncio.timeout(self.call_s):
-                    await connection.close()
-        for task in self._given_up:
-            task.cancel()
-
     async def _look(self) -> tuple[LeaseRow, bool]:
         connection = await self._connected()
         found = await (await connection.execute(_LOOK, (self.account,))).fetchone()
@@ -155,11 +147,23 @@ class FleetLease:
                 self.account,
             )
             raised = await (await connection.execute(_TAKE, asked)).fetchone()
-        if raised is None:
-            return None
-        self.epoch = int(raised[0])
+            if raised is None:
+                return None
+            self.epoch = int(raised[0])
+            log = None if self.freezes is None else await self._joined(connection, self.freezes)
+        if self.freezes is not None and log is not None:
+            self.freezes.adopt(log)
         self.epochs.write(self.epoch, quiet=False)
         return Taken(self.epoch, None if quiet else -row.left_ns)
+
+    async def _joined(self, connection: AsyncConnection[tuple[Any, ...]], freezes: CarriedFreezes) -> bytes:
+        """The account's freeze log from now on, in the transaction that makes us its keeper."""
+        rows = FleetRows(connection, self.account)
+        theirs, asked = await rows.log(), await rows.asked()
+        log = freezes.joined(theirs, list(asked.values()))
+        await rows.begin(self.epoch, log)
+        await rows.heard(asked)
+        return log
 
     def _check(self, row: LeaseRow) -> None:
         """Refuse a node that runs another program or configuration than its fleet. Raises LeaseRefusedError."""
@@ -170,62 +174,6 @@ class FleetLease:
                     "Deploy the same everywhere; to change what the fleet runs, end the leader, then "
                     "`mmbot leader admit`"
                 )
-
-    async def _connected(self) -> AsyncConnection[tuple[Any, ...]]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connected(self.dsn, self.call_s)
-        return self._connection
-
-    async def _in_time(self, work: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
-        """Do it within `call_s`, or give it up together with its connection. Raises LeaseUnreachableError."""
-        from psycopg import Error  # noqa: PLC0415  an extra
-
-        task = asyncio.ensure_future(work())
-        try:
-            await asyncio.wait({task}, timeout=self.call_s)
-        except asyncio.CancelledError:
-            self._give_up(task)
-            raise
-        if not task.done():
-            self._give_up(task)
-            raise LeaseUnreachableError(f"the lease database gave no answer within {self.call_s:g} s")
-        try:
-            return task.result()
-        except (Error, OSError) as error:
-            self._connection = None
-            raise LeaseUnreachableError(f"the lease database failed: {_first_line(error)}") from error
-
-    def _give_up(self, task: asyncio.Future[Any]) -> None:
-        """Leave a call that does not end to itself; it may take seconds to end even when it is told to."""
-        self._connection = None
-        if isinstance(task, asyncio.Task):
-            self._given_up.add(task)
-            task.add_done_callback(self._forget)
-            task.cancel()
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._given_up.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that nobody reports it as never retrieved: it was given up
-
-
-async def connected(dsn: str, call_s: float) -> AsyncConnection[tuple[Any, ...]]:
-    """A connection with its schema there. Raises psycopg's errors, OSError; LeaseRefusedError without the client."""
-    try:
-        from psycopg import AsyncConnection  # noqa: PLC0415  an extra
-    except ModuleNotFoundError as error:
-        raise LeaseRefusedError("the PostgreSQL client is not installed; pip install 'mmbot[postgres]'") from error
-    within_ms = math.ceil(call_s * 1_000)
-    connection = await AsyncConnection.connect(
-        dsn,
-        autocommit=True,
-        client_encoding="utf8",
-        connect_timeout=max(2, math.ceil(call_s)),
-        options=f"-c statement_timeout={within_ms} -c lock_timeout={within_ms} "
-        f"-c idle_in_transaction_session_timeout={within_ms} -c client_min_messages=warning",
-    )
-    await connection.execute(_SCHEMA.read_text(encoding="utf-8").encode())
-    return connection
 
 
 async def admit(dsn: str, account: str, *, build: str, config: str, call_s: float = 5.0) -> int:
@@ -252,7 +200,3 @@ def _row(found: tuple[Any, ...]) -> tuple[LeaseRow, bool]:
         config=config,
     )
     return row, bool(quiet)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

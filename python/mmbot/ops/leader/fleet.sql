@@ -10,3 +10,15 @@ CREATE TABLE IF NOT EXISTS mmbot_lease (
     build      text NOT NULL DEFAULT '',    -- hash of the program that may lead; '' until the first one does
     config     text NOT NULL DEFAULT ''     -- hash of its configuration
 );
+-- How far trading on the account is stopped: the freeze log of whoever leads, and what others asked for beside it.
+CREATE TABLE IF NOT EXISTS mmbot_freeze (
+    account    text PRIMARY KEY,
+    epoch      bigint NOT NULL,             -- of the holder that may write it: set in the transaction that takes the lease
+    log        bytea NOT NULL               -- its lines, as freeze.jsonl
+);
+CREATE TABLE IF NOT EXISTS mmbot_freeze_asked (
+    account    text NOT NULL,
+    name       text NOT NULL,               -- of the freeze
+    said       text NOT NULL,               -- JSON, as in the log; the leader takes it out once its log has it
+    PRIMARY KEY (account, name)
+);
