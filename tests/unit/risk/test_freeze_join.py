@@ -1,4 +1,4 @@
-"""Joining the freeze logs of two machines: what stands on either is lost by a signature in what is kept, and only so."""
+"""Joining the freeze logs of two machines: what stands on either is lost by a signature, and by nothing else."""
 
 from __future__ import annotations
 
