@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,7 +70,7 @@ class Machine:
             await asyncio.sleep(0.02)
         assert await self.lease.take(row) is not None
         self.latch = FreezeLatch(self.state, time.time_ns)
-        self.freezes.begin(self.latch, self.latch.ask, self.events.append)
+        self.freezes.begin(self.latch, self.latch.ask, self.events.append).cancel()  # each look is the test's
         return self.latch
 
     async def dies(self) -> None:
@@ -79,8 +80,14 @@ class Machine:
 
     async def until(self, what: str, wanted: bool = True) -> None:
         """Look until an event was told, and the latch is (not) in trouble."""
+        await self.looks(
+            lambda: any(one["event"] == what for one in self.events) and bool(self.latch.trouble) is wanted
+        )
+
+    async def looks(self, held: Callable[[], bool]) -> None:
+        """Look until something holds."""
         async with asyncio.timeout(10):
-            while not any(one["event"] == what for one in self.events) or bool(self.latch.trouble) is not wanted:
+            while not held():
                 self.latch.refresh(time.time_ns())
                 await self.freezes.look()
                 await asyncio.sleep(0.02)
@@ -195,11 +202,7 @@ def test_a_freeze_of_a_machine_that_does_not_lead_stops_the_leader(tmp_path: Pat
         environ = {"MMBOT_LEASE_DSN": rig.dsn}
         said = await tell_fleet(b.state, asked(FreezeLevel.CANCEL_ALL), environ)
         assert said == "the fleet's leader was asked"
-        async with asyncio.timeout(10):
-            while a.freezes._raised or a.latch.board.level(FIRM) is FreezeLevel.NORMAL:
-                a.latch.refresh(time.time_ns())
-                await a.freezes.look()
-                await asyncio.sleep(0.02)
+        await a.looks(lambda: not a.freezes._raised and a.latch.board.level(FIRM) is FreezeLevel.CANCEL_ALL)
         assert len(a.state.freeze.read_bytes().splitlines()) == 1
         await a.dies()
         await tell_fleet(a.state, asked(FreezeLevel.KILL), environ)

@@ -194,9 +194,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         ]
         if exchange is not None:
             helpers.append(asyncio.create_task(_watched(run.runner, exchange)))
-        if carried is not None:
-            carried.begin(account.latch, run.runner.on_freeze, watcher.told)
-            helpers.append(asyncio.create_task(carried.keep()))
+        helpers += _carrying(carried, account.latch, run.runner, watcher)
         for helper in helpers:
             helper.add_done_callback(run.helper_ended)
         failure: Exception | None = None
@@ -574,6 +572,13 @@ async def _leading(
         finally:
             if carried is not None:
                 await carried.leave()
+
+
+def _carrying(
+    carried: FleetFreezes | None, latch: FreezeLatch, runner: Runner, watcher: Watcher
+) -> list[asyncio.Task[None]]:
+    """Keep the fleet's freezes beside a run, where there is a fleet."""
+    return [] if carried is None else [carried.begin(latch, runner.on_freeze, watcher.told)]
 
 
 def _taker_cap(share_pct: float | None) -> TakerCap | None:

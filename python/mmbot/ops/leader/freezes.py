@@ -92,12 +92,12 @@ class FleetFreezes:
         latch: FreezeLatch,
         ask: Callable[[FreezeAsked], object],
         told: Callable[[dict[str, object]], None],
-    ) -> None:
-        """Keep this latch from now on. ask: freezes the run; told: hears what a person should know."""
+    ) -> asyncio.Task[None]:
+        """Keep this latch, until the task is cancelled. ask: freezes the run; told: hears what a person should know."""
         self._latch, self._ask, self._told = latch, ask, told
+        return asyncio.create_task(self._keep())
 
-    async def keep(self) -> None:
-        """Look again and again, until it is cancelled."""
+    async def _keep(self) -> None:
         while True:
             await self.look()
             await asyncio.sleep(LOOK_S)
