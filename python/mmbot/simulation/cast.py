@@ -77,6 +77,10 @@ class Cast:
     """Orders are moved by amends."""
     risk: RiskConfig | None = None
     """The controls above the core's own; none: those of the profile, which let it lose what it wants."""
+    guarded: bool = False
+    """A guardian watches, whether or not anything happens to it."""
+    config: str = ""
+    """The configuration that it is made of, as a path; empty where it is drawn."""
     mood: str = ""
     """How the market is (`mmbot.simulation.markets.MOODS`); drawn from the seed where it is empty."""
 

@@ -4,30 +4,39 @@
         drilled.name, drilled.passed
 
 The market is the model's, with jumps, at the prices of the configured recording: what is drilled is whether anything is
-lost, not whether money is made.
+lost, not whether money is made. A guardian watches, and the controls are those of `[risk]`, but for what the model does
+not have (`own_risk`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmbot.config import ConfigError
+from mmbot.config import BacktestConfig, ConfigError, RiskConfig, load
+from mmbot.config.risk import LAUNCH_SHARE
 from mmbot.research.desks import configured
 from mmbot.simulation.cast import Cast, Role
 from mmbot.simulation.faults import Fault
+from mmbot.simulation.reasons import FROZE
 from mmbot.simulation.scene import play
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from mmbot import _core
-    from mmbot.config import BacktestConfig, InstrumentConfig
+    from mmbot.config import InstrumentConfig
     from mmbot.simulation.scene import Outcome
 
-__all__ = ["DRILLS", "Drilled", "cast_of", "drill"]
+__all__ = ["DRILLS", "Drilled", "cast_of", "cast_of_file", "drill", "own_risk"]
+
+QUIET_MS = 10_000
+"""The model's market is told every few seconds, and is old after so long."""
 
 
 def _at(kind: str, *at_s: int, for_ms: int = 2_000, size: float = 1.0) -> list[Fault]:
@@ -56,6 +65,8 @@ DRILLS: Mapping[str, tuple[str, Sequence[Fault]]] = {
     "disk-full": ("no space is left on the disk", _at("disk full", 120)),
     "power-cut": ("the disk lied, and the power goes", _at("lying disk", 60, 200, 340)),
     "frozen-feed": ("market data stops without a word", _at("frozen feed", 60, 180, 300, for_ms=25_000)),
+    "guardian-gone": ("kill -9 of the guardian, three times", _at("guardian killed", 60, 180, 300, for_ms=20_000)),
+    "unheard": ("engine and guardian do not hear each other", _at("beats lost", 60, 180, 300, for_ms=20_000)),
 }
 """Every drill: in plain words, and what goes wrong."""
 
@@ -74,6 +85,14 @@ class Drilled:
         return not self.idle and all(outcome.violation is None for outcome in self.outcomes)
 
     @property
+    def frozen(self) -> list[str]:
+        """Which controls stopped it, and how often."""
+        marks = Counter[str]()
+        for outcome in self.outcomes:
+            marks.update({mark: times for mark, times in outcome.marks.items() if mark.startswith(FROZE)})
+        return [f"{mark.removeprefix(FROZE)} ({times}×)" for mark, times in sorted(marks.items())]
+
+    @property
     def idle(self) -> str:
         """Why nothing was drilled; empty where something was."""
         if not any(outcome.orders for outcome in self.outcomes):
@@ -84,16 +103,46 @@ class Drilled:
         return ""
 
 
-def cast_of(config: BacktestConfig) -> Cast:
-    """The user's own instruments, limits and strategy. Raises ConfigError for what the model venue does not have."""
+def cast_of_file(path: Path) -> Cast:
+    """As `cast_of`, of a file. Raises ConfigError, and OSError."""
+    return cast_of(load(path, BacktestConfig), str(path))
+
+
+def cast_of(config: BacktestConfig, path: str = "") -> Cast:
+    """The user's own instruments, limits, controls and strategy; path: where they were read from. Raises ConfigError
+    for what the model venue does not have.
+    """
     configured(config)  # what is wrong with the strategy is said before the first drill
-    roles = tuple(_role(each) for each in config.instruments)
+    share = Fraction(LAUNCH_SHARE) if config.risk.launch else Fraction(1)
     return Cast(
-        roles=roles, strategy=lambda _stream: configured(config), amends=config.instruments[0].orders.amend, mood="gap"
+        roles=tuple(_role(each, share) for each in config.instruments),
+        strategy=lambda _stream: configured(config),
+        amends=config.instruments[0].orders.amend,
+        risk=own_risk(config.risk),
+        guarded=True,
+        config=path,
+        mood="gap",
     )
 
 
-def _role(each: InstrumentConfig) -> Role:
+def own_risk(risk: RiskConfig) -> RiskConfig:
+    """The controls as they are configured, but for what the model does not have: a market that is told many times a
+    second, marks, a margin, other accounts, and a pair of stable coins.
+    """
+    return risk.model_copy(
+        update={
+            "book_age_ms": max(risk.book_age_ms, QUIET_MS),
+            "venue_age_ms": max(risk.venue_age_ms, QUIET_MS),
+            "reference_age_ms": 0,
+            "elsewhere_age_ms": 0,
+            "margin_headroom_pct": 0.0,
+            "depeg_pair": None,
+            "depeg_bps": None,
+        }
+    )
+
+
+def _role(each: InstrumentConfig, share: Fraction) -> Role:
     from mmbot.data.catalog import market_of, open_tape  # noqa: PLC0415  only a drill opens a recording
 
     category, symbol = market_of(each)
@@ -111,8 +160,8 @@ def _role(each: InstrumentConfig) -> Role:
         symbol=symbol,
         tick=instrument.tick,
         lot=instrument.lot,
-        position_max=position,
-        order_max=order,
+        position_max=int(position * share),
+        order_max=int(order * share),
         touch=_first(tape),
     )
 

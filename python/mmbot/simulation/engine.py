@@ -18,6 +18,7 @@ from mmbot.ops.controls import risk_desk
 from mmbot.ops.estate import left_on
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_override
+from mmbot.research.desks import bounds, controls
 from mmbot.risk.alarms import P1_CONTROLS, P1_EVENTS, alarm_of
 from mmbot.risk.freeze import FreezePolicy
 from mmbot.risk.levels import FreezeLevel
@@ -95,6 +96,14 @@ def _controls(*, strict: bool) -> RiskConfig:
     )
 
 
+def _held_against(scene: Scene) -> tuple[_core.Bounds | None, _core.Controls]:
+    """What the core holds everything together against, and each order."""
+    risk = scene.cast.risk
+    if risk is None:
+        return None, _core.Controls(maker=True, self_match=True, book_age_ns=scene.silence_max)
+    return bounds(risk, CALLS_PER_SECOND, derivatives=True), controls(risk)
+
+
 class WatchedJournal:
     """A journal that knows how much of it was synced, so that somebody can see what leaves before that."""
 
@@ -136,14 +145,14 @@ class Life:
         self.journal = _core.Journal.on(self.disk, self.clock(), self._start(), reserve_bytes=RESERVE_BYTES)
         self.watched = WatchedJournal(self.journal, self._stand_still)
         wake = self.strategy.wake
-        controls = _core.Controls(maker=True, self_match=True, book_age_ns=scene.silence_max)
+        together, held_against = _held_against(scene)
         desks = [
             _core.Desk(
                 position_max=role.position_max,
                 order_max=role.order_max,
                 amend=scene.cast.amends,
                 post_only=True,
-                controls=controls,
+                controls=held_against,
             )
             for role in scene.cast.roles
         ]
@@ -156,6 +165,7 @@ class Life:
                 fill=wake.fill,
                 trade=wake.trade,
                 message=wake.message,
+                bounds=together,
             ),
             instruments=[each.instrument for each in self.listed],
             signals=list(self.strategy.signals),
@@ -250,9 +260,10 @@ class Life:
         self.runner.flattening = Flattening(
             self.runner, [FlattenTerms(order_max=role.order_max) for role in self.scene.cast.roles]
         )
-        if self.scene.profile in DESKS:
+        risk = self.scene.cast.risk
+        if risk is not None or self.scene.profile in DESKS:
             risk_desk(
-                _controls(strict=self.scene.profile == "operators"),
+                risk or _controls(strict=self.scene.profile == "operators"),
                 self.runner,
                 [role.position_max for role in self.scene.cast.roles],
                 strategy=STRATEGY,

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from mmbot.simulation.dice import Dice
     from mmbot.simulation.scene import Scene
 
-__all__ = ["KINDS", "PROFILES", "Fault", "FaultKind", "draw_plan"]
+__all__ = ["KINDS", "PROFILES", "Fault", "FaultKind", "PlanError", "check_plan", "draw_plan"]
+
+
+class PlanError(ValueError):
+    """A plan that this world cannot have. The message says which fault, and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +422,16 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     "quiet": (),
 }
 """Which faults may strike together; a seed draws its profile, then a part of it."""
+
+
+def check_plan(plan: Sequence[Fault], symbols: Sequence[str]) -> None:
+    """Raise PlanError for a fault of an instrument that is not traded here."""
+    for fault in plan:
+        if fault.symbol not in (symbols if KINDS[fault.kind].of_symbol else ("", *symbols)):
+            raise PlanError(
+                f"{fault.kind} at {fault.at_ms} ms is of {fault.symbol or 'no symbol'!r}; "
+                f"this world trades {', '.join(symbols)}"
+            )
 
 
 def draw_plan(dice: Dice, profile: str, symbols: Sequence[str], *, until_ms: int) -> list[Fault]:

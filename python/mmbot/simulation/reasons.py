@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from mmbot.simulation.faults import Fault
     from mmbot.simulation.scene import Scene
 
-__all__ = ["REASONS", "Reasons"]
+__all__ = ["FROZE", "REASONS", "Reasons"]
+
+FROZE = "stopped by: "
+"""So begins the mark of each control that stopped something."""
 
 WAYS = frozenset(
     {
@@ -86,6 +89,7 @@ class Reasons:
 
     def froze(self, control: str, scope: Scope, level: FreezeLevel, why: str, *, noted: bool = False) -> None:
         """A board is raised to a level or, at this level already, has noted one more reason."""
+        self._scene.mark(f"{FROZE}{control}")
         if control == "operator":
             wanted = self._people.get(scope, FreezeLevel.NORMAL)
             good = wanted > FreezeLevel.NORMAL if noted else wanted >= level

@@ -20,7 +20,7 @@ from mmbot.simulation.cast import Cast
 from mmbot.simulation.checks import Checks, Violation
 from mmbot.simulation.dice import Dice
 from mmbot.simulation.engine import EngineNode
-from mmbot.simulation.faults import GUARD_KINDS, KINDS, PROFILES, Fault, draw_plan
+from mmbot.simulation.faults import GUARD_KINDS, KINDS, PROFILES, Fault, check_plan, draw_plan
 from mmbot.simulation.guard import Guarded
 from mmbot.simulation.lease import Pair
 from mmbot.simulation.links import Link
@@ -65,6 +65,8 @@ class Outcome:
     log: tuple[str, ...] = ()
     bugs: tuple[str, ...] = ()
     """Planted on purpose."""
+    cast: Cast | None = None
+    """A user's own; None where it was drawn from the seed."""
 
 
 class Scene:
@@ -86,6 +88,7 @@ class Scene:
         self.marks: Counter[str] = Counter()
         self.log: list[str] = []
         options = self.dice.of("options")
+        self._own = cast
         self.cast = cast or Cast.drawn(self.dice.of("cast"))
         self.symbols = [role.symbol for role in self.cast.roles]
         drawn_mood = options.choice(MOODS)
@@ -96,6 +99,7 @@ class Scene:
         self.silence_max = 10 * NS_PER_S
         drawn = draw_plan(self.dice, self.profile, self.symbols, until_ms=STORM_S * 1_000)
         self.plan = list(drawn if plan is None else plan)
+        check_plan(self.plan, self.symbols)
         self.paths = Paths(lambda name: Link(self.world, name, self.dice.of(f"link.{name}")))
         self.venue = ModelVenue(self.world, self.dice.of("venue"), self.cast.roles, self._said)
         self.checks = Checks(self)
@@ -109,7 +113,8 @@ class Scene:
         """Points at which the engine is killed next, and how long it stays dead, in ns."""
         self.stops, self.people = Stops(self), People(self)
         self.engine = EngineNode(self)
-        guarded = self.profile == "guardian" or any(fault.kind in GUARD_KINDS for fault in self.plan)
+        guarded = self.cast.guarded or self.profile == "guardian"
+        guarded = guarded or any(fault.kind in GUARD_KINDS for fault in self.plan)
         self.guard = Guarded(self) if guarded else None
         """The guardian, in scenes that have one."""
         self.people.enrol()
@@ -217,6 +222,7 @@ class Scene:
             marks=self.marks,
             log=tuple(self.log),
             bugs=self.bugs,
+            cast=self._own,
         )
 
     def _story(self) -> None:
@@ -259,7 +265,7 @@ def play(
     profile: str | None = None,
     cast: Cast | None = None,
 ) -> Outcome:
-    """Play one seed, its files in memory, and leave nothing behind."""
+    """Play one seed, its files in memory, and leave nothing behind. Raises PlanError."""
     memory = Path("/dev/shm")  # noqa: S108  a folder of its own is made there
     folder = Path(tempfile.mkdtemp(prefix="mmbot-sim-", dir=memory if memory.is_dir() else None))
     try:

@@ -12,12 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmbot.simulation.faults import KINDS, PROFILES, Fault
+from mmbot.simulation.drill import cast_of_file
+from mmbot.simulation.faults import KINDS, PROFILES, Fault, PlanError
 from mmbot.simulation.planted import BUGS
 from mmbot.simulation.scene import Outcome, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from mmbot.simulation.cast import Cast
 
 __all__ = ["CaseError", "Shrinking", "load_case", "play_case", "run_case", "story", "write_case"]
 
@@ -61,7 +64,8 @@ class Shrinking:
         if self._left <= 0 or tuple(plan) == self.best.plan:
             return False
         self._left -= 1
-        outcome = play(self.best.seed, plan=plan, bugs=self.best.bugs, profile=self.best.profile)
+        best = self.best
+        outcome = play(best.seed, plan=plan, bugs=best.bugs, profile=best.profile, cast=best.cast)
         if outcome.violation is None or outcome.violation.promise != self._promise:
             return False
         self.best = outcome
@@ -121,6 +125,7 @@ def write_case(outcome: Outcome, path: Path) -> Path:
         "profile": outcome.profile,
         "bugs": list(outcome.bugs),
         "promise": outcome.violation.promise if outcome.violation else "",
+        "config": "" if outcome.cast is None else outcome.cast.config,
     }
     faults = [
         {
@@ -139,7 +144,7 @@ def write_case(outcome: Outcome, path: Path) -> Path:
 
 
 def _head(told: Mapping[str, Any]) -> dict[str, Any]:
-    head = {name: told[name] for name in ("seed", "profile", "bugs", "promise")}
+    head = {name: told[name] for name in ("seed", "profile", "bugs", "promise")} | {"config": told.get("config", "")}
     if type(head["seed"]) is not int:
         raise ValueError(f"seed {head['seed']!r}; expected a whole number")
     _known("profile", head["profile"], PROFILES)
@@ -186,10 +191,17 @@ def load_case(path: Path) -> tuple[dict[str, Any], list[Fault]]:
     return head, plan
 
 
-def play_case(path: Path) -> Outcome:
-    """Play a recorded case again. Raises OSError, CaseError."""
+def play_case(path: Path, cast: Cast | None = None) -> Outcome:
+    """Play a recorded case again, with the strategy and limits that it was recorded with, or with others. Raises
+    OSError, CaseError, and ConfigError for a configuration that cannot be used any more.
+    """
     case, plan = load_case(path)
-    return play(case["seed"], plan=plan, bugs=case["bugs"], profile=case["profile"])
+    if cast is None and case["config"]:
+        cast = cast_of_file(Path(case["config"]))
+    try:
+        return play(case["seed"], plan=plan, bugs=case["bugs"], profile=case["profile"], cast=cast)
+    except PlanError as error:
+        raise CaseError(f"{path}: {error}") from None
 
 
 def run_case(path: Path) -> dict[str, object]:

@@ -54,6 +54,19 @@ def test_a_file_that_is_no_case_is_one_clear_line(text: str, said: str, tmp_path
         assert "Traceback" not in told
 
 
+def test_a_fault_of_a_symbol_that_is_not_traded_is_one_clear_line(tmp_path: Path) -> None:
+    """Which fault, which symbol, and what this seed trades; also where it names none."""
+    case = tmp_path / "case.jsonl"
+    head = '{"type": "case", "seed": 1, "profile": "mixed", "bugs": [], "promise": "P6"}\n'
+    for symbol, shown in (("DOGEUSDT", "'DOGEUSDT'"), ("", "'no symbol'")):
+        fault = {"type": "burst", "ts_ms": 9_000, "for_ms": 1, "size": 0.5, "number": 0, "symbol": symbol}
+        case.write_text(head + json.dumps(fault) + "\n", encoding="utf-8")
+        code, told = asked("run", str(case))
+        assert code == 1
+        assert f"burst at 9000 ms is of {shown}; this world trades BTCUSDT" in told
+        assert "Traceback" not in told
+
+
 def test_a_case_that_breaks_nothing_is_not_shrunk(tmp_path: Path) -> None:
     """There is no reason to keep."""
     case = tmp_path / "case.jsonl"

@@ -45,6 +45,26 @@ def test_a_strategy_that_never_orders_is_not_drilled():
     assert (drilled.passed, drilled.idle) == (False, "the strategy never ordered")
 
 
+def test_the_controls_are_the_configured_ones():
+    """What the venue does not answer stops the run after as many requests as `[risk]` says, or never."""
+    config = load(PAPER, BacktestConfig)
+    frozen = {}
+    for times in (3, 0):
+        risk = config.risk.model_copy(update={"unknowns_in_a_row": times})
+        [drilled] = drill(cast_of(config.model_copy(update={"risk": risk})), ["answers-lost"], seeds=1)
+        assert drilled.passed, drilled.outcomes[0].violation
+        frozen[times] = [each for each in drilled.frozen if each.startswith("unknowns_in_a_row")]
+    assert frozen[3]
+    assert not frozen[0]
+
+
+def test_a_guardian_watches():
+    """It takes out what a stopped engine left."""
+    [drilled] = drill(cast_of(load(PAPER, BacktestConfig)), ["stopped"], seeds=1)
+    assert drilled.outcomes[0].marks["guardian judged: engine gone"] > 0
+    assert drilled.passed, drilled.outcomes[0].violation
+
+
 def test_what_the_model_does_not_have_is_refused():
     """An instrument that is not linear is an error that says so."""
     config = load(PAPER, BacktestConfig)
