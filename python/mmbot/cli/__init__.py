@@ -67,6 +67,7 @@ app.add_typer(freeze.keys_app, name="keys")
 app.command("status")(freeze.status)
 app.command("unfreeze")(freeze.unfreeze)
 app.command("give-up")(freeze.give_up)
+app.command("adjust")(freeze.adjust)
 app.command("kill")(freeze.kill)
 app.command("version")(backtest.version)
 

@@ -24,6 +24,7 @@ __all__ = [
     "Account",
     "NoAccountError",
     "Runs",
+    "adjust",
     "chosen",
     "freeze",
     "freeze_app",
@@ -345,6 +346,36 @@ def give_up(
     with one_clear_line(NoAccountError, TokenError):
         [state] = chosen(runs, account)
         typer.echo(asyncio.run(ask_to_give_up(state, order, reason, read_key(sign))))
+
+
+def adjust(
+    token: Annotated[Path, typer.Option("--token", help="The token's file: made or signed by --sign, else applied.")],
+    sign: Annotated[Path | None, typer.Option("--sign", help="Sign with this private key instead of applying.")] = None,
+    market: Annotated[str, typer.Option("--market", help="Category and symbol, for a new token.")] = "",
+    held: Annotated[int, typer.Option("--held", help="Lots that our books hold, signed, for a new token.")] = 0,
+    told: Annotated[int, typer.Option("--told", help="Lots that the venue says, signed, for a new token.")] = 0,
+    price: Annotated[str, typer.Option("--price", help="At which the difference is booked, for a new token.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="What you looked at, and what it said.")] = "",
+    account: Account = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Sign that a position is what the venue says, or apply a token that two people signed; a running engine judges.
+
+    Its market has to be frozen. The difference is booked as the two people's, in the journal; no fill is made up.
+    """
+    import asyncio
+
+    from mmbot.ops import adjusting
+    from mmbot.ops.freeze_tokens import TokenError, read_key
+
+    with one_clear_line(NoAccountError, TokenError, OSError):
+        [state] = chosen(runs, account)
+        if sign is None:
+            typer.echo(asyncio.run(adjusting.apply_adjustment(state, token)))
+            return
+        fresh = adjusting.fresh_adjustment(state, market, (held, told), price, _legible(reason)) if market else None
+        for line in adjusting.sign_adjustment(token, fresh, read_key(sign)):
+            typer.echo(line)
 
 
 @keys_app.command("new")

@@ -141,6 +141,16 @@ class AccountState:
         return self.path / "giving-up-answer.json"
 
     @property
+    def adjusting(self) -> Path:
+        """A signed word that waits for the running engine: a position is the venue's."""
+        return self.path / "adjusting.json"
+
+    @property
+    def adjusting_answer(self) -> Path:
+        """What the running engine said to it."""
+        return self.path / "adjusting-answer.json"
+
+    @property
     def session(self) -> Path:
         """Where the account trades: environment, url, markets, and the names of the variables with its key."""
         return self.path / "session.json"

@@ -24,6 +24,7 @@ from mmbot.data.instruments import FeeProfile, bybit
 from mmbot.execution import ENVIRONMENT_LETTERS, Breaker, ClientIds, ReconTerms, TakerCap, Throttle
 from mmbot.execution.flatten import FlattenTerms
 from mmbot.ops.account_state import AccountState
+from mmbot.ops.adjusting import hear_adjustments
 from mmbot.ops.alarm_log import Alarmed, AlarmLog
 from mmbot.ops.controls import risk_desk
 from mmbot.ops.counters import Counters
@@ -186,6 +187,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         helpers = [
             asyncio.create_task(_stopped(run.runner, stop, duration_s)),
             asyncio.create_task(hear_giving_up(account.state, run.runner)),
+            asyncio.create_task(hear_adjustments(account.state, run.runner)),
             asyncio.create_task(apply_overrides(account.state, account.latch, run.runner, clock.peek)),
             asyncio.create_task(alarms.watch(run.runner.freeze, clock.peek)),
             asyncio.create_task(metrics.keep(account.state)),

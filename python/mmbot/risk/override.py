@@ -16,12 +16,15 @@ import json
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from mmbot.risk.levels import FreezeLevel, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "EXPIRY_MAX_NS",
@@ -33,6 +36,8 @@ __all__ = [
     "OverrideRefusedError",
     "Reconciled",
     "Signature",
+    "check_token",
+    "people",
     "signed",
     "signer_of",
     "verified",
@@ -56,6 +61,8 @@ OverrideRefusal: TypeAlias = Literal[
     "wrong_account",
     "not_in_doubt",
     "too_young",
+    "no_difference",
+    "not_frozen",
 ]
 
 EXPIRY_MAX_NS = 600_000_000_000
@@ -164,13 +171,21 @@ def signed(override: Override, key: Ed25519PrivateKey) -> Signature:
 def verified(override: Override, level: FreezeLevel, operators: Operators, *, now: int, head: str) -> tuple[str, ...]:
     """Return the identities whose signatures lower from `level`. Raises OverrideRefusedError."""
     _check_words(override, now, head)
-    words = override.canonical()
-    signers = [signer_of(words, signature, operators, now) for signature in dict.fromkeys(override.signatures)]
     wanted = 2 if level >= _TWO_PEOPLE else 1
+    what = f"lowering from {level.name}"
+    return people(override.canonical(), override.signatures, operators, now, wanted=wanted, what=what)
+
+
+def people(
+    words: bytes, signatures: Iterable[Signature], operators: Operators, now: int, *, wanted: int, what: str
+) -> tuple[str, ...]:
+    """Return who signed these words: so many people, each with a key of their own on a device of their own.
+
+    what: they sign for, to say so. Raises OverrideRefusedError.
+    """
+    signers = [signer_of(words, signature, operators, now) for signature in dict.fromkeys(signatures)]
     if len(signers) < wanted:
-        raise OverrideRefusedError(
-            "too_few_signatures", f"{len(signers)} of {wanted} signatures that lowering from {level.name} takes"
-        )
+        raise OverrideRefusedError("too_few_signatures", f"{len(signers)} of {wanted} signatures that {what} takes")
     identities = tuple({_same(signer.identity): signer.identity for signer in reversed(signers)}.values())[::-1]
     if len(identities) < wanted:
         raise OverrideRefusedError("same_identity", f"every signature is of {identities[0]}; expected {wanted} people")
@@ -184,17 +199,22 @@ def _same(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
-def _check_words(override: Override, now: int, head: str) -> None:
-    if not override.reason.strip():
+def check_token(reason: str, nonce: str, expiry: int, now: int) -> None:
+    """Refuse a token without a cause, that can be guessed, or whose time is over or too long. Raises
+    OverrideRefusedError.
+    """
+    if not reason.strip():
         raise OverrideRefusedError("no_reason", "the cause has to be named")
-    if len(override.nonce) < NONCE_CHARACTERS_MIN:
+    if len(nonce) < NONCE_CHARACTERS_MIN:
         raise OverrideRefusedError("weak_nonce", f"a nonce has at least {NONCE_CHARACTERS_MIN} characters")
-    if now > override.expiry:
-        raise OverrideRefusedError(
-            "expired", f"the token ended {(now - override.expiry) / 1e9:.0f} s ago; sign a fresh one"
-        )
-    if override.expiry > now + EXPIRY_MAX_NS:
+    if now > expiry:
+        raise OverrideRefusedError("expired", f"the token ended {(now - expiry) / 1e9:.0f} s ago; sign a fresh one")
+    if expiry > now + EXPIRY_MAX_NS:
         raise OverrideRefusedError("expiry_too_far", "a token holds for ten minutes at most")
+
+
+def _check_words(override: Override, now: int, head: str) -> None:
+    check_token(override.reason, override.nonce, override.expiry, now)
     if override.head_hash != head:
         raise OverrideRefusedError(
             "wrong_head", "the freeze log moved since the token was made; look at it, and sign a fresh one"

@@ -1,0 +1,92 @@
+"""How a position that two people signed for comes to the engine: the token that they sign, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from mmbot.ops.account_state import write_durably
+from mmbot.ops.freeze_latch import read_operators
+from mmbot.ops.freeze_tokens import TokenError
+from mmbot.ops.hatch import Hatch
+from mmbot.risk.adjusting import Adjustment
+from mmbot.risk.override import EXPIRY_MAX_NS
+from mmbot.runtime.adjusting import adjust
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from mmbot.ops.account_state import AccountState
+    from mmbot.runtime.runner import Runner
+
+__all__ = ["apply_adjustment", "fresh_adjustment", "hear_adjustments", "sign_adjustment"]
+
+
+def _hatch(state: AccountState) -> Hatch:
+    return Hatch("adjusting", state.adjusting, state.adjusting_answer)
+
+
+async def hear_adjustments(state: AccountState, runner: Runner, wall: Callable[[], int] = time.time_ns) -> None:
+    """Judge each token that is handed in, as long as the run lasts. `wall`: the clock of who signs."""
+
+    async def judge(raw: bytes) -> dict[str, object]:
+        asked = Adjustment.read(raw)
+        by = asked.verified(state.name, read_operators(state.operators), wall())
+        return {"booked": await adjust(runner, asked, by)}
+
+    await _hatch(state).hear(judge, runner.told)
+
+
+def fresh_adjustment(state: AccountState, market: str, lots: tuple[int, int], price: str, reason: str) -> Adjustment:
+    """A token without signatures, good for ten minutes. lots: what our books hold and what the venue says, as the break
+    has them. Raises TokenError.
+    """
+    held, told = lots
+    if held == told or not reason.strip():
+        raise TokenError("expected two numbers of lots that differ, as the break names them, and what was looked at")
+    asked = Adjustment(
+        account=state.name,
+        market=market,
+        held=held,
+        told=told,
+        price=price,
+        reason=reason,
+        expiry=time.time_ns() + EXPIRY_MAX_NS - 1_000_000_000,
+        nonce=secrets.token_hex(16),
+    )
+    return _read(json.dumps(asked.words()).encode(), "the token")
+
+
+def sign_adjustment(token: Path, asked: Adjustment | None, key: Ed25519PrivateKey) -> list[str]:
+    """Sign the token's file, or begin it with `asked`; returns its words. Raises TokenError, OSError."""
+    if token.exists():
+        asked = _read(token.read_bytes(), str(token))
+    if asked is None:
+        raise TokenError(f"{token} is not there; begin it with --market, --held, --told, --price and --reason")
+    whole = asked.signed(key)
+    write_durably(token, json.dumps(whole.words(), indent=1).encode())
+    return [
+        f"{whole.account}, {whole.market}: from {whole.held} to {whole.told} lots, the difference at {whole.price}",
+        f"reason: {whole.reason}",
+        f"for another {(whole.expiry - time.time_ns()) / 1e9:.0f} s, signed by {len(whole.signatures)} so far",
+    ]
+
+
+async def apply_adjustment(state: AccountState, token: Path) -> str:
+    """Hand a signed token to the engine that runs, and return what it booked. Raises TokenError, OSError."""
+    if state.engine() is None:
+        raise TokenError(f"no engine runs on {state.name}: start it first, it has the books and asks the venue")
+    word = json.dumps(_read(token.read_bytes(), str(token)).words()).encode()
+    return str((await _hatch(state).ask(word, "nothing is booked"))["booked"])
+
+
+def _read(raw: bytes, what: str) -> Adjustment:
+    try:
+        return Adjustment.read(raw)
+    except (ValueError, KeyError, TypeError) as error:
+        raise TokenError(f"{what} is no adjustment: {type(error).__name__}: {error}") from error
