@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from mmbot.venues.port import ARRIVES_NS
+
 if TYPE_CHECKING:
     from mmbot.execution.recovery import Estate
     from mmbot.runtime.runner import Runner
@@ -35,6 +37,8 @@ class Recovering:
         run.told({"event": "recovering", "journal": estate.journal, "orders": len(estate.orders), "lost": estate.lost})
         for asked in estate.frozen:
             run.on_freeze(asked)
+        if not estate.ended:  # what died a moment ago may have sent more than its disk kept, however whole that looks
+            run.strangers_until = run.clock.peek() + ARRIVES_NS
         self._quarantine()
         looks = 0
         while looks < LOOKS and not run.ended.is_set():

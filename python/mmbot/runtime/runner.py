@@ -183,7 +183,7 @@ class Runner:
             self._held = []
             self.pauses["recovery"] = "comparing with the venue after a restart"
         self.strangers_until = 0
-        """Until then orders may arrive that an earlier run sent and its journal has lost; 0 where it lost nothing."""
+        """Until then orders may arrive that an earlier run sent and its journal has lost; 0 where it ended in order."""
         self.reconciled: Reconciled | None = None
         """What the last comparison with the venue found."""
 
