@@ -15,6 +15,7 @@ from mmbot.execution import BreakKind
 from mmbot.risk import FreezeBoard, FreezeLevel
 from mmbot.risk.adjusting import Adjustment
 from mmbot.risk.override import OverrideRefusedError
+from mmbot.runtime import reconciling
 from mmbot.runtime.adjusting import adjust
 
 if TYPE_CHECKING:
@@ -39,10 +40,13 @@ async def refused(desk: Desk, word: Adjustment) -> str:
     return told.value.name
 
 
-def test_just_the_difference_that_was_signed_is_booked_once_while_nothing_moves(tmp_path: Path) -> None:
+def test_just_the_difference_that_was_signed_is_booked_once_while_nothing_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The venue holds 5 lots that no execution told of. While it quotes, and for other numbers, nothing is booked; then
     it is, under both names in the journal, and books and venue agree.
     """
+    monkeypatch.setattr(reconciling, "AGREE_S", 0.001)
     desk = Desk(tmp_path, board=FreezeBoard(OPERATORS))
 
     async def story(desk: Desk) -> None:
