@@ -528,6 +528,43 @@ def test_two_people_lift_a_freeze_and_the_run_goes_on(tmp_path: Path, guardian: 
     asyncio.run(story())
 
 
+def test_an_adjustment_takes_two_people_and_a_difference(tmp_path: Path) -> None:
+    """The engine refuses what one person signed, and what books and venue do not differ by; nothing is booked."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            with Bot(paper, tmp_path, guardian=False) as bot:
+                await bot.quoting()
+                at = ("--runs", str(bot.runs))
+                for name in ("ada", "bob"):
+                    key = (await bot.says("keys", "new", str(tmp_path / f"{name}.pem"))).split()[-1]
+                    await bot.says("keys", "enrol", key, "--identity", name, "--device", f"{name}'s", *at)
+                await bot.says("freeze", "--reason", "the statement has more", *at)
+                await bot.until(lambda: bool(bot.events("cancel_all_done")))
+                signing = ("adjust", "--token", str(tmp_path / "token.json"), *at)
+                what = (
+                    "--market",
+                    "linear BTCUSDT",
+                    "--held",
+                    "999",
+                    "--told",
+                    "1000",
+                    "--price",
+                    "100",
+                    "--reason",
+                    "seen",
+                )
+                said = await bot.says(*signing, "--sign", str(tmp_path / "ada.pem"), *what, "--reason", "seen")
+                assert "from 999 to 1000 lots, the difference at 100" in said
+                assert "too_few_signatures" in await bot.says(*signing, code=1)
+                await bot.says(*signing, "--sign", str(tmp_path / "bob.pem"))
+                assert "no_difference: signed was 999 to 1000 lots" in await bot.says(*signing, code=1)
+                assert bot.events("adjusted position") == []
+                await bot.stop()
+
+    asyncio.run(story())
+
+
 def test_flatten_works_the_position_off(tmp_path: Path) -> None:
     """Everything leaves first; then reduce-only orders take the position to zero, at the venue and in the books. The
     journal, done again, gives the same orders.
