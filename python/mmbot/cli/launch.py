@@ -21,12 +21,19 @@ RUNS = Path("runs")
 
 
 @app.command("check")
-def check(runs: Runs = RUNS) -> None:
-    """Say which proofs are there. A live run begins only where every one is."""
+def check(
+    runs: Runs = RUNS,
+    config: Annotated[Path | None, typer.Option("--config", help="Also look at what this one switches off.")] = None,
+) -> None:
+    """Say which proofs are there, and which controls are off. A live run begins only where nothing is missing."""
+    from mmbot.config import BacktestConfig, load
     from mmbot.ops.findings import worst
-    from mmbot.ops.launch import launch_findings
+    from mmbot.ops.launch import controls_finding, launch_findings
 
     findings = launch_findings(runs, time.time_ns())
+    if config is not None:
+        with one_clear_line():
+            findings.append(controls_finding(load(config, BacktestConfig)))
     for finding in findings:
         typer.echo(str(finding))
     if worst(findings) != "PASS":

@@ -31,6 +31,7 @@ CAP_FIRM = 10 * CAP_GROSS
 _CAPITALS = 10
 _LAUNCH_POSITIONS, _LAUNCH_LOSS_DAY_PCT = 5, 3.0
 _DEPEG_BPS = 100.0
+_OF_INSTRUMENT = re.compile(r"instruments\.[0-9]+\.limits\.collar_bps")
 _MONEY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
@@ -185,6 +186,10 @@ class RiskConfig(Strict):
     risk_ratio_warn: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """95th percentile of used to allowed notional above which to warn."""
 
+    off_on_purpose: tuple[str, ...] = ()
+    """Keys of controls that are off, or wider than the run can reach, because somebody wants it so; of an instrument as
+    "instruments.0.limits.collar_bps". Live begins only where each is named; the start of a run tells which they are."""
+
     def amount(self, name: str) -> Decimal:
         """Return an amount as it holds: a tenth of what is configured while `launch` is on."""
         return Decimal(getattr(self, name)) * (LAUNCH_SHARE if self.launch else 1)
@@ -224,6 +229,13 @@ class RiskConfig(Strict):
         ):
             if Decimal(getattr(self, name)) > cap:
                 raise ValueError(f"{name} is {getattr(self, name)}; no configuration lifts it above {cap}")
+        unknown = [
+            key
+            for key in self.off_on_purpose
+            if key not in type(self).model_fields and not _OF_INSTRUMENT.fullmatch(key)
+        ]
+        if unknown:
+            raise ValueError(f"off_on_purpose names {', '.join(unknown)}; expected keys of risk, without `risk.`")
         rising = [
             ("max_order_notional_usd", "max_inventory_usd"),
             ("max_inventory_usd", "max_total_notional_usd"),

@@ -23,7 +23,7 @@ from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import OverrideRefusedError, Reconciled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mmbot.config import SessionConfig
     from mmbot.ops.account_state import AccountState
@@ -56,10 +56,12 @@ def write_session(
     strategy: str,
     embedded: bool,
     off: Sequence[str] = (),
+    loose: Mapping[str, str] | None = None,
     policy: FreezePolicy | None = None,
 ) -> None:
     """Leave behind where the account trades: names of the key's variables, never the key. off: the keys of the
-    controls that are switched off. policy: what holds after a lift, None for the defaults. Raises OSError.
+    controls that are switched off. loose: of those that can never act, and why. policy: what holds after a lift, None
+    for the defaults. Raises OSError.
     """
     lift = policy or FreezePolicy()
     words = {
@@ -72,6 +74,7 @@ def write_session(
         "key_variable": session.key_variable,
         "secret_variable": session.secret_variable,
         "controls_off": list(off),
+        "controls_loose": dict(loose or {}),
         "lift_s": [lift.shadow_s, lift.canary_s],
     }
     write_durably(state.session, json.dumps(words, indent=1).encode())

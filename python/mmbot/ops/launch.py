@@ -14,14 +14,27 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from mmbot.config import ConfigError
+from mmbot.config.session import SessionConfig
 from mmbot.ops.account_state import write_durably
 from mmbot.ops.findings import Finding
 from mmbot.ops.leader.build import build_hash
+from mmbot.ops.loose import check_named, loose_controls
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ALARM_ROUTE", "CANCEL_ALL", "NS_PER_S", "check_launch", "forget_proof", "keep_proof", "launch_findings"]
+    from mmbot.config import BacktestConfig
+
+__all__ = [
+    "ALARM_ROUTE",
+    "CANCEL_ALL",
+    "NS_PER_S",
+    "check_launch",
+    "controls_finding",
+    "forget_proof",
+    "keep_proof",
+    "launch_findings",
+]
 
 NS_PER_S: Final = 1_000_000_000
 CANCEL_ALL, ALARM_ROUTE = "cancel-all", "alarm-route"
@@ -41,6 +54,17 @@ def check_launch(runs: Path, now: int) -> None:
 def launch_findings(runs: Path, now: int) -> list[Finding]:
     """Look at each proof."""
     return [_finding(runs, name, now) for name in MAX_AGE_S]
+
+
+def controls_finding(config: BacktestConfig) -> Finding:
+    """Look at what a configuration switches off. What only venue and account tell is looked at when the run starts."""
+    loose = loose_controls(config, config.session or SessionConfig())
+    try:
+        check_named(config.risk, loose)
+    except ConfigError as error:
+        return Finding(check="controls", status="FAIL", detail=str(error), hint="docs/controls.md")
+    said = "; ".join(f"{key} {why}" for key, why in loose.items()) or "none"
+    return Finding(check="controls", status="PASS", detail=f"off on purpose: {said}")
 
 
 def _finding(runs: Path, name: str, now: int) -> Finding:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mmbot.runtime.bridge import Listed
     from mmbot.venues.port import WalletSeen
 
-__all__ = ["TIMES", "check_account"]
+__all__ = ["TIMES", "account_worth", "check_account"]
 
 TIMES = 10
 """So many times more than what it is held against is a mistake."""
@@ -38,7 +38,7 @@ def check_account(config: BacktestConfig, listed: Sequence[Listed], wallet: Iter
                 f"instruments.{number}.limits.order: is {each.limits.order}; {own.category} {own.symbol} takes at most "
                 f"{most} in one order; expected no more than that"
             )
-    worth = _worth(wallet)
+    worth = account_worth(wallet)
     capital = config.risk.amount("capital_usd")
     if worth is not None and capital > TIMES * worth:
         raise ConfigError(
@@ -47,8 +47,8 @@ def check_account(config: BacktestConfig, listed: Sequence[Listed], wallet: Iter
         )
 
 
-def _worth(wallet: Iterable[WalletSeen]) -> Decimal | None:
-    """What the venue says that the whole account is worth; None where it does not."""
+def account_worth(wallet: Iterable[WalletSeen]) -> Decimal | None:
+    """Return what the venue says that the whole account is worth; None where it does not."""
     told = next((one.margin for one in wallet if one.margin), None)
     if told is None:
         return None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mmbot.ops.alarm_log import AlarmLog
 from mmbot.ops.counters import Counters
 from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.ops.loose import OFF
 from mmbot.ops.metrics import board_metrics, read_metrics
 from mmbot.risk.freeze import FreezePolicy
 
@@ -35,6 +36,14 @@ def controls_off(state: AccountState) -> list[str] | None:
     try:
         return [str(key) for key in json.loads(state.session.read_bytes())["controls_off"]]
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def controls_loose(state: AccountState) -> dict[str, str] | None:
+    """Return the keys of the controls that can never act in that run, and why; None where nobody said."""
+    try:
+        return {str(key): str(why) for key, why in json.loads(state.session.read_bytes())["controls_loose"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -66,6 +75,9 @@ def status_lines(state: AccountState, now: int) -> list[str]:
     lines += [f"  {said}" for said in (alarms.trouble, *trouble) if said]
     off = controls_off(state)
     lines += [f"  controls off: {', '.join(off)}"] if off else []
+    for key, why in (controls_loose(state) or {}).items():
+        if why != OFF:
+            lines.append(f"  control as good as off: {key} {why}")
     if engine is not None or not trouble:
         lines.append(f"  {'no engine runs' if engine is None else f'engine {engine.pid}'}, last run {newest}")
     return lines
@@ -101,6 +113,7 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
         "shadow_until": latch.board.shadow_until,
         "canary_until": latch.board.canary_until,
         "controls_off": controls_off(state),
+        "controls_loose": controls_loose(state),
         "trouble": [said for said in (latch.trouble, alarms.trouble, *trouble) if said],
         "alarms": [
             {"id": one.alarm_id, "level": one.level, "name": one.name, "why": one.said, "since": one.since}

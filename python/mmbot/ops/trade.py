@@ -39,6 +39,7 @@ from mmbot.ops.launch import check_launch
 from mmbot.ops.leader.fleet import FleetLease
 from mmbot.ops.leader.freezes import FleetFreezes, remember_fleet
 from mmbot.ops.leader.leadership import Leadership, lease_of
+from mmbot.ops.loose import OFF, check_named, loose_controls
 from mmbot.ops.metrics import RunMetrics
 from mmbot.ops.plausible import check_account
 from mmbot.ops.presence import present
@@ -66,7 +67,7 @@ from mmbot.venues.port import Subscription, VenueError
 from mmbot.wiring import Mode, Trading
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from mmbot.config import BacktestConfig, InstrumentConfig, RiskConfig
@@ -145,8 +146,12 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             carried = await stack.enter_async_context(
                 _leading(lead, config, wiring, attestation.account, stop=stop, clock=clock)
             )
+        listed = [await _listed(orders, category, symbol) for category, symbol in markets]
+        loose = await _loose(config, wiring, listed, orders, watcher)
         account = stack.enter_context(
-            _account(wiring, attestation.account, folder, markets, clock, strategy=strategy, risk=config.risk)
+            _account(
+                wiring, attestation.account, folder, markets, clock, strategy=strategy, risk=config.risk, loose=loose
+            )
         )
         alarms = AlarmLog(account.state, account.name, clock.peek())
         watcher = alarmed = Alarmed(watcher, alarms, clock.peek)
@@ -157,9 +162,6 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             guard = Guard(watch, clock=clock.peek, told=watcher.told)
             stack.push_async_callback(guard.leave, "the run is over")
             await guard.meet(guardian, os.environ)
-        listed = [await _listed(orders, category, symbol) for category, symbol in markets]
-        check_account(config, listed, await orders.wallet())
-        watcher.told({"event": "controls off", "keys": list(config.risk.off)})
         await _check_peg(config.risk.depeg_pair, orders, listed, live=wiring.mode is Mode.LIVE)
         run = _Run(
             config,
@@ -266,6 +268,7 @@ def _account(
     *,
     strategy: Strategy,
     risk: RiskConfig,
+    loose: Mapping[str, str],
 ) -> Iterator[_Account]:
     """Enter the account's folder as who trades. An embedded exchange's account lives and ends with its run.
 
@@ -294,6 +297,7 @@ def _account(
         strategy=traded,
         embedded=wiring.embedded,
         off=risk.off,
+        loose=loose,
         policy=policy,
     )
     state.trades_here()
@@ -301,6 +305,22 @@ def _account(
         yield _Account(name, state, latch)
     finally:
         state.run_ends()
+
+
+async def _loose(
+    config: BacktestConfig, wiring: Trading, listed: Sequence[Listed], orders: OrderEntry, watcher: Watcher
+) -> dict[str, str]:
+    """Hold the limits against venue and account, and say which can never act. Raises ConfigError for what cannot be
+    meant, and, where real money trades, for what is off and not named.
+    """
+    wallet = await orders.wallet()
+    check_account(config, listed, wallet)
+    loose = loose_controls(config, wiring.session, listed, wallet)
+    words = [f"{key} {why}" for key, why in loose.items() if why != OFF]
+    watcher.told({"event": "controls off", "keys": list(config.risk.off), "loose": words})
+    if wiring.mode is Mode.LIVE:
+        check_named(config.risk, loose)
+    return loose
 
 
 def _check_live(wiring: Trading, clock: RunClock) -> None:

@@ -318,7 +318,9 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "fill": _fill,
     "attested": lambda event: "; ".join([f"account {event['account']}", *event["remarks"]]),
     "link": lambda event: None if event["state"] == "up" else f"{event['link']} {event['state']}: {event['why']}",
-    "controls off": lambda event: f"controls off: {', '.join(event['keys']) or 'none'}",
+    "controls off": lambda event: "; ".join(
+        [f"controls off: {', '.join(event['keys']) or 'none'}", *(f"as good as off: {said}" for said in event["loose"])]
+    ),
     "controls armed anew": lambda event: (
         f"{', '.join(event['controls'])} of {event['scope']} count anew, losses from {event['equity']:.2f}"
     ),

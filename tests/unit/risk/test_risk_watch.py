@@ -192,7 +192,7 @@ SET_HERE = {
 def a_thousand_times(name: str) -> object:
     """Three digits too many; None for what is no number."""
     given = SET_HERE.get(name, getattr(RiskConfig(), name))
-    if given is None or isinstance(given, bool):
+    if given is None or isinstance(given, bool | tuple):
         return None
     return str(int(given) * 1_000) if isinstance(given, str) else given * 1_000
 
