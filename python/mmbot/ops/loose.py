@@ -52,6 +52,7 @@ def loose_controls(
         _amounts(risk, account_worth(wallet)),
         _counts(risk, session),
         _prices(config),
+        _guards(risk),
         _ages(risk),
         _fees(risk, listed),
     ):
@@ -140,11 +141,16 @@ def _prices(config: BacktestConfig) -> Iterator[tuple[str, str]]:
         yield "risk.depeg_bps", f"is {risk.peg_bps:g}; a coin at 0.90 is no dollar"
     if 0 < risk.margin_headroom_pct < 1:
         yield "risk.margin_headroom_pct", f"is {risk.margin_headroom_pct:g}; below 1 a venue liquidates first"
-    if risk.guards and risk.guard_volatility_hard_bps >= risk.reference_collar_bps:
+
+
+def _guards(risk: RiskConfig) -> Iterator[tuple[str, str]]:
+    if not risk.guards:
+        return
+    if risk.guard_volatility_hard_bps >= risk.reference_collar_bps:
         yield "risk.guard_volatility_hard_bps", f"is {risk.guard_volatility_hard_bps:g}; beyond reference_collar_bps"
-    if risk.guards and risk.guard_latency_hard_ms >= _UNKNOWN_WINDOW_S * 1_000:
+    if risk.guard_latency_hard_ms >= _UNKNOWN_WINDOW_S * 1_000:
         yield "risk.guard_latency_hard_ms", f"is {risk.guard_latency_hard_ms:g}; a request is given up before"
-    if risk.guards and risk.guard_inventory_hard_pct >= 200:
+    if risk.guard_inventory_hard_pct >= 200:
         yield "risk.guard_inventory_hard_pct", "is twice the position limit, where no order of ours leads"
 
 
