@@ -59,6 +59,10 @@ __all__ = [
 ]
 
 
+EPOCH_AHEAD_S = 86_400
+"""Epochs are near the seconds since 1970, or below: see `mmbot.gateway.server`, which holds them to the same."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardianTerms:
     """How long the guardian waits, in ns."""
@@ -107,6 +111,8 @@ class Heard:
 
     conn: int
     message: Hello | Beat | Goodbye
+    wall_s: int | None = None
+    """Seconds since 1970 when it did; None: nobody says, and an epoch is not held against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +307,8 @@ class GuardianCore:
             return []
         commands: list[Command] = []
         match event:
-            case Heard(conn, Hello() as hello):
-                commands += self._met(conn, hello, at)
+            case Heard(conn, Hello() as hello, wall_s):
+                commands += self._met(conn, hello, at, wall_s)
             case Heard(conn, Beat() as beat):
                 commands += self._beaten(conn, beat, at)
             case Heard(conn, Goodbye() as goodbye):
@@ -326,8 +332,8 @@ class GuardianCore:
 
     # ---- what the engine says
 
-    def _met(self, conn: int, hello: Hello, at: int) -> list[Command]:
-        why = self._objection(conn, hello)
+    def _met(self, conn: int, hello: Hello, at: int, wall_s: int | None) -> list[Command]:
+        why = self._objection(conn, hello, wall_s)
         if why:
             return [Say(conn, TurnedAway(why=why)), Said("turned away", why)]
         before = self._watched
@@ -339,16 +345,21 @@ class GuardianCore:
         welcome = Welcome(protocol=PROTOCOL, pid=self._pid, anchor=self._kept[-1] if self._kept else None)
         return [Say(conn, welcome), Said("watching", f"epoch {hello.epoch}, journal {hello.journal}")]
 
-    def _objection(self, conn: int, hello: Hello) -> str:
+    def _objection(self, conn: int, hello: Hello, wall_s: int | None) -> str:
         if hello.protocol != PROTOCOL:
             return f"it speaks protocol {hello.protocol}, and the guardian {PROTOCOL}: end the one that is older"
         ours = f"{self._account} ({self._environment})"
         if (hello.environment, hello.account) != (self._environment, self._account):
             return f"it trades on account {hello.account} ({hello.environment}), and the guardian watches {ours}"
+        if wall_s is not None and hello.epoch > wall_s + EPOCH_AHEAD_S:
+            return f"its epoch {hello.epoch} is none that a lease gives: {wall_s} seconds went by since 1970"
         watched = self._watched
         again = watched is not None and watched.hello == hello and not watched.is_open
         if hello.epoch <= self._epoch and not again:
-            return f"its epoch {hello.epoch} is not above {self._epoch}, which was met before: start the run again"
+            return (
+                f"its epoch {hello.epoch} is not above {self._epoch}, which was met before: start the run again; if "
+                "that was no run's, end the guardian first (guardian.pid), for the next one has met none"
+            )
         return ""
 
     def _beaten(self, conn: int, beat: Beat, at: int) -> list[Command]:

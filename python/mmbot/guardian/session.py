@@ -216,7 +216,7 @@ class GuardianSession:
             while line := await reader.readline():
                 message = decode(line)
                 if isinstance(message, Hello | Beat | Goodbye):
-                    self._step(Heard(conn, message))
+                    self._step(Heard(conn, message, self._wall() // 10**9))
         except (OSError, Unreadable, ValueError) as error:  # ValueError: a line beyond the limit
             why = str(error)
         finally:

@@ -13,7 +13,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mmbot.risk.alarms import Alarm, AlarmBoard, alarm_of, alarms_of
+from mmbot.risk.alarms import LOUDER, Alarm, AlarmBoard, alarm_of, alarms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -121,18 +121,26 @@ class Alarmed:
         """Tell of an event, and of the alarm that it is."""
         self._watcher.told(event)
         alarm = alarm_of(event, self._clock())
-        if alarm is not None:
-            self._raise(alarm)
+        if alarm is None or self._raise(alarm):
+            return
+        if alarm.name in LOUDER:
+            [still] = [one for one in self._log.board.open if one.name == alarm.name]
+            self._tell(still, times=int(event[LOUDER[alarm.name]]))
 
     def stands(self, frozen: Iterable[Frozen]) -> None:
         """Tell of what froze while nobody listened, or what a run that died had no time to tell of."""
         for alarm in alarms_of(frozen, self._clock()):
             self._raise(alarm)
 
-    def _raise(self, alarm: Alarm) -> None:
-        if self._log.raise_alarm(alarm):
-            words = {"id": alarm.alarm_id, "level": alarm.level, "name": alarm.name, "why": alarm.said}
-            self._watcher.told({"event": "alarm", **words, "ack": f"mmbot status --ack {alarm.alarm_id}"})
+    def _raise(self, alarm: Alarm) -> bool:
+        fresh = self._log.raise_alarm(alarm)
+        if fresh:
+            self._tell(alarm, times=1)
+        return fresh
+
+    def _tell(self, alarm: Alarm, times: int) -> None:
+        words = {"id": alarm.alarm_id, "level": alarm.level, "name": alarm.name, "why": alarm.said, "times": times}
+        self._watcher.told({"event": "alarm", **words, "ack": f"mmbot status --ack {alarm.alarm_id}"})
 
     def watch(self, board: Board) -> None:
         """Begin to look."""

@@ -425,7 +425,7 @@ class _Run:
         if left is not None and left.estate.custody is not None:
             self.journal.note(clock(), "custody", json.dumps(left.estate.custody))
         self.journal.sync()
-        state.run_begins(folder.path)  # from here on the next run takes over from this one
+        self.runner.begins = lambda: state.run_begins(folder.path)
         gate.decided, gate.decision_age_ns = (lambda: core.now), config.risk.decision_age_ms * 1_000_000
         share = min(wiring.share, Fraction(LAUNCH_SHARE)) if config.risk.launch else wiring.share
         pairs = list(zip(config.instruments, listed, strict=True))

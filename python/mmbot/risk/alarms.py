@@ -25,7 +25,17 @@ if TYPE_CHECKING:
 
     from mmbot.risk.freeze import Frozen
 
-__all__ = ["P1_CONTROLS", "P1_EVENTS", "UNSEEN_NS", "Alarm", "AlarmBoard", "AlarmLevel", "alarm_of", "alarms_of"]
+__all__ = [
+    "LOUDER",
+    "P1_CONTROLS",
+    "P1_EVENTS",
+    "UNSEEN_NS",
+    "Alarm",
+    "AlarmBoard",
+    "AlarmLevel",
+    "alarm_of",
+    "alarms_of",
+]
 
 AlarmLevel = Literal["P1", "P2"]
 UNSEEN_NS: Final = 60_000_000_000
@@ -50,6 +60,8 @@ _SEEN: Final = frozenset({"operator", "alarm"})
 """Who asks for these is a person, or an alarm: both were told already."""
 P1_EVENTS: Final = {"cancel_all_alarm": "open", "freeze_not_carried": "why", "stray": "why"}
 """Events of a run that are one, and the word that says the most of each."""
+LOUDER: Final = {"cancel_all_alarm": "step"}
+"""Of these, the ones that are told again while nobody acknowledges them, and which word says how often (A-035)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

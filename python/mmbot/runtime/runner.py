@@ -153,6 +153,8 @@ class Runner:
         )
         self.risk: RiskDesk | None = None
         """The controls above the core's own; none: the core's own alone."""
+        self.begins: Callable[[], None] = lambda: None
+        """Called once the account was found fit, before anything leaves: the next run takes over from this one."""
         self.lifted: Callable[[], None] = lambda: None
         """Hears that people lowered a freeze, before anything leaves: whoever has a reason that stands asks again."""
         self.flattening: Flattening | None = None
@@ -679,6 +681,7 @@ class Runner:
             await self._begin(orders)
         else:
             self.reconciler.begin(self._estate.began, self._estate.since, _custody(self._estate))
+        self.begins()
         alarm = asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
         tasks = [asyncio.create_task(self._guarded(each)) for each in (self._chase, self._compare)]
         tasks += self._obeying(orders)

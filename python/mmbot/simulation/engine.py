@@ -210,7 +210,7 @@ class Life:
         if left is not None and left.estate.custody is not None:
             self.journal.note(self.clock(), "custody", json.dumps(left.estate.custody))
         self.watched.sync()
-        node.state.run_begins(self.run)
+        self.runner.begins = lambda: node.state.run_begins(self.run)
         self.gate = OrderGate(self.runner, self.clock.peek, throttle=Throttle.of(CALLS_PER_SECOND), told=self.told)
         self._obey()
         self.gate.decided, self.gate.decision_age_ns = (lambda: self.core.now), DECISION_AGE_NS

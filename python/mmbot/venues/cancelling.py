@@ -45,8 +45,8 @@ class Cancels(Protocol):
 class Cancelling:
     """Cancel-alls on one session. `clock` only reads the time.
 
-    told: hears events (`bulk_cancel_failed`, `cancel_failed`, `cancel_all_alarm`, `cancel_all_done`). escalate: further
-    ways to call somebody; each alarm is told to one more of them.
+    told: hears events (`bulk_cancel_failed`, `cancel_failed`, `cancel_all_alarm`, `cancel_all_done`). Of these
+    `cancel_all_alarm` calls people, louder with each `step` (`mmbot.ops.alarm_log`).
     """
 
     def __init__(
@@ -56,10 +56,8 @@ class Cancelling:
         clock: Callable[[], int],
         *,
         told: Callable[[dict[str, object]], None],
-        escalate: Sequence[Callable[[dict[str, object]], None]] = (),
     ) -> None:
         self._orders, self._markets, self._clock, self._told = orders, markets, clock, told
-        self._escalate = escalate
         self._plan: CancelAllPlan | None = None
         self._seen: dict[str, OrderSeen] = {}
         self._news = asyncio.Event()
@@ -118,9 +116,6 @@ class Cancelling:
     def _tell(self, plan: CancelAllPlan) -> None:
         for event in plan.events:
             self._told(event)
-            if event["event"] == "cancel_all_alarm":
-                for call in self._escalate[: int(str(event["step"]))]:
-                    call(event)
         plan.events.clear()
 
     def heard(self, facts: Iterable[Fact]) -> None:

@@ -1,10 +1,21 @@
 """The guardian's decisions, whatever comes in whatever order."""
 
+import pytest
 from guarded_world import FOREIGN, NS, OURS, STEP, World, watching
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbot.guardian.core import Blind, CancelEverything, Cut, GuardianCore, Heard, KeepAnchor, Latched, Tick
+from mmbot.guardian.core import (
+    EPOCH_AHEAD_S,
+    Blind,
+    CancelEverything,
+    Cut,
+    GuardianCore,
+    Heard,
+    KeepAnchor,
+    Latched,
+    Tick,
+)
 from mmbot.guardian.words import PROTOCOL, GuardianBeat, Head, Hello, TurnedAway, Welcome
 from mmbot.risk.levels import FreezeLevel
 
@@ -102,6 +113,20 @@ def test_who_does_not_fit_is_turned_away():
     assert core.state == "waiting"
     assert isinstance(core.step(Heard(1, Hello(**fits)), NS)[0].message, Welcome)
     assert isinstance(core.step(Heard(2, Hello(**fits)), NS)[0].message, TurnedAway)
+
+
+@pytest.mark.parametrize(("ahead_s", "fits"), [(EPOCH_AHEAD_S, True), (EPOCH_AHEAD_S + 1, False), (1 << 62, False)])
+def test_an_epoch_that_no_lease_gives_locks_nobody_out(ahead_s: int, fits: bool):
+    """A day above the wall clock is taken, a second more is not, and the next run is met as if it had not been said."""
+    core, wall_s = GuardianCore("simulator", "1", pid=9), 1_800_000_000
+    words = {"protocol": PROTOCOL, "environment": "simulator", "account": "1", "journal": "j"}
+    said = core.step(Heard(1, Hello(**words, epoch=wall_s + ahead_s), wall_s), NS)[0].message
+    assert isinstance(said, Welcome) is fits
+    if not fits:
+        assert "none that a lease gives" in said.why
+    said = core.step(Heard(2, Hello(**words, epoch=wall_s), wall_s), NS)[0].message
+    assert isinstance(said, TurnedAway if fits else Welcome)
+    assert not fits or "end the guardian first" in said.why
 
 
 def test_heads_are_kept_each_second_and_told_to_the_next_run():

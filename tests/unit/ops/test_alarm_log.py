@@ -73,6 +73,20 @@ def test_an_event_becomes_an_alarm_that_another_process_acknowledges(tmp_path: P
     assert played(engine, 100 * SECOND) == []
 
 
+def test_a_cancel_all_that_is_not_proven_calls_again_until_somebody_acknowledges_it(tmp_path: Path) -> None:
+    """A-035: at each step the same alarm is told once more, louder; acknowledged, what is open still is a new one."""
+    log, watcher = AlarmLog(AccountState.of(tmp_path, "demo", "7"), "7"), Watcher()
+    alarmed = Alarmed(watcher, log, lambda: SECOND)  # type: ignore[arg-type]
+    for step in (1, 2, 3):
+        alarmed.told({"event": "cancel_all_alarm", "step": step, "open": ["a"]})
+    alarms = [event for event in watcher.events if event["event"] == "alarm"]
+    assert [event["times"] for event in alarms] == [1, 2, 3]
+    assert len({event["id"] for event in alarms}) == 1
+    log.acknowledge("all", "ada")
+    alarmed.told({"event": "cancel_all_alarm", "step": 4, "open": ["b"]})
+    assert (watcher.events[-1]["times"], watcher.events[-1]["id"] != alarms[0]["id"]) == (1, True)
+
+
 def test_an_alarm_that_nobody_acknowledges_freezes_after_a_minute(tmp_path: Path) -> None:
     """By a clock that the test moves: nothing at 60.9 s after the start of time, a freeze at 61."""
     state = AccountState.of(tmp_path, "demo", "7")

@@ -343,6 +343,28 @@ def test_orders_of_an_earlier_run_are_cancelled_and_foreign_ones_refuse_the_star
         run_whole(desk, meanwhile=nothing)
 
 
+@pytest.mark.parametrize("fit", [True, False])
+def test_only_a_run_whose_account_is_fit_is_one_to_take_over_from(tmp_path: Path, fit: bool):
+    """A start that is refused leaves no mark, or the next one would take its empty books for the account's; one that
+    is not has left it before its first order.
+    """
+    desk, placed = Desk(tmp_path), list[int]()
+    desk.runner.begins = lambda: placed.append(len(desk.told("request")))
+    if fit:
+        run_whole(desk, meanwhile=quoted)
+        assert placed == [0]
+        return
+    order = PlaceOrder(client_id="by-hand", category="linear", symbol="BTCUSDT", side="buy", price="90.0", qty="1")
+    desk.venue.plant(order)
+
+    async def nothing(_: Desk) -> None:
+        return
+
+    with pytest.raises(VenueError, match="not of a run of ours"):
+        run_whole(desk, meanwhile=nothing)
+    assert placed == []
+
+
 def test_a_run_does_not_leave_before_an_unanswered_create_has_had_its_time(tmp_path: Path, monkeypatch):
     """The venue is asked again once nothing that was sent can arrive any more; then the run has left."""
     desk = Desk(tmp_path)

@@ -71,16 +71,11 @@ class Desk:
         listening, clock = Listening(), lambda: world.now
         self.venue = FakeVenue([TERMS], listening, clock)
         self.told: list[dict[str, Any]] = []
-        self.called: list[tuple[str, object]] = []
         self.cancelling = listening.cancelling = Cancelling(
             self.venue,
             [BTC],
             clock,
             told=self._tell,
-            escalate=[
-                lambda event: self.called.append(("one", event["step"])),
-                lambda event: self.called.append(("two", event["step"])),
-            ],
         )
         self.believed = [Target(*BTC, f"mm-{n}") for n in range(count)]
 
@@ -176,15 +171,16 @@ def test_with_rest_blocked_the_trade_link_and_the_stream_do_it() -> None:
     played(scenario)
 
 
-def test_alarms_reach_one_more_ear_each_time() -> None:
-    """While nothing can be proven, the first alarm calls one, each later one calls both, and the orders are named."""
+def test_alarms_are_told_at_each_step() -> None:
+    """While nothing can be proven: four, each a step louder, and the orders are named."""
 
     async def scenario(world: World) -> None:
         desk = await Desk(1, world).open()
         desk.venue.drop_links()
         result = await desk.cancelling.run("edge", believed=desk.believed)
         assert (result.failed, result.proof) == (("mm-0",), "")
-        assert desk.called == [("one", 1), *((ear, step) for step in (2, 3, 4) for ear in ("one", "two"))]
+        alarms = [event for event in desk.told if event["event"] == "cancel_all_alarm"]
+        assert [(event["step"], event["open"]) for event in alarms] == [(step, ["mm-0"]) for step in (1, 2, 3, 4)]
 
     played(scenario)
 
