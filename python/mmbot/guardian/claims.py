@@ -95,7 +95,8 @@ class Claims:
         self._seen: dict[str, None] = {}
         self._looked_at = empty_at
         self._moved_at = 0
-        self._doubts: dict[str, tuple[int, int, str]] = {}
+        self._doubts: dict[str, tuple[int, int | None, int, str]] = {}
+        """Since when, until when it was seen (None: it holds until it is gone), its grace, and words."""
         self.broken = ""
         """What proves at once that it cannot be believed: a journal that is not the one that was kept, for one."""
 
@@ -154,7 +155,7 @@ class Claims:
         if fresh and still and self._beats:
             seq = self._beats[-1][1].head.seq
             said = f"{len(fresh)} new orders are at the venue, and its journal stands still at entry {seq}"
-            self._doubts.setdefault("head", (at, self._terms.head_ns, said))
+            self._doubts.setdefault("head", (at, None, self._terms.head_ns, said))
         self._looked_at = asked
         self._looks.append(_Look(asked, at, len(ours), {name: Decimal(qty) for name, qty in positions.items()}))
 
@@ -164,8 +165,8 @@ class Claims:
             self._judge(self._looks.popleft(), at)
         if self.broken:
             return self.broken
-        for since, grace, words in self._doubts.values():
-            if at - since >= grace:
+        for since, seen, grace, words in self._doubts.values():
+            if (at if seen is None else seen) - since >= grace:
                 return words
         return ""
 
@@ -182,12 +183,12 @@ class Claims:
             words = f"{market}: the venue has {qty}, and it says {claimed[-1] if claimed else 'nothing'}"
             self._doubt(f"position {market}", look.asked, wrong, self._terms.position_ns, words)
 
-    def _doubt(self, name: str, since: int, held: bool, grace: int, words: str) -> None:
+    def _doubt(self, name: str, seen: int, held: bool, grace: int, words: str) -> None:
         if not held:
             self._doubts.pop(name, None)
             return
-        first = self._doubts[name][0] if name in self._doubts else since
-        self._doubts[name] = (first, grace, words)
+        since = self._doubts[name][0] if name in self._doubts else seen
+        self._doubts[name] = (since, seen, grace, words)
 
 
 def _s(ns: int) -> str:

@@ -31,6 +31,7 @@ MARKS: tuple[str, ...] = (
     *(f"fault: {kind}" for kind in KINDS),
     *(f"guardian judged: engine {what}" for what in ("gone", "woken", "lies")),
     *(f"frozen: guardian_{what}" for what in ("lost", "acting")),
+    "shown later than assumed",
     *("guardian: zero", "guardian: taken over", "restarted after a freeze", "quarantined"),
     *("another machine trades", "fenced", "stopped between the check and the sending", "said: deposed"),
     *STOP_MARKS,

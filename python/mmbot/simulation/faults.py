@@ -47,6 +47,12 @@ class Fault:
         return f"{self.at_ms / 1e3:8.3f} s  {self.kind}{about} for {self.for_ms / 1e3:.3f} s, size {self.size:.2f}"
 
 
+LASTS = 0.1
+"""So many of the faults end with the storm."""
+LAGS_BEYOND = 0.9
+"""From this size on the venue shows things later than anybody assumes."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaultKind:
     """A row, or several, of the catalogue."""
@@ -111,8 +117,16 @@ def _maintenance(scene: Scene, fault: Fault, rng: random.Random) -> None:
 
 
 def _lag(scene: Scene, fault: Fault, rng: random.Random) -> None:
-    before = scene.venue.lag
-    scene.venue.lag = max(before, round(1_500 * MS * fault.size))
+    """Once in ten times beyond what a run takes for the most: V, two seconds. The proof of absence looks twice, V apart,
+    and so bears it up to 4.5 s; what is shown later still nobody could tell from what is not there.
+    """
+    before, beyond = scene.venue.lag, fault.size - LAGS_BEYOND
+    late_ms = 2_000 + 2_500 * beyond / (1 - LAGS_BEYOND) if beyond > 0 else 1_500 * fault.size
+    scene.venue.lag = max(before, round(late_ms * MS))
+    if beyond > 0:
+        scene.mark("shown later than assumed")
+        if scene.guard is not None:
+            scene.guard.blinded(scene.world.now + fault.for_ms * MS + scene.venue.lag)
     scene.world.after(fault.for_ms * MS, lambda: setattr(scene.venue, "lag", before))
 
 
@@ -367,7 +381,7 @@ KINDS: Mapping[str, FaultKind] = {
     "rate limited": FaultKind((16, 17), "creates are refused: too many", _rate_limited),
     "overloaded": FaultKind((18,), "the venue answers nothing of use, and may have acted", _overloaded),
     "maintenance": FaultKind((33, 38), "cancels only, and no reads", _maintenance, longest_s=15),
-    "venue lag": FaultKind((35, 40), "what REST shows is up to 1.5 s old", _lag, longest_s=30),
+    "venue lag": FaultKind((35, 40), "what REST shows is up to 1.5 s old, seldom 4.5 s", _lag, longest_s=30),
     "venue restart": FaultKind((34,), "the venue restarts and forgets closed orders", _restart),
     "funding": FaultKind((26,), "funding is paid", _funding),
     "deleveraged": FaultKind((27,), "the venue closes half of the position", _deleverage, of_symbol=True),
@@ -435,7 +449,7 @@ def check_plan(plan: Sequence[Fault], symbols: Sequence[str]) -> None:
 
 
 def draw_plan(dice: Dice, profile: str, symbols: Sequence[str], *, until_ms: int) -> list[Fault]:
-    """Draw a plan: a part of the profile's faults, some of each, all over by `until_ms`.
+    """Draw a plan: a part of the profile's faults, some of each, all over by `until_ms`; a few last until then.
 
     Of `mixed` the part is small more often than not: where everything breaks at once, nothing trades to go wrong.
     """
@@ -449,6 +463,8 @@ def draw_plan(dice: Dice, profile: str, symbols: Sequence[str], *, until_ms: int
             longest = round(law.longest_s * 1_000)
             for_ms = rng.randrange(round(law.shortest_s * 1_000), longest)
             at_ms = rng.randrange(5_000, max(5_001, until_ms - for_ms))
+            if rng.random() < LASTS:
+                at_ms = until_ms - for_ms
             symbol = rng.choice(symbols) if law.of_symbol else ""
             plan.append(Fault(kind, at_ms, for_ms, round(rng.random(), 3), symbol=symbol))
     plan.sort(key=lambda fault: (fault.at_ms, fault.kind))

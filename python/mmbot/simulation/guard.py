@@ -440,7 +440,7 @@ class Guarded:
             case "guardian paused":
                 self.pause(ns)
             case "guardian cut from the venue":
-                self._blind_until = max(self._blind_until, until)
+                self.blinded(until)
                 for link in self.paths.all():
                     link.suffer(Weather(rng=rng, until=until, lose=1.0))
             case "beats lost":
@@ -472,6 +472,10 @@ class Guarded:
 
         scene.engine.disk_lies()
         self._waits_for = (presence.name, presence.life.journal.head()[0], go)
+
+    def blinded(self, until: int) -> None:
+        """What it sees of the venue is of no use until then, for whoever judges it."""
+        self._blind_until = max(self._blind_until, until)
 
     def kept(self, head: Head) -> None:
         """An anchor is on the guardian's disk."""

@@ -1,0 +1,37 @@
+"""What is drawn to go wrong: within the storm, and some of it until its end; at times worse than anybody assumes."""
+
+from pathlib import Path
+
+from mmbot.simulation.dice import Dice
+from mmbot.simulation.faults import PROFILES, Fault, draw_plan
+from mmbot.simulation.scene import STORM_S, Scene, play
+
+SECOND = 1_000_000_000
+
+
+def test_some_faults_last_until_everything_heals():
+    """None longer, and most of them shorter."""
+    plans = [draw_plan(Dice(seed), profile, ["BTCUSDT"], until_ms=480_000) for seed in range(20) for profile in PROFILES]
+    ends = [fault.at_ms + fault.for_ms for plan in plans for fault in plan]
+    assert max(ends) == STORM_S * 1_000
+    assert 0.02 < ends.count(STORM_S * 1_000) / len(ends) < 0.3
+
+
+def test_a_venue_may_lag_more_than_a_run_assumes(tmp_path: Path):
+    """At size one by more than twice V; at half of it by less than V."""
+    for size, least, most in ((0.5, 0.5, 1.0), (1.0, 4.0, 5.0)):
+        scene = Scene(0, tmp_path / f"{size}", plan=[Fault("venue lag", 1_000, 5_000, size)], profile="quiet")
+        scene._strike(scene.plan[0])
+        assert least * SECOND <= scene.venue.lag <= most * SECOND
+
+
+def test_later_than_assumed_costs_no_order_its_life():
+    """Requests without answers while nothing shows them in time: doubt, and no false verdict."""
+    faults = [("venue lag", 1.0), ("private late", 1.0), ("answers lost", 0.6), ("requests late", 0.4)]
+    plan = [
+        Fault(kind, at_s * 1_000, 60_000, size, number)
+        for number, (at_s, (kind, size)) in enumerate((at_s, each) for at_s in (40, 160, 280) for each in faults)
+    ]
+    outcome = play(3, plan=plan, profile="network")
+    assert outcome.violation is None
+    assert outcome.marks["shown later than assumed"] == 3
