@@ -117,8 +117,8 @@ def _maintenance(scene: Scene, fault: Fault, rng: random.Random) -> None:
 
 
 def _lag(scene: Scene, fault: Fault, rng: random.Random) -> None:
-    """Once in ten times beyond what a run takes for the most: V, two seconds. The proof of absence looks twice, V apart,
-    and so bears it up to 4.5 s; what is shown later still nobody could tell from what is not there.
+    """Once in ten times beyond what a run takes for the most: V, two seconds. The proof of absence looks twice, V
+    apart, and so bears it up to 4.5 s; what is shown later still nobody could tell from what is not there.
     """
     before, beyond = scene.venue.lag, fault.size - LAGS_BEYOND
     late_ms = 2_000 + 2_500 * beyond / (1 - LAGS_BEYOND) if beyond > 0 else 1_500 * fault.size
