@@ -15,7 +15,7 @@ import typer
 from mmbot.cli.clear_line import one_clear_line
 
 if TYPE_CHECKING:
-    from mmbot.ops.account_state import AccountState
+    from mmbot.ops.account_state import AccountState, FirmState
     from mmbot.ops.killing import Killed
     from mmbot.risk.levels import FreezeAsked
     from mmbot.risk.override import Override
@@ -41,6 +41,7 @@ keys_app = typer.Typer(help="Keys of the people who may lift a freeze.", no_args
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs, as in session.folder.")]
 Account = Annotated[str | None, typer.Option("--account", help="Which account, as `mmbot status` names it.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every account below the folder.")]
+Firm = Annotated[bool, typer.Option("--firm", help="The whole firm: every account, those to come included.")]
 RUNS = Path("runs")
 
 
@@ -67,6 +68,29 @@ def chosen(runs: Path, account: str | None, *, everything: bool = False) -> list
     if len(trading) == 1:
         return trading
     raise NoAccountError(f"which account? name one by --account, or --all; below {runs} there are: {names}")
+
+
+def firms(runs: Path, account: str | None) -> list[FirmState]:
+    """The firms that are meant: of the account that is named, else every one there is. Raises NoAccountError."""
+    from mmbot.ops.account_state import FirmState
+
+    if account is None:
+        found = FirmState.every_firm(runs)
+    else:
+        found = [each.firm for each in chosen(runs, account) if each.firm is not None]
+    if not found:
+        raise NoAccountError(f"below {runs} there is no firm; expected the folder of the runs, as in session.folder")
+    for each in found:
+        each.path.mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def _one_firm(runs: Path, account: str | None) -> FirmState:
+    found = firms(runs, account)
+    if len(found) > 1:
+        names = ", ".join(each.name for each in found)
+        raise NoAccountError(f"which firm? name one of its accounts by --account; there are: {names}")
+    return found[0]
 
 
 def _legible(said: str) -> str:
@@ -117,6 +141,7 @@ def freeze(
     strategy: Annotated[str | None, typer.Option("--strategy", help="Only this, as 'JoinTouch'.")] = None,
     account: Account = None,
     everything: Everything = False,
+    firm: Firm = False,
     runs: Runs = RUNS,
 ) -> None:
     """Freeze: it holds at once, over restarts, and until people lift it."""
@@ -130,7 +155,7 @@ def freeze(
     if symbol is not None or strategy is not None:
         scope = Scope("symbol", symbol) if symbol is not None else Scope("strategy", strategy or "")
     with one_clear_line(NoAccountError):
-        states = chosen(runs, account, everything=everything)
+        states = firms(runs, account) if firm else chosen(runs, account, everything=everything)
     frozen, failed = 0, False
     for state in states:
         asked = FreezeAsked(FreezeLevel[level], scope, "operator", reason, time.time_ns())
@@ -147,20 +172,22 @@ def freeze(
 
 
 def _frozen(state: AccountState, asked: FreezeAsked) -> str:
-    """Freeze one account; returns what changed. Raises NoAccountError, and OSError where not all of it was done."""
+    """Freeze an account or a firm; returns what changed. Raises NoAccountError, OSError where not all was done."""
+    from mmbot.ops.account_state import FirmState
     from mmbot.ops.freeze_latch import FreezeLatch
     from mmbot.ops.freeze_requests import describe
 
-    if asked.scope.kind == "symbol":
+    accounts = state.accounts if isinstance(state, FirmState) else [state]
+    if asked.scope.kind == "symbol" and state in accounts:
         _check_traded(state, asked.scope.name)
-    if asked.scope.kind == "strategy":
+    if asked.scope.kind == "strategy" and state in accounts:
         _check_runs(state, asked.scope.name)
     latch = FreezeLatch(state, time.time_ns)
     changes = latch.ask(asked)
-    fleet = _told_fleet(state, asked)
     if latch.trouble:
         raise OSError(latch.trouble)
-    said = "; ".join(map(describe, changes)) or f"{asked.scope} is at {latch.board.level(asked.scope).name} already"
+    fleet = "; ".join(filter(None, [_told_fleet(each, asked) for each in accounts]))
+    said = "; ".join(map(describe, changes)) or f"{asked.scope} is at {latch.board.own_level(asked.scope).name} already"
     return f"{said}; {fleet}" if fleet else said
 
 
@@ -181,12 +208,12 @@ def _told_fleet(state: AccountState, asked: FreezeAsked) -> str:
 
 
 @freeze_app.command("report")
-def report(account: Account = None, everything: Everything = False, runs: Runs = RUNS) -> None:
+def report(account: Account = None, everything: Everything = False, firm: Firm = False, runs: Runs = RUNS) -> None:
     """Tell what was frozen and lowered, day by day (UTC)."""
     from mmbot.ops.freeze_report import days
 
     with one_clear_line(NoAccountError):
-        for state in chosen(runs, account, everything=everything):
+        for state in firms(runs, account) if firm else chosen(runs, account, everything=everything):
             typer.echo(f"{state.name}")
             for line in days(state, time.time_ns()):
                 typer.echo(f"  {line}")
@@ -244,6 +271,7 @@ def kill(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is in every log.")] = "by hand",
     account: Account = None,
     everything: Everything = False,
+    firm: Firm = False,
     runs: Runs = RUNS,
 ) -> None:
     """Cancel everything at the venue, prove that nothing is open, and end the engine; works when it hangs.
@@ -255,10 +283,11 @@ def kill(
     from mmbot.ops.killing import Killed
     from mmbot.ops.killing import kill as killed
 
-    with one_clear_line(NoAccountError):
-        states = chosen(runs, account, everything=everything)
-
     reason = _legible(reason)
+    with one_clear_line(NoAccountError):
+        latched, states = (
+            _killed_whole(runs, account, reason) if firm else (True, chosen(runs, account, everything=everything))
+        )
 
     def told(event: dict[str, object]) -> None:
         with suppress(OSError, ValueError):  # whoever reads it may be gone; the kill goes on
@@ -276,8 +305,30 @@ def kill(
         typer.echo(f"{outcome.account}: {'zero open orders, verified' if outcome.zero else 'NOT VERIFIED'}")
         for line in outcome.done:
             typer.echo(f"  {line}")
-    if not all(outcome.zero and outcome.whole for outcome in outcomes):
+    if not latched or not all(outcome.zero and outcome.whole for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _killed_whole(runs: Path, account: str | None, reason: str) -> tuple[bool, list[AccountState]]:
+    """Latch a kill for whole firms; returns whether that is so, and their accounts. Raises NoAccountError."""
+    found = firms(runs, account)
+    latched = [_latched(each, reason) for each in found]
+    return all(latched), [one for each in found for one in each.accounts]
+
+
+def _latched(firm: FirmState, reason: str) -> bool:
+    """Latch KILL for every account of a firm, those to come included; False where that cannot be."""
+    from mmbot.ops.freeze_latch import FreezeLatch
+    from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
+
+    try:
+        latch = FreezeLatch(firm, time.time_ns)
+        latch.ask(FreezeAsked(FreezeLevel.KILL, FIRM, "operator", reason, time.time_ns()))
+        trouble = latch.trouble
+    except Exception as error:  # noqa: BLE001  whatever it is, the accounts can be killed one by one
+        trouble = f"{type(error).__name__}: {error}"
+    typer.echo(f"{firm.name}: {f'KILL is NOT latched: {trouble}' if trouble else 'KILL is latched'}", err=bool(trouble))
+    return not trouble
 
 
 def unfreeze(
@@ -287,6 +338,7 @@ def unfreeze(
     to: Annotated[str, typer.Option("--to", help="Down to which level, for a new token.")] = "NORMAL",
     reason: Annotated[str, typer.Option("--reason", help="The cause, and why it is gone, for a new token.")] = "",
     account: Account = None,
+    firm: Firm = False,
     runs: Runs = RUNS,
 ) -> None:
     """Sign for a lower level, or apply a signed token. Two people sign for CANCEL_ALL and above."""
@@ -296,7 +348,7 @@ def unfreeze(
     from mmbot.venues.port import VenueError
 
     with one_clear_line(NoAccountError, TokenError, OverrideRefusedError, VenueError, ConfigError):
-        [state] = chosen(runs, account)
+        [state] = [_one_firm(runs, account)] if firm else chosen(runs, account)
         if sign is not None:
             _sign(state, token, sign, freeze_id, to, reason)
         else:
@@ -393,12 +445,13 @@ def enrol(
     identity: Annotated[str, typer.Option("--identity", help="Whose.")],
     device: Annotated[str, typer.Option("--device", help="On which device it lies.")],
     account: Account = None,
+    firm: Firm = False,
     runs: Runs = RUNS,
 ) -> None:
-    """Let a key count for an account. Not while anything is frozen there: enrol before it is needed."""
+    """Let a key count for an account, or the firm. Not while anything is frozen there: enrol before it is needed."""
     from mmbot.ops.freeze_tokens import TokenError, enrol_key
 
     with one_clear_line(NoAccountError, TokenError):
-        [state] = chosen(runs, account)
+        [state] = [_one_firm(runs, account)] if firm else chosen(runs, account)
         enrol_key(state, key, identity, device)
     typer.echo(f"{state.name}: {identity} on {device}")

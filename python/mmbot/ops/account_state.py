@@ -16,7 +16,11 @@
     engine             the process that trades now: its id and when it started
     epoch              the newest epoch that was used
     leader.lock        locked by the run that leads (`mmbot.ops.leader.host`)
+    firm               that the freeze log of its firm was there
     guardian.sock, anchors.jsonl
+
+<session.folder>/firm/<environment>/
+    freeze.jsonl       how far trading is stopped on every account of the firm, and freeze.head, operators.toml
 """
 
 from __future__ import annotations
@@ -27,9 +31,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["AccountState", "Running", "made", "sync_folder", "write_durably"]
+__all__ = ["AccountState", "FirmState", "Running", "made", "sync_folder", "write_durably"]
 
 _ACCOUNTS = "accounts"
+_FIRM = "firm"
 _PROC = Path("/proc")
 
 
@@ -94,6 +99,18 @@ class AccountState:
     def name(self) -> str:
         """How the account is called: `<environment>-<account>`, or the run that it lives in."""
         return self.path.parent.name if self.path.name == "account" else self.path.name
+
+    @property
+    def firm(self) -> FirmState | None:
+        """The folder of its firm: the accounts of one environment below one folder of runs. None inside one run."""
+        if self.path.parent.name != _ACCOUNTS:
+            return None
+        return FirmState(self.path.parent.parent / _FIRM / self.path.name.partition("-")[0])
+
+    @property
+    def firm_known(self) -> Path:
+        """The path of its firm's folder, once the freeze log was there."""
+        return self.path / _FIRM
 
     @property
     def freeze(self) -> Path:
@@ -250,6 +267,39 @@ class AccountState:
             )
         engine = Running(int(words[0]), int(words[1]))
         return engine if engine.alive else None
+
+
+@dataclass(frozen=True, slots=True)
+class FirmState(AccountState):
+    """What holds for every account of a firm, those to come included: its freeze log, and who may lower that."""
+
+    @classmethod
+    def every_firm(cls, runs: Path) -> list[FirmState]:
+        """Each firm below a folder of runs that has an account, or a folder of its own."""
+        names = {path.name.partition("-")[0] for path in (runs / _ACCOUNTS).glob("*-*/")}
+        names |= {path.name for path in (runs / _FIRM).glob("*/")}
+        return [cls((runs / _FIRM / name).resolve()) for name in sorted(names)]
+
+    @property
+    def accounts(self) -> list[AccountState]:
+        """Its accounts so far, by name."""
+        return [AccountState(path) for path in sorted((self.path.parents[1] / _ACCOUNTS).glob(f"{self.path.name}-*/"))]
+
+    @property
+    def name(self) -> str:
+        """How it is called."""
+        return f"firm {self.path.name}"
+
+    @property
+    def firm(self) -> FirmState | None:
+        """None: it is one."""
+        return None
+
+    @property
+    def has_run(self) -> bool:
+        """Whether any of its accounts saw its freeze log, here and not where it was copied from. Raises OSError."""
+        here, known = os.fsencode(self.path), [each.firm_known for each in self.accounts]
+        return any(mark.read_bytes() == here for mark in known if mark.exists())
 
 
 def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:

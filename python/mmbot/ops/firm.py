@@ -36,7 +36,7 @@ AGAIN_NS = 1_000_000_000
 """What is no news is said again after this long."""
 _TRADED = ("holds.json", "last-run", "engine")
 _OF_ONE_ACCOUNT = ("operator", "latch")
-"""Who means one account by all of it: a person, who has `--all` for every one, and a log that is not as it was."""
+"""Who means one account by all of it: a person, who has `--firm` for every one, and a log that is not as it was."""
 
 
 def say(state: AccountState, word: Word) -> None:
@@ -128,7 +128,7 @@ class Firm:
             return ()
         if other.name not in self._boards:
             self._boards[other.name] = board_reader(other)
-        return self._boards[other.name](now).frozen
+        return self._boards[other.name](now).own
 
     def leave(self) -> None:
         """Say for the last time what is held, which counts until the account trades again."""

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mmbot.ops.account_state import made, sync_folder, write_durably
-from mmbot.risk.freeze import FreezeBoard, FreezePolicy, Lowering
+from mmbot.risk.freeze import FreezeBoard, Lowering, changed_above
 from mmbot.risk.freeze_join import joined
 from mmbot.risk.freeze_log import encode, read
 from mmbot.risk.freeze_memory import Remembered, higher, standing
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from fractions import Fraction
     from pathlib import Path
 
-    from mmbot.ops.account_state import AccountState
-    from mmbot.risk.freeze import FreezeChange
+    from mmbot.ops.account_state import AccountState, FirmState
+    from mmbot.risk.freeze import FreezeChange, FreezePolicy
     from mmbot.risk.levels import Scope
     from mmbot.risk.override import Override, Reconciled
 
@@ -66,6 +66,7 @@ class FreezeLatch:
         self._behind = False
         """What is remembered is not of the log as it is."""
         self._known: set[FreezeChange] = set()
+        self._above = None if state.firm is None else board_reader(state.firm, policy)
         if writes:
             self._begin()
         self.refresh(clock())
@@ -74,6 +75,12 @@ class FreezeLatch:
     def trouble(self) -> str:
         """Why the latch cannot be read or written, here or where else it has to be; "" while it can."""
         return "; ".join(self._troubles.values())
+
+    def of_firm(self, freeze_id: str) -> bool:
+        """Whether this freeze is the whole firm's, so that it is lowered in the firm's log."""
+        return freeze_id not in {one.freeze_id for one in self.board.own} and freeze_id in {
+            one.freeze_id for one in self.board.frozen
+        }
 
     def elsewhere(self, trouble: str) -> None:
         """Say why the log is not where else it has to be; "" where it is. Nothing is lowered before that."""
@@ -101,6 +108,20 @@ class FreezeLatch:
                 self._remember()
         except (OSError, ValueError) as error:
             self._troubles["log"] = f"the freeze log cannot be written, a freeze would hold here alone: {error}"
+        firm = self._state.firm
+        try:
+            if firm is not None:
+                self._begin_firm(firm)
+        except OSError as error:
+            self._troubles["firm"] = f"the firm's freeze log cannot be made: {error}"
+
+    def _begin_firm(self, firm: FirmState) -> None:
+        """Make the firm's log where it has none yet: for this account its absence means something from here on."""
+        firm.path.mkdir(parents=True, exist_ok=True)
+        FreezeLatch(firm, self._clock)
+        here, mark = os.fsencode(firm.path), self._state.firm_known
+        if firm.freeze_head.exists() and not (mark.exists() and mark.read_bytes() == here):
+            write_durably(mark, here, _MODE)
 
     def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
         """Return what holds for an order; see `FreezeBoard.level_of`."""
@@ -135,7 +156,7 @@ class FreezeLatch:
         """Foretell what is to be written, write it, and remember the log as it is then; each is tried."""
         try:
             if self._memory is not None:
-                foretold = Remembered(self._memory.size, self._memory.log, standing(self.board.frozen))
+                foretold = Remembered(self._memory.size, self._memory.log, standing(self.board.own))
                 write_durably(self._state.freeze_head, foretold.encode(), _MODE)
                 self._memory = foretold
             self._troubles.pop("memory", None)
@@ -216,9 +237,28 @@ class FreezeLatch:
         if self._unwritten and self._writes:
             self._write()
         self._catch_up()
+        changes += self._looked_above(now)
         new = [one for one in changes if one not in self._known]
         self._known.update(new)
         return new
+
+    def _looked_above(self, now: int) -> list[FreezeChange]:
+        """Let what the firm's log says hold here; frozen as long as that cannot be read."""
+        if self._above is None:
+            return []
+        before = self.board.above
+        try:
+            above = self._above(now)
+            self._troubles.pop("firm", None)
+        except Exception as error:  # noqa: BLE001  as of our own log
+            why = f"the firm's freeze log cannot be read: {type(error).__name__}: {error}"
+            if self._troubles.get("firm") == why:
+                return []
+            self._troubles["firm"] = why
+            above = FreezeBoard(policy=self.board.policy)
+            above.ask(_fault(why, now))
+        self.board.above = above
+        return [] if above is before else changed_above(before, above, now)
 
     def _read(self) -> list[FreezeChange]:
         stamp = _stamp(self._path)
@@ -227,7 +267,7 @@ class FreezeLatch:
         memory, unread = _recalled(self._state)  # before the log, which may go on meanwhile
         raw = self._path.read_bytes() if stamp else b""
         operators = read_operators(self._state.operators)
-        stood, whole = standing(self.board.frozen), raw.startswith(self._had)
+        stood, whole = standing(self.board.own), raw.startswith(self._had)
         inputs, self.head = read(raw)
         self.board.operators = operators
         changes = self.board.rebuild(inputs)
@@ -259,7 +299,7 @@ class FreezeLatch:
         with self._path.open("rb") as before:
             board = FreezeBoard(self.board.operators)
             board.rebuild(read(log)[0])
-            asked = [*standing(board.frozen), *higher(standing(self.board.frozen), board)]
+            asked = [*standing(board.own), *higher(standing(self.board.own), board)]
             if self._memory is not None:
                 foretold = Remembered(self._memory.size, self._memory.log, tuple(asked))
                 write_durably(self._state.freeze_head, foretold.encode(), _MODE)
@@ -292,25 +332,26 @@ class FreezeLatch:
             self.ask(FreezeAsked(override.from_level, override.scope, "latch", why, now))
             raise
         self.refresh(now)
-        if self.board.level(override.scope) > override.to:
+        if self.board.own_level(override.scope) > override.to:
             raise OverrideRefusedError(
                 "wrong_head", "something else was frozen at the same moment; look, and sign anew"
             )
         return change
 
 
-def board_reader(state: AccountState) -> Callable[[int], FreezeBoard]:
+def board_reader(state: AccountState, policy: FreezePolicy | None = None) -> Callable[[int], FreezeBoard]:
     """Return what reads the board of an account, at a time, for who only looks, and looks often: anew where a file of
     it changed. It raises OSError, ValueError as `board_of` does, each time as long as it cannot be read.
     """
     known: list[tuple[int, ...]] = []
     board = FreezeBoard()
+    paths = [path for one in (state, state.firm) if one for path in (one.freeze_head, one.freeze, one.operators)]
 
     def look(now: int) -> FreezeBoard:
         nonlocal known, board
-        stamps = [_stamp(path) for path in (state.freeze_head, state.freeze, state.operators)]
+        stamps = [_stamp(path) for path in paths]
         if stamps != known:
-            board = board_of(state, now)
+            board = board_of(state, now, policy)
             known = stamps
         return board
 
@@ -326,15 +367,17 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return about.st_ino, about.st_size, about.st_mtime_ns
 
 
-def board_of(state: AccountState, now: int) -> FreezeBoard:
-    """Read what is frozen on an account, and write nothing. Raises OSError, ValueError."""
+def board_of(state: AccountState, now: int, policy: FreezePolicy | None = None) -> FreezeBoard:
+    """Read what is frozen on an account, its firm's board above it, and write nothing. Raises OSError, ValueError."""
     memory, unread = _recalled(state)
     gone = not state.freeze.exists()
     raw = b"" if gone else state.freeze.read_bytes()
-    board = FreezeBoard(read_operators(state.operators))
+    board = FreezeBoard(read_operators(state.operators), policy)
     board.rebuild(read(raw)[0])
     for asked in _unlifted(state, board, raw, memory, unread, gone=gone, now=now):
         board.ask(asked)
+    if state.firm is not None:
+        board.above = board_of(state.firm, now, policy)
     return board
 
 

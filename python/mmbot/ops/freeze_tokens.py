@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mmbot.ops.account_state import write_durably
+from mmbot.ops.account_state import FirmState, write_durably
 from mmbot.ops.freeze_latch import FreezeLatch, operators_in, read_operators
 from mmbot.ops.freeze_requests import ask_engine, describe
 from mmbot.ops.killing import look_for_orders
 from mmbot.risk.freeze_log import override_from, override_words
 from mmbot.risk.levels import FreezeLevel
-from mmbot.risk.override import EXPIRY_MAX_NS, Operator, Override, signed, verified
+from mmbot.risk.override import EXPIRY_MAX_NS, Operator, Override, Reconciled, signed, verified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,10 +119,12 @@ def _named(what: str, name: str) -> str:
 def fresh(state: AccountState, *, freeze_id: str | None, to: str, reason: str) -> Override:
     """A token without signatures for a freeze, good for ten minutes. Raises TokenError."""
     looked = FreezeLatch(state, time.time_ns, writes=False)  # of an account that is not frozen nothing is made
-    latch = FreezeLatch(state, time.time_ns) if looked.board.frozen else looked
-    frozen = [one for one in latch.board.frozen if freeze_id in (None, one.freeze_id)]
+    latch = FreezeLatch(state, time.time_ns) if looked.board.own else looked
+    frozen = [one for one in latch.board.own if freeze_id in (None, one.freeze_id)]
     if len(frozen) != 1:
-        known = ", ".join(f"{one.freeze_id} ({one.scope})" for one in latch.board.frozen) or "nothing is frozen"
+        known = ", ".join(f"{one.freeze_id} ({one.scope})" for one in latch.board.own) or "nothing is frozen"
+        if len(latch.board.own) < len(latch.board.frozen):
+            known += "; what stands for the whole firm is lifted by --firm"
         raise TokenError(f"name the freeze by --freeze: {known}")
     if to not in FreezeLevel.__members__ or not reason.strip():
         raise TokenError(f"--to {to} --reason {reason!r}: expected a level and the cause")
@@ -171,9 +174,12 @@ async def apply(state: AccountState, override: Override, environ: Mapping[str, s
     Raises OverrideRefusedError, VenueError, ConfigError, TokenError.
     """
     latch, now = FreezeLatch(state, time.time_ns), time.time_ns()
-    level = latch.board.level(override.scope)
+    level = latch.board.own_level(override.scope)
     verified(override, level, latch.board.operators, now=now, head=latch.head)  # before anybody is asked for books
     try:
+        if isinstance(state, FirmState):
+            agreed = await _agreed(state, override)
+            return describe(latch.lower(override, time.time_ns(), agreed))
         if state.engine() is not None:
             answer = await ask_engine(state, override)
             if not answer["lowered"]:
@@ -185,3 +191,18 @@ async def apply(state: AccountState, override: Override, environ: Mapping[str, s
         raise TokenError("the engine does not answer; end it by `mmbot kill`, and try again") from None
     except OSError as error:
         raise TokenError(f"the account's folder cannot be used: {error}") from error
+
+
+async def _agreed(firm: FirmState, override: Override) -> Reconciled:
+    """Have every engine of a firm compare its books with the venue's. Raises TokenError where one does not agree.
+
+    An account on which none runs is compared by its next run, before that quotes.
+    """
+    running = [account for account in firm.accounts if account.engine() is not None]
+    answers = await asyncio.gather(*(ask_engine(account, override) for account in running))
+    for account, answer in zip(running, answers, strict=True):
+        if not answer.get("agrees"):
+            raise TokenError(f"the engine of {account.name} does not agree: {answer['why']}")
+    compared = ", ".join(account.name for account in running) or "no engine runs"
+    oldest = min((int(answer["ts"]) for answer in answers), default=time.time_ns())
+    return Reconciled(clean=True, ts=oldest, said=f"compared: {compared}")

@@ -155,18 +155,18 @@ class _Latched:
 
     def __post_init__(self) -> None:
         self.latch, self._trouble = FreezeLatch(self.state, time.time_ns, writes=False), ""
-        self._tell()
-
-    def _tell(self) -> None:
-        """Tell once why everything is refused."""
-        if self.latch.trouble != self._trouble:
-            self._trouble = self.latch.trouble
-            self.told({"event": "freeze log", "trouble": self._trouble or "none", "folder": str(self.state.path)})
+        self()
 
     def __call__(self) -> Mapping[str, FreezeLevel]:
         self.latch.refresh(time.time_ns())
-        self._tell()
-        return levels_of(self.latch.board, self.account, self.markets)
+        trouble = self.latch.trouble
+        if not trouble and not self.state.freeze.exists():
+            trouble = "none yet: no run of this account began here"
+        if trouble != self._trouble:  # once: why everything is refused
+            self._trouble = trouble
+            self.told({"event": "freeze log", "trouble": trouble or "none", "folder": str(self.state.path)})
+        levels = levels_of(self.latch.board, self.account, self.markets)
+        return {**levels, "": max(levels[""], FreezeLevel.CANCEL_ALL)} if trouble else levels
 
 
 def _epoch_in(path: Path) -> int:

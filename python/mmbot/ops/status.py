@@ -54,6 +54,7 @@ def board_lines(name: str, latch: FreezeLatch, now: int) -> list[str]:
     lines += [
         f"  {one.freeze_id}  {one.level.name} of {one.scope} by {one.control}: {one.reason}"
         + (f" (also {', '.join(one.noted)})" if one.noted else "")
+        + (", of the whole firm" if latch.of_firm(one.freeze_id) else "")
         for one in board.frozen
     ]
     if now < board.shadow_until:
@@ -107,6 +108,7 @@ def status_words(state: AccountState, now: int) -> dict[str, object]:
                 "why": one.reason,
                 "also": list(one.noted),
                 "since": one.since,
+                "of_firm": latch.of_firm(one.freeze_id),
             }
             for one in latch.board.frozen
         ],

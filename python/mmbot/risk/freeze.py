@@ -25,7 +25,16 @@ from mmbot.risk.override import NO_OPERATORS, Operators, Override, OverrideRefus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["FreezeBoard", "FreezeChange", "FreezeInput", "FreezePolicy", "Frozen", "Lowering", "freeze_name"]
+__all__ = [
+    "FreezeBoard",
+    "FreezeChange",
+    "FreezeInput",
+    "FreezePolicy",
+    "Frozen",
+    "Lowering",
+    "changed_above",
+    "freeze_name",
+]
 
 _NS_PER_SECOND = 1_000_000_000
 
@@ -113,13 +122,14 @@ class FreezeBoard:
 
     def __init__(self, operators: Operators = NO_OPERATORS, policy: FreezePolicy | None = None) -> None:
         self.operators, self.policy = operators, policy or FreezePolicy()
+        self.above: FreezeBoard | None = None
+        """The board of the firm whose account this one is: what it says holds beside this, and is lowered there."""
         self._forget()
 
     def _forget(self) -> None:
         self._frozen: dict[Scope, Frozen] = {}
         self._nonces: set[str] = set()
-        self.shadow_until = self.canary_until = 0
-        """Until then nothing grows, and launch limits hold: people lowered a freeze. ns since epoch; 0: nobody did."""
+        self._shadow_until = self._canary_until = 0
         self.mm_freeze_events_total = 0
         """Every change of the board."""
         self.freeze_triggered_total: Counter[str] = Counter()
@@ -127,18 +137,23 @@ class FreezeBoard:
         self.last: Frozen | None = None
         """The last raise, lifted since or not."""
         self.lowered_at: Mapping[Scope, int] = {}
-        """When people lowered a scope last, ns since epoch."""
+        """When people lowered a scope last by this board alone, ns since epoch."""
 
     # ---- what holds
 
-    def level(self, scope: Scope) -> FreezeLevel:
-        """Return the level of one scope by itself."""
+    def own_level(self, scope: Scope) -> FreezeLevel:
+        """Return the level of one scope by this board alone."""
         found = self._frozen.get(scope)
         return FreezeLevel.NORMAL if found is None else found.level
 
+    def level(self, scope: Scope) -> FreezeLevel:
+        """Return the level of one scope by itself."""
+        own = self.own_level(scope)
+        return own if self.above is None else max(own, self.above.level(scope))
+
     def level_of(self, symbol: str, strategy: str, account: str) -> FreezeLevel:
         """Return what holds for an order: the highest of its four scopes. `symbol` is "category symbol"."""
-        if not self._frozen:  # nearly always, and asked for every order
+        if not self._frozen and (self.above is None or not self.above.own):  # nearly always, and for every order
             return FreezeLevel.NORMAL
         scopes = (FIRM, Scope("account", account), Scope("strategy", strategy), Scope("symbol", symbol))
         return max(self.level(scope) for scope in scopes)
@@ -146,12 +161,27 @@ class FreezeBoard:
     @property
     def highest(self) -> FreezeLevel:
         """The highest level of any scope."""
-        return max((each.level for each in self._frozen.values()), default=FreezeLevel.NORMAL)
+        return max((each.level for each in self.frozen), default=FreezeLevel.NORMAL)
+
+    @property
+    def own(self) -> tuple[Frozen, ...]:
+        """Every scope that is not NORMAL by this board alone, in the order of their names."""
+        return tuple(self._frozen[scope] for scope in sorted(self._frozen))
 
     @property
     def frozen(self) -> tuple[Frozen, ...]:
-        """Every scope that is not NORMAL, in the order of their names."""
-        return tuple(self._frozen[scope] for scope in sorted(self._frozen))
+        """The same, and then what stands above."""
+        return self.own if self.above is None else self.own + self.above.frozen
+
+    @property
+    def shadow_until(self) -> int:
+        """Until then nothing grows: people lowered a freeze. ns since epoch; 0: nobody did."""
+        return self._shadow_until if self.above is None else max(self._shadow_until, self.above.shadow_until)
+
+    @property
+    def canary_until(self) -> int:
+        """Until then launch limits hold; likewise."""
+        return self._canary_until if self.above is None else max(self._canary_until, self.above.canary_until)
 
     def share(self, now: int) -> Fraction:
         """Return the share of the limits that holds: after a freeze was lowered none, then launch limits, then all."""
@@ -228,9 +258,9 @@ class FreezeBoard:
         reconciled.check(since=frozen.since, now=now)
         self._nonces.add(override.nonce)
         shadow_s = self.policy.shadow_s if frozen.level.cancels_all else 0.0
-        self.shadow_until = max(self.shadow_until, now + round(shadow_s * _NS_PER_SECOND))
+        self._shadow_until = max(self._shadow_until, now + round(shadow_s * _NS_PER_SECOND))
         canary_s = shadow_s + self.policy.canary_s
-        self.canary_until = max(self.canary_until, now + round(canary_s * _NS_PER_SECOND))
+        self._canary_until = max(self._canary_until, now + round(canary_s * _NS_PER_SECOND))
         self.lowered_at = {**self.lowered_at, frozen.scope: now}
         return self._down(frozen, override.to, now, override.reason, by)
 
@@ -296,6 +326,32 @@ class FreezeBoard:
                             )
                         )
         return changes
+
+
+def changed_above(before: FreezeBoard | None, after: FreezeBoard, now: int) -> list[FreezeChange]:
+    """Return what moved on the firm's board, as its accounts are to hear it."""
+    was = {} if before is None else {one.scope: one for one in before.own}
+    stands = {one.scope: one for one in after.own}
+    changes = []
+    for scope in sorted({*was, *stands}):
+        old, new = was.get(scope), stands.get(scope)
+        one = new or old
+        if one is None or old == new:
+            continue
+        levels = [FreezeLevel.NORMAL if each is None else each.level for each in (old, new)]
+        changes.append(
+            FreezeChange(
+                kind="raised" if levels[1] >= levels[0] else "lowered",
+                freeze_id=one.freeze_id,
+                scope=scope,
+                before=levels[0],
+                after=levels[1],
+                control=one.control,
+                reason=one.reason,
+                ts=now if new is None else new.since,
+            )
+        )
+    return changes
 
 
 def freeze_name(asked: FreezeAsked) -> str:

@@ -44,8 +44,8 @@ def _held(log: bytes, operators: Operators, known: set[str]) -> list[FreezeAsked
     inputs = read(log)[0]
     board.rebuild(inputs)
     asked = [one for one in inputs if isinstance(one, FreezeAsked)]
-    names = {freeze_name(one) for one in asked if one.level <= board.level(one.scope)}
-    lowered = [one for one in board.frozen if one.freeze_id not in names | known]
+    names = {freeze_name(one) for one in asked if one.level <= board.own_level(one.scope)}
+    lowered = [one for one in board.own if one.freeze_id not in names | known]
     return [one for one in asked if freeze_name(one) in names - known] + list(standing(lowered))
 
 

@@ -47,7 +47,7 @@ class Remembered:
     @classmethod
     def of(cls, raw: bytes, board: FreezeBoard) -> Remembered:
         """Remember a log, and the board that it makes."""
-        return cls(len(raw), sha256(raw).hexdigest(), standing(board.frozen))
+        return cls(len(raw), sha256(raw).hexdigest(), standing(board.own))
 
     def why_not(self, raw: bytes) -> str:
         """Say why a log cannot be the one that is remembered; "" where it can: it begins with that, and may go on."""
@@ -86,4 +86,4 @@ def standing(frozen: Iterable[Frozen]) -> tuple[FreezeAsked, ...]:
 
 def higher(asked: Iterable[FreezeAsked], board: FreezeBoard) -> list[FreezeAsked]:
     """Return those that would raise the board."""
-    return [one for one in asked if one.level > board.level(one.scope)]
+    return [one for one in asked if one.level > board.own_level(one.scope)]

@@ -123,7 +123,7 @@ def frozen(runs: Path, level: str | None) -> str:
 def test_a_freeze_of_the_engine_is_seen_by_a_gateway_of_another_user(place: Path) -> None:
     """Without a folder, on a new account, once frozen, and where the folder is closed; it makes nothing there."""
     runs = place / "runs"
-    assert as_user(GATEWAY, lambda: latched(runs)) == ["NORMAL", []]
+    assert as_user(GATEWAY, lambda: latched(runs)) == ["CANCEL_ALL", ["none yet: no run of this account began here"]]
     assert not list(runs.iterdir())
     assert as_user(ENGINE, lambda: frozen(runs, None)) == "NORMAL"
     assert as_user(GATEWAY, lambda: latched(runs)) == ["NORMAL", []]

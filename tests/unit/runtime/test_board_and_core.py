@@ -126,12 +126,12 @@ def test_for_a_while_after_a_lift_an_order_above_a_tenth_of_the_limits_is_denied
         assert outside(desk)[-2:-1] == [("share", 0)]
         desk.book()
         assert not desk.resting(), "in its shadow nothing grows, however small"
-        board.shadow_until = desk.clock.peek()
+        board._shadow_until = desk.clock.peek()
         await until(lambda: outside(desk)[-1] == ("share", 100_000))
         desk.strategy.lots = 6  # type: ignore[attr-defined]
         desk.book()
         assert not desk.resting()
-        board.canary_until = desk.clock.peek()
+        board._canary_until = desk.clock.peek()
         await until(lambda: outside(desk)[-1] == ("share", 1_000_000))
         desk.book()
         await until(lambda: [state for *_, state in desk.resting()] == ["live", "live"])
