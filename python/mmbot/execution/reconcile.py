@@ -15,6 +15,7 @@ Amounts are whole: ticks, lots, and cash in the ledger's units. Times are ns sin
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from pydantic import Field
@@ -36,6 +37,7 @@ __all__ = [
 
 _NS_PER_SECOND = 1_000_000_000
 _NS_PER_MS = 1_000_000
+_CASH_UNITS = 10**12
 
 
 class Depth(IntEnum):
@@ -141,7 +143,15 @@ class Break:
     @property
     def said(self) -> str:
         """Measured, expected and what to do, in a sentence."""
-        return f"{self.kind} {self.name}: we hold {self.held}, the venue says {self.told}; {self.kind.remedy}"
+        ours, theirs = self._amount(self.held), self._amount(self.told)
+        return f"{self.kind} {self.name}: we hold {ours}, the venue says {theirs}; {self.kind.remedy}"
+
+    def _amount(self, amount: int | None) -> str:
+        if amount is None:
+            return "nothing"
+        if self.kind is BreakKind.CASH:
+            return format((Decimal(amount) / _CASH_UNITS).normalize(), "f")
+        return str(amount)
 
     def repeats(self, before: "Break") -> bool:
         """Whether this is the difference seen before: the same thing, off by the same amount."""

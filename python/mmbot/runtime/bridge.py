@@ -15,9 +15,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from mmbot import _core
+from mmbot.execution.bookings import Booking, Bookings, Sums
 from mmbot.execution.recovery import owner_of
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.runtime.bell import Bell
@@ -134,6 +136,8 @@ class Bridge:
         self._lag = lag
         self._adopted: dict[str, int] = {}
         self._executions: dict[str, None] = {}
+        self.bookings = Bookings()
+        """What the books say that executions moved, for the venue's statement to show the same."""
         self._outside: dict[str, int] = {}
         """By the venue's id of an order that nobody knew: lots that were booked without it."""
         self._sent: dict[int, _Sent] = {}
@@ -507,30 +511,88 @@ class Bridge:
         if doubt is not None and not (doubt == "cancel" and seen.status in ("live", "partial")):
             del self.doubts[number]
 
+    def ledger(self, index: int) -> Sums:
+        """Return what the ledger holds of an instrument."""
+        books = self._core.books(0, index)
+        fees, funding = int(books["fee_units"]), int(books["funding_units"])
+        return Sums(int(books["cash_units"]) + fees - funding, fees, funding, int(books["position_lots"]))
+
+    def _await_statement(self, fact: ExecutionSeen, index: int, before: Sums, now: int, *, news: bool) -> None:
+        """Note what the ledger did with an execution.
+
+        news: it is heard for the first time in this run. If the ledger did nothing with it, the run before had booked
+        it, by the same words.
+        """
+        moved = self.ledger(index).less(before)
+        listed, earlier = self._listed[index], not any(moved)
+        if earlier and news:
+            moved = self._told_by(fact, listed)
+        elif earlier:
+            return
+        spot = listed.category == "spot"
+        size = Decimal(fact.qty) if fact.side == "buy" else -Decimal(fact.qty)
+        in_base = spot and fact.fee_currency == listed.terms.base
+        self.bookings.book(
+            Booking(
+                execution_id=fact.execution_id,
+                market=f"{fact.category} {fact.symbol}",
+                kind="funding" if fact.kind == "funding" else "trade",
+                coin=listed.terms.settle or listed.terms.quote,
+                sums=moved,
+                base=listed.terms.base if spot else "",
+                size=_units(str(size)) if spot else 0,
+                base_fee=round(moved.fees / Fraction(fact.price)) if in_base else None,
+                ts_venue=fact.ts_venue,
+                booked_at=now,
+                earlier=earlier,
+            )
+        )
+
+    def _told_by(self, fact: ExecutionSeen, listed: Listed) -> Sums:
+        """What an execution has to have moved, by its own words, rounded as the ledger rounds."""
+        if fact.kind == "funding":
+            return Sums(funding=-_units(fact.fee))
+        instrument, price = listed.instrument, Fraction(fact.price)
+        size = Fraction(fact.qty) * Fraction(instrument.contract)
+        lots = instrument.lots(fact.qty)
+        if fact.side == "sell":
+            size, lots = -size, -lots
+        flow = size / price if instrument.kind == "inverse" else -size * price
+        return Sums(round(flow * CASH_UNITS), self._fee_units(fact, listed), 0, lots)
+
     def _execution(self, fact: ExecutionSeen, clock: Callable[[], int]) -> None:
+        news = fact.execution_id not in self._executions
         self._executions[fact.execution_id] = None
         if len(self._executions) > EXECUTIONS_KEPT:
             del self._executions[next(iter(self._executions))]
         index = self._markets.get((fact.category, fact.symbol))
         if index is None:
+            self.bookings.elsewhere(fact.execution_id)
             self._listener.on_stray(fact, "the run does not trade this instrument")
             return
+        before = self.ledger(index)
         if fact.kind == "funding":
-            paid = _units(fact.fee)
-            self._core.funded(clock(), index, -paid, fact.ts_venue)
+            now, paid = clock(), _units(fact.fee)
+            self._core.funded(now, index, -paid, fact.ts_venue)
+            self._await_statement(fact, index, before, now, news=news)
             return
         if fact.kind not in POSITION_KINDS:
             self._listener.on_stray(fact, "a kind of execution that nobody here knows; the position may have moved")
             why = f"execution {fact.execution_id} is of a kind that is not known; compare the position by hand"
             self._freeze(fact, "unknown_execution", why, clock)
             return
-        listed, now, number = self._listed[index], clock(), self._number(fact)
+        now, number = clock(), self._number(fact)
         self._touched[f"{fact.category} {fact.symbol}"] = now
         if number is None:
             self._without_order(fact, index, clock)
-            return
+        else:
+            self._of_order(fact, index, number, now)
+        self._await_statement(fact, index, before, now, news=news)
+
+    def _of_order(self, fact: ExecutionSeen, index: int, number: int, now: int) -> None:
         if number in self._sent:
             self._touch(self._sent[number], now)
+        listed = self._listed[index]
         if self._core.filled(
             now,
             number,

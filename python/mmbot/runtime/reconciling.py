@@ -160,10 +160,11 @@ class Reconciler:
         return report
 
     def _with_cash(self, report: ReconReport, pulled: Pulled, now: int) -> ReconReport:
+        ledger = {_name(each): self._bridge.ledger(index) for index, each in enumerate(self._listed)}
         if self.custody is None:
-            self.custody = Custody.begin(pulled.venue.cash, pulled.postings, now)
+            self.custody = Custody.begin(pulled.venue.cash, pulled.postings, self._bridge.bookings, ledger, now)
             return report
-        cash = self.custody.look(pulled.venue.cash, pulled.postings, self._bridge.is_booked)
+        cash = self.custody.look(pulled.venue.cash, pulled.postings, self._bridge.bookings, ledger, now)
         self.transfers = list(cash.transfers)
         return replace(
             report,
@@ -226,6 +227,7 @@ def _moved(one: Posting) -> Moved:
         balance=_units(one.balance),
         execution_id=one.execution_id,
         ts_venue=one.ts_venue,
+        parts=(_units(one.flow), _units(one.fee), _units(one.funding)) if one.flow or one.fee or one.funding else None,
     )
 
 

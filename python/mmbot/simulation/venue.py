@@ -440,10 +440,10 @@ class ModelVenue:
         )
         self.executions.append((self.world.now + self.rng.randrange(self.lag), seen))
         self.hear(seen)
-        self._post(kind, seen.execution_id)
+        self._post(kind, seen.execution_id, fee)
 
-    def _post(self, kind: str, execution_id: str) -> None:
-        """Write down what the balance has become since the last posting."""
+    def _post(self, kind: str, execution_id: str, fee: int) -> None:
+        """Write down what the balance has become since the last posting, and what of it was a fee or funding."""
         change = self.cash - self._posted
         self._posted = self.cash
         posting = Posting(
@@ -455,6 +455,9 @@ class ModelVenue:
             balance=_units(self.cash),
             execution_id=execution_id,
             ts_venue=self.world.now,
+            flow="0" if kind == "funding" else _units(change + fee),
+            fee="0" if kind == "funding" else _units(fee),
+            funding=_units(change) if kind == "funding" else "0",
         )
         self.postings.append((self.executions[-1][0], posting))
 

@@ -461,7 +461,8 @@ class FakeVenue:
             ts_venue=self._clock(),
         )
         self._executions.append(seen)
-        self._post(moved, "trade", "TRADE", seen.execution_id)
+        moved = {market.terms.settle: Fraction(0), **moved}  # what changed nothing is posted, too
+        self._post(moved, "trade", "TRADE", seen.execution_id, {market.terms.settle: fee})
         self._tell(seen)
         self._see(order)
         if _reduces(order.request, market) and order.leaves and not self._reducible(market, order.request.side):
@@ -488,11 +489,17 @@ class FakeVenue:
         return fee
 
     def _post(
-        self, moved: Mapping[str, Fraction], kind: Literal["trade", "transfer"], said: str, execution_id: str = ""
+        self,
+        moved: Mapping[str, Fraction],
+        kind: Literal["trade", "transfer"],
+        said: str,
+        execution_id: str = "",
+        fees: Mapping[str, Fraction] | None = None,
     ) -> None:
-        """Write down what was paid."""
+        """Write down what was paid, and what of it was fees."""
         for coin, amount in moved.items():
-            if amount:
+            fee = (fees or {}).get(coin)
+            if amount or fee is not None:
                 self._postings.append(
                     Posting(
                         posting_id=str(len(self._postings) + 1),
@@ -503,6 +510,9 @@ class FakeVenue:
                         balance=_text(self._cash[coin]),
                         execution_id=execution_id,
                         ts_venue=self._clock(),
+                        flow=_text(amount + (fee or 0)),
+                        fee=_text(fee or Fraction(0)),
+                        funding="0",
                     )
                 )
 

@@ -316,7 +316,9 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One change of one coin, as the venue's own statement has it: balances are the sum of these.
 
     `kind` is "trade", "funding" (both name their execution), "transfer" (a person moved coins) or "other"; `said` is
-    the venue's own word for it. `balance` is what was there afterwards.
+    the venue's own word for it. `balance` is what was there afterwards. `flow`, `fee` and `funding` are what the change
+    consists of, flow − fee + funding (a fee is paid, funding is received): all empty where the venue does not say. Of a
+    contract, the flow is what closing earned.
     """
 
     posting_id: str
@@ -327,6 +329,9 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     balance: str
     execution_id: str
     ts_venue: int
+    flow: str = ""
+    fee: str = ""
+    funding: str = ""
 
 
 class InstrumentTerms(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,9 @@ class _Row(msgspec.Struct, gc=False):
     cashBalance: str  # noqa: N815 (the venue's spelling)
     transactionTime: str  # noqa: N815
     tradeId: str = ""  # noqa: N815
+    cashFlow: str = ""  # noqa: N815
+    fee: str = ""
+    funding: str = ""
 
 
 class _Page(msgspec.Struct):
@@ -58,4 +61,7 @@ def _posting(row: _Row) -> Posting:
         balance=row.cashBalance,
         execution_id=row.tradeId,
         ts_venue=int(row.transactionTime) * NS_PER_MS,
+        flow=row.cashFlow,
+        fee=row.fee,
+        funding=row.funding,
     )
