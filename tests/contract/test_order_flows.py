@@ -274,6 +274,11 @@ def test_asking_gives_the_same_as_listening(opened: Opener) -> None:
         assert await stage.orders.executions_of(*where, "mm-never") == []
         posted = [one for one in await stage.orders.postings(stage.opened_ns) if one.kind == "trade"]
         assert {one.execution_id for one in posted} == set(stage.heard.executions())
+        parted = [one for one in posted if one.flow or one.fee or one.funding]
+        for one in parted:
+            assert Decimal(one.change) == Decimal(one.flow) - Decimal(one.fee) + Decimal(one.funding or 0)
+        for one in asked:
+            assert Decimal(one.fee) == sum(Decimal(row.fee) for row in parted if row.execution_id == one.execution_id)
         last = {one.coin: Decimal(one.balance) for one in posted}
         held = {one.coin: Decimal(one.balance) for one in await stage.orders.wallet()}
         assert last == {coin: held[coin] for coin in last}

@@ -6,10 +6,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from paper_exchange import SECRET, Collector, PaperExchange, run_on
 
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.generator import MarketKind
+from mmbot.exchange.money import text
+from mmbot.exchange.wallet import LogRow
 from mmbot.research.journal import RecordedRun
 from mmbot.research.result import Result
 from mmbot.runtime.ended import Ended
@@ -206,10 +209,56 @@ def test_a_run_on_another_product_has_the_venue_s_books(
 
             async def meanwhile(watched: Collector) -> None:
                 await watched.until(lambda: watched.count("fill") >= 2 * FILLS, 25)
+                looks = watched.count("reconcile")
+                await watched.until(lambda: watched.count("reconcile") >= looks + 2)
+                assert cash_breaks(watched) == []
 
             config = paper.config(category=category, symbol=symbol, limits=limits, params=params)
             ended = await run_on(paper, config, tmp_path, meanwhile)
             check_books(paper, ended, fills=2 * FILLS, traded=f"{category}:{symbol}")
             RecordedRun.open(ended.folder / "journal.mmj").verify()
+
+    asyncio.run(story())
+
+
+def cash_breaks(watched: Collector) -> list[str]:
+    """What the looks at the coins found."""
+    looks = [event["breaks"] for event in watched.events if event["event"] == "reconcile" and "breaks" in event]
+    return [said for look in looks for said in look if said.startswith("cash ")]
+
+
+def test_a_dollar_and_a_cent_that_our_books_do_not_have_stops_trading(tmp_path: Path):
+    """Trades and funding agree to the last unit until the venue takes 1.01 more for one execution than it told."""
+    injected: list[LogRow] = []
+
+    async def story() -> None:
+        async with PaperExchange(tapes=["sample:btcusdt"]) as paper:
+            wallet = paper.exchange.gateway.house.accounts[paper.uid].wallet
+
+            def settled() -> bool:
+                paper.admin.market({"category": "linear", "symbol": "BTCUSDT", "funding": {"rate": "0.0001"}})
+                return any(row.kind == "SETTLEMENT" for row in wallet.log)  # none while the position is flat
+
+            def dearer(row: LogRow) -> None:
+                more = 1_010_000_000_000
+                wallet.coin(row.coin).balance -= more
+                injected.append(structs.replace(row, fee=row.fee + more, balance=row.balance - more))
+                del wallet.note  # once
+                wallet.note(injected[0])
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(lambda: watched.count("fill") >= FILLS)
+                await watched.until(settled)
+                looks = watched.count("reconcile")
+                await watched.until(lambda: watched.count("reconcile") >= looks + 2)
+                assert cash_breaks(watched) == []
+                wallet.note = dearer
+                await watched.until(lambda: watched.count("freeze asked") > 0, 25)
+                [asked] = [event for event in watched.events if event["event"] == "freeze asked"]
+                assert asked["control"] == "reconcile"
+                assert f"TRADE {injected[0].trade_id} fee of linear BTCUSDT" in asked["reason"]
+                assert text(injected[0].fee) in asked["reason"]
+
+            await run_on(paper, paper.config(), tmp_path, meanwhile)
 
     asyncio.run(story())

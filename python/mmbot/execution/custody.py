@@ -350,10 +350,12 @@ def _compared(
         whole = told_flow - told_fee + told_funding
         if abs(one.change - whole) > ROUNDING:
             yield _break(f"{name} change", whole, one.change)
+    differs = False
     for what, ours, theirs in pairs:
         if ours is not None and abs(theirs - ours) > ROUNDING:
+            differs = True
             yield _break(f"{name} {what} of {booking.market}", ours, theirs)
-    if flow is None:
+    if flow is None or differs:
         return
     drift = account.drift.get(one.coin, 0) + one.change - (flow - fee + funding)
     if drift:

@@ -170,6 +170,14 @@ def _fees_forgotten(_life: Life, fact: Fact) -> list[Fact]:
     return [structs.replace(fact, fee="0")] if isinstance(fact, ExecutionSeen) else [fact]
 
 
+def _fees_too_high(life: Life) -> None:
+    def filled(core: _core.Live, now: int, number: int, execution: str, *terms: int) -> bool:
+        tick, lots, maker, fee, ts_venue = terms
+        return core.filled(now, number, execution, tick, lots, bool(maker), fee + 5 * 10**12, ts_venue)
+
+    _told_otherwise(filled=filled)(life)
+
+
 def _funding_forgotten(_life: Life, fact: Fact) -> list[Fact]:
     return [] if isinstance(fact, ExecutionSeen) and fact.kind == "funding" else [fact]
 
@@ -281,6 +289,7 @@ BUGS: Mapping[str, Bug] = {
     "no dedupe": Bug("an execution is booked each time it is told", _changed(_no_dedupe)),
     "funding is a fill": Bug("funding moves the position", _changed(_funding_is_fill)),
     "funding forgotten": Bug("funding is not booked", _changed(_funding_forgotten), "venue"),
+    "fees too high": Bug("fees are booked 5 USDT too high", _fees_too_high, "quiet"),
     "fees forgotten": Bug("fees are not booked", _changed(_fees_forgotten)),
     "ends forget executions": Bug(
         "an order's end frees what was executed and not booked yet", _changed(_ends_forget_executions), "stream"

@@ -1,6 +1,7 @@
 """A run whose disk, venue or clock does what it should not."""
 
 import asyncio
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,28 @@ def test_coins_that_a_person_moves_are_told_and_coins_that_vanish_stop_trading(t
     assert "cash USDT" in desk.runner.pauses["reconcile"]
     looked(desk)
     assert [(asked["scope"], asked["control"]) for asked in desk.told("freeze asked")] == [("account 7", "reconcile")]
+
+
+def test_a_fee_that_is_booked_1_01_too_high_stops_trading_and_is_named(tmp_path: Path):
+    """The position agrees, the balance is explained by executions that were heard: only the amounts tell it."""
+    desk = opened(tmp_path)
+    looked(desk)
+    fill(desk)
+    settle(desk)
+    looked(desk)
+    assert desk.runner.pauses == {}
+    told = fill(desk)
+    desk.venue.outbox.clear()
+    dear = msgspec.structs.replace(told, fee=str(Decimal(told.fee) + Decimal("1.01")))
+    desk.runner.on_facts([dear], desk.clock())
+    looked(desk)
+    looked(desk)
+    looked(desk)
+    [asked] = desk.told("freeze asked")
+    assert (asked["scope"], asked["control"]) == ("account 7", "reconcile")
+    assert asked["reason"] == (
+        f"cash USDT TRADE {told.execution_id} fee of linear BTCUSDT: we hold 1.00999, the venue says {told.fee}; freeze"
+    )
 
 
 @pytest.mark.parametrize("kind", ["liquidation", "deleverage", "delivery", "transfer"])

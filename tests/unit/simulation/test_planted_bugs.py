@@ -33,6 +33,15 @@ def test_a_planted_bug_is_caught(bug: str):
     assert caught.violation is not None
 
 
+def test_the_engine_itself_stops_over_a_fee_that_it_books_too_high():
+    """Not the harness at the end: its own comparison with the statement, within the first minute."""
+    _, caught = hunt("fees too high", most=1, profile="quiet")
+    assert caught is not None
+    stops = [line for line in caught.log if "freeze asked" in line and "cash USDT TRADE e1 fee of linear" in line]
+    assert stops
+    assert float(stops[0].split(" s ")[0]) < 60
+
+
 def test_a_failing_plan_shrinks_to_few_faults_and_a_file_plays_it_again(tmp_path: Path):
     """The small case breaks the same promise; its file gives the same outcome, and its story names every fault."""
     _, caught = hunt("silence is a no", most=200)
