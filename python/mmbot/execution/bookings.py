@@ -60,7 +60,7 @@ class Booking:
     base: str = ""
     """Of a spot pair, the coin that was traded; empty for a contract."""
     size: int = 0
-    """How much of it, signed: bought is positive."""
+    """How much was traded, signed: bought is positive. Of an inverse contract, which is no coin, 0."""
     base_fee: int | None = None
     """The fee, where it was taken in the traded coin."""
     ts_venue: int = 0

@@ -44,6 +44,7 @@ EDGE_NS = 5 * SECOND
 """A posting and its execution may be dated so far apart."""
 LATE_NS = 30 * SECOND
 """The statement shows what we booked within this time."""
+CASH_UNITS = 10**12
 ROUNDING = 10_000
 """10^-8 of a coin: venues write statements with as many digits."""
 _DOLLARS = frozenset({"USD", "USDT", "USDC", "USDE", "DAI", "FDUSD", "PYUSD", "TUSD", "USD1"})
@@ -233,6 +234,16 @@ class Custody:
         bookings.forget(account.done)
         return CashReport(transfers=tuple(one for one in fresh if one.kind == "transfer"), compared=compared)
 
+    def adjusted(self, market: str, sums: Sums) -> None:
+        """Our books were changed by people's word, which no statement explains.
+
+        What the lots earn that are there now is not compared until the position is flat.
+        """
+        account = self._account
+        account.booked[market] = account.booked.get(market, Sums()).plus(sums)
+        lots = account.entries.get(market, Entry(0, 0)).lots + sums.lots
+        account.entries[market] = Entry(lots, None if lots else 0)
+
     def _sift(self, bookings: Bookings, counted: set[str]) -> None:
         """Of what an earlier run booked, forget what it had counted, too: that is listed, or older than any listed."""
         listed_from = self.asks_since + EDGE_NS
@@ -311,7 +322,7 @@ def _booking_of(one: Moved, account: _Account, bookings: Bookings) -> Booking | 
         for booking in bookings.awaited()
         if _may_be(one, booking, account)
         and abs(booking.ts_venue - one.ts_venue) <= EDGE_NS
-        and _fits(one, _expected(booking, one.coin, account))
+        and _fits(one, booking, account)
     ]
     return fitting[0] if len(fitting) == 1 else None
 
@@ -322,9 +333,14 @@ def _may_be(one: Moved, booking: Booking, account: _Account) -> bool:
     )
 
 
-def _fits(one: Moved, expected: tuple[int | None, int, int]) -> bool:
-    flow, fee, funding = expected
-    return flow is not None and abs(one.change - (flow - fee + funding)) <= ROUNDING
+def _fits(one: Moved, booking: Booking, account: _Account) -> bool:
+    flow, fee, funding = _expected(booking, one.coin, account)
+    return flow is not None and abs(one.change - (flow - fee + funding)) <= _allowed(booking)
+
+
+def _allowed(booking: Booking) -> int:
+    """What closing earned may differ by: venues keep the average entry price of a linear contract to 8 digits, too."""
+    return ROUNDING if booking.base else ROUNDING + abs(booking.size) * ROUNDING // CASH_UNITS
 
 
 def _expected(booking: Booking, coin: str, account: _Account) -> tuple[int | None, int, int]:
@@ -343,16 +359,20 @@ def _compared(
 ) -> Iterator[Break]:
     name, (flow, fee, funding) = _named(one), expected
     if one.parts is None:
-        pairs = [("change", None if flow is None else flow - fee + funding, one.change)]
+        pairs = [("change", None if flow is None else flow - fee + funding, one.change, _allowed(booking))]
     else:
         told_flow, told_fee, told_funding = one.parts
-        pairs = [("flow", flow, told_flow), ("fee", fee, told_fee), ("funding", funding, told_funding)]
+        pairs = [
+            ("flow", flow, told_flow, _allowed(booking)),
+            ("fee", fee, told_fee, ROUNDING),
+            ("funding", funding, told_funding, ROUNDING),
+        ]
         whole = told_flow - told_fee + told_funding
         if abs(one.change - whole) > ROUNDING:
             yield _break(f"{name} change", whole, one.change)
     differs = False
-    for what, ours, theirs in pairs:
-        if ours is not None and abs(theirs - ours) > ROUNDING:
+    for what, ours, theirs, allowed in pairs:
+        if ours is not None and abs(theirs - ours) > allowed:
             differs = True
             yield _break(f"{name} {what} of {booking.market}", ours, theirs)
     if flow is None or differs:

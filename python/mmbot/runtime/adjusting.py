@@ -30,9 +30,12 @@ async def adjust(run: Runner, asked: Adjustment, by: tuple[str, ...]) -> str:
     lots, now = asked.told - asked.held, run.clock()
     tick = round(float(asked.price) / each.instrument.tick_size)
     name, side = f"adjusted-{asked.nonce}", "buy" if lots > 0 else "sell"
+    before = run.bridge.ledger(index)
     if not run.core.moved(now, index, name, "adjusted", side, tick, abs(lots), 0, now):
         raise OverrideRefusedError("replayed_nonce", f"{name} is booked already")
     run.note("adjusted position", {**asked.words(), "by": list(by)})
+    run.reconciler.adjusted(each.name, run.bridge.ledger(index).less(before))
+    run.note_custody()
     run.journal.sync()
     said = f"{each.name}: {side} {abs(lots)} lots at {asked.price} booked, for {' and '.join(by)}"
     run.told({"event": "adjusted position", "symbol": each.name, "said": said, "reason": asked.reason})

@@ -535,12 +535,12 @@ class Bridge:
         self.bookings.book(
             Booking(
                 execution_id=fact.execution_id,
-                market=f"{fact.category} {fact.symbol}",
+                market=listed.name,
                 kind="funding" if fact.kind == "funding" else "trade",
                 coin=listed.terms.settle or listed.terms.quote,
                 sums=moved,
                 base=listed.terms.base if spot else "",
-                size=_units(str(size)) if spot else 0,
+                size=0 if listed.category == "inverse" else _units(str(size)),
                 base_fee=round(moved.fees / Fraction(fact.price)) if in_base else None,
                 ts_venue=fact.ts_venue,
                 booked_at=now,

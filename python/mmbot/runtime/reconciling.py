@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mmbot import _core
+    from mmbot.execution.bookings import Sums
     from mmbot.runtime.bridge import Bridge, Listed
     from mmbot.venues.port import Fact, OrderEntry, OrderSeen, Posting, WalletSeen
 
@@ -160,7 +161,7 @@ class Reconciler:
         return report
 
     def _with_cash(self, report: ReconReport, pulled: Pulled, now: int) -> ReconReport:
-        ledger = {_name(each): self._bridge.ledger(index) for index, each in enumerate(self._listed)}
+        ledger = {each.name: self._bridge.ledger(index) for index, each in enumerate(self._listed)}
         if self.custody is None:
             self.custody = Custody.begin(pulled.venue.cash, pulled.postings, self._bridge.bookings, ledger, now)
             return report
@@ -172,6 +173,11 @@ class Reconciler:
             breaks=report.breaks + cash.breaks,
             deferred=report.deferred + cash.deferred,
         )
+
+    def adjusted(self, market: str, moved: Sums) -> None:
+        """The books were changed by people's word: no statement will say so."""
+        if self.custody is not None:
+            self.custody.adjusted(market, moved)
 
     def drifts(self, report: ReconReport) -> bool:
         """Whether a position differs: executions may be missing that are older than what was asked for."""

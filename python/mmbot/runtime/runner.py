@@ -773,7 +773,12 @@ class Runner:
         for moved in self.reconciler.transfers:
             self.told({"event": "transfer", "coin": moved.coin, "change_units": moved.change, "said": moved.said})
         self.reconciler.transfers.clear()
-        if self.reconciler.custody is not None and report.clean:
+        if report.clean:
+            self.note_custody()
+
+    def note_custody(self) -> None:
+        """Write down what is known of the account's coins, for a run that takes over."""
+        if self.reconciler.custody is not None:
             self.note("custody", self.reconciler.custody.words())
 
     def _judge(self, report: ReconReport) -> None:

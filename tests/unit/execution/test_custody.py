@@ -343,3 +343,34 @@ def test_a_restart_awaits_what_the_run_before_had_booked_and_not_seen() -> None:
     assert books.bookings.awaited() == []
     books.ledger[PERP] = books.ledger[PERP].plus(Sums(flow=1))
     assert names(books.twice(again)) == [f"ledger of {PERP}, flow"]
+
+
+def test_what_people_changed_in_the_books_is_no_break_and_stays_known() -> None:
+    """No statement says it; from flat on everything is compared again, also after a restart."""
+    books = Books()
+    custody = books.begin()
+    books.trade(PERP, 5, 100, 300)
+    assert books.look(custody).clean
+    signed = Sums(flow=-200 * UNIT, lots=2)
+    books.ledger[PERP] = books.ledger[PERP].plus(signed)
+    books.held[PERP] = (7, books.held[PERP][1] - 999 * UNIT)  # the venue entered them at another price
+    custody.adjusted(PERP, signed)
+    assert books.look(custody).clean
+    custody = Custody.read(json.loads(json.dumps(custody.words())))
+    books.trade(PERP, -8, 110, 300)
+    assert books.look(custody).clean
+    booking, [row] = books.trade(PERP, 1, 115, 300)
+    statement_differs(0, UNIT)(books, booking, [row])
+    assert names(books.twice(custody)) == [f"USDT TRADE {booking.execution_id} flow of {PERP}"]
+
+
+def test_what_a_large_position_earned_may_differ_by_the_rounding_of_its_entry_price() -> None:
+    """By 10^-8 for each coin that was traded, and no more."""
+    for more, clean in ((0, True), (1, False)):
+        books = Books()
+        custody = books.begin()
+        books.trade(PERP, 500_000, 100, 300)
+        booking, [row] = books.trade(PERP, -200_000, 120, 300)
+        books.bookings.book(replace(booking, size=-200 * UNIT))
+        statement_differs(0, ROUNDING + 200 * ROUNDING + more)(books, booking, [row])
+        assert books.look(custody).clean is clean
