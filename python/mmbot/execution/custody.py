@@ -111,8 +111,8 @@ class _Account:
     done: set[str] = field(default_factory=set)
     """Executions of which every coin was shown now."""
 
-    def copy(self) -> _Account:
-        return _Account(dict(self.booked), dict(self.entries), dict(self.drift))
+    def copy(self, shown: set[tuple[str, str]]) -> _Account:
+        return _Account(dict(self.booked), dict(self.entries), dict(self.drift), shown)
 
 
 @dataclass(slots=True)
@@ -214,25 +214,28 @@ class Custody:
         balances: read before the postings. postings: from `asks_since` on, oldest first. bookings: what our books
         await; what the statement has shown is forgotten. ledger: what our books hold, by market, all of that included.
         """
-        counted = {one.execution_id for one in postings if one.posting_id in self._counted}
-        self._sift(bookings, counted)
-        self._take_up(bookings, ledger)
         fresh = [one for one in postings if one.posting_id not in self._counted]
-        account = self._account.copy()
-        account.shown = {(one.execution_id, one.coin) for one in postings if one.posting_id in self._counted}
+        shown = {(one.execution_id, one.coin) for one in postings if one.posting_id in self._counted}
+        self._sift(bookings, {name for name, _ in shown})
+        self._take_up(bookings, ledger)
+        account = self._account.copy(shown)
         found = [one for moved in fresh for one in _judged(moved, account, bookings)]
         found += _late(account, bookings, now)
         found += _by_ledger(account, bookings, ledger)
         found += self._differences(balances, fresh)
         compared = len({*self.proven, *balances}) + len(ledger)
         if found:
-            sure = tuple(one for one in found if any(one.repeats(before) for before in self._before))
-            self._before = tuple(found)
-            return CashReport(breaks=sure, deferred=tuple(one for one in found if one not in sure), compared=compared)
+            return self._doubted(tuple(found), compared)
         self._count(fresh)
         self._account = account
         bookings.forget(account.done)
         return CashReport(transfers=tuple(one for one in fresh if one.kind == "transfer"), compared=compared)
+
+    def _doubted(self, found: tuple[Break, ...], compared: int) -> CashReport:
+        """The same difference twice is a break."""
+        sure = tuple(one for one in found if any(one.repeats(before) for before in self._before))
+        self._before = found
+        return CashReport(breaks=sure, deferred=tuple(one for one in found if one not in sure), compared=compared)
 
     def adjusted(self, market: str, sums: Sums) -> None:
         """Our books were changed by people's word, which no statement explains.
