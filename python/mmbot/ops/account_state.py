@@ -3,7 +3,9 @@
 <session.folder>/accounts/<environment>-<account>/
     freeze.jsonl       how far trading is stopped (`mmbot.ops.freeze_latch`), and freeze.head: how far that log goes
     holds.json         what the account may hold at worst, for the firm's others (`mmbot.ops.firm`)
-    risk.json          what the account lost, and what its controls must not forget (`mmbot.runtime.risk`)
+    risk.json          what the account lost, and what its controls must not forget (`mmbot.runtime.risk`), and
+                       risk.head: which one was kept last (`mmbot.ops.risk_memory`)
+    breaker.json       where the breaker of the venue's API stands (`mmbot.ops.breaker_memory`)
     override.json      a signed lowering that waits for the running engine, and override-answer.json
     giving-up.json     a signed word that an order is given up, and giving-up-answer.json
     session.json       where the account trades, for whoever has to cancel there without an engine
@@ -126,6 +128,11 @@ class AccountState:
     def risk(self) -> Path:
         """What the loss and streak controls must not forget over a restart, JSON."""
         return self.path / "risk.json"
+
+    @property
+    def breaker(self) -> Path:
+        """Where the breaker of the venue's API stands, JSON."""
+        return self.path / "breaker.json"
 
     @property
     def holds(self) -> Path:

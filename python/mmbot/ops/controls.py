@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmbot.config import ConfigError
-from mmbot.ops.account_state import write_durably
+from mmbot.ops.risk_memory import RiskMemory
 from mmbot.risk.watch import RiskWatch
 from mmbot.runtime.boldness import Boldness, guards_of
 from mmbot.runtime.holdings import underlyings
@@ -39,14 +38,15 @@ def risk_desk(
     """Make the controls of a run, and give them to it. Everything that is configured can fire, or is refused.
 
     positions_max: the largest position of each instrument, in lots. folder: where their state is kept; None for an
-    account that begins anew with its exchange. goes_on: the run took over the books of an earlier one. Raises
-    ConfigError for a state that cannot be read, because a loss that is forgotten is no limit, for a control that has
-    nothing to measure, and OSError.
+    account that begins anew with its exchange. goes_on: the run took over the books of an earlier one. Where the state
+    is gone, or not the one that was kept last, the account is frozen: a loss that is forgotten is no limit. Raises
+    ConfigError for one that cannot be read, for a control that has nothing to measure, and OSError.
     """
+    memory = None if folder is None else RiskMemory(folder)
 
     def keep(state: str) -> None:
-        if folder is not None:
-            write_durably(folder.risk, state.encode())
+        if memory is not None:
+            memory.keep(state)
 
     def share(now: int) -> Fraction:
         return Fraction(1) if runner.freezing is None else runner.freezing.state.share(now)
@@ -80,24 +80,30 @@ def risk_desk(
         peg=peg,
         boldness=Boldness(guards_of(config), core, listed, positions_max, told=runner.told, taken_over=goes_on),
     )
-    try:
-        state = _kept(folder)
-        desk.begin(now, state, goes_on=goes_on)
-    except ValueError as error:
-        where = "" if folder is None else f"{folder.risk}: "
-        raise ConfigError(f"{where}{error}; find out why, and delete it to begin at zero") from None
-    if state is not None and runner.freezing is not None:
-        for scope, at in runner.freezing.state.lowered_at.items():
-            if at > int(state.get("at", 0)):  # people lifted it while nothing ran
-                desk.lifted(scope)
+    if memory is None:
+        desk.begin(now, goes_on=goes_on)
+    else:
+        _go_on(desk, memory, runner, account, now, goes_on=goes_on)
+    desk.keep(now)  # from here on that there is none means something
     runner.risk = desk
     return desk
 
 
-def _kept(folder: AccountState | None) -> dict[str, Any] | None:
-    if folder is None or not folder.risk.exists():
-        return None
-    state = json.loads(folder.risk.read_bytes())
-    if not isinstance(state, dict):
-        raise ValueError(f"holds {type(state).__name__}; expected an object")
-    return state
+def _go_on(desk: RiskDesk, memory: RiskMemory, runner: Runner, account: str, now: int, *, goes_on: bool) -> None:
+    """Begin where the account's last run left it, or frozen where that is not known."""
+    try:
+        found = memory.read()
+        desk.begin(now, found.state, goes_on=goes_on)
+    except ValueError as error:
+        raise ConfigError(
+            f"{memory.path}: {error}; find out why, and put it back. Taken away, the account is frozen, and people "
+            "sign for a start from zero"
+        ) from None
+    asked = found.asked(account, now)
+    if asked is not None:
+        runner.on_freeze(asked)  # latched before what is there now is kept as if it were right
+    if found.state is None or runner.freezing is None:
+        return
+    for scope, at in runner.freezing.state.lowered_at.items():
+        if at > int(found.state.get("at", 0)):  # people lifted it while nothing ran
+            desk.lifted(scope)

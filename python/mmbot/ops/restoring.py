@@ -26,12 +26,14 @@ __all__ = ["RestoreError", "Restored", "marked", "restore"]
 
 KEPT = (
     "alarms.jsonl",
+    "breaker.json",
     "epoch",
     "freeze.head",
     "freeze.jsonl",
     "metrics.json",
     "operators.toml",
     "recoveries",
+    "risk.head",
     "risk.json",
     "session.json",
 )

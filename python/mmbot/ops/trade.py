@@ -26,6 +26,7 @@ from mmbot.execution.flatten import FlattenTerms
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.adjusting import hear_adjustments
 from mmbot.ops.alarm_log import Alarmed, AlarmLog
+from mmbot.ops.breaker_memory import breaker_left, breaker_writer
 from mmbot.ops.controls import risk_desk
 from mmbot.ops.counters import Counters
 from mmbot.ops.entry import Entry
@@ -120,11 +121,12 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             stack.push_async_callback(exchange.stop)
             url, credentials = exchange.url, exchange.credentials
         endpoint, relay = wiring.endpoint(url), Relay()
+        breaker = Breaker(open_s=wiring.session.breaker_s)
         orders = OrderGate(
             relay,
             clock.peek,
             throttle=Throttle.of(wiring.session.calls_per_second),
-            breaker=Breaker(open_s=wiring.session.breaker_s),
+            breaker=breaker,
             taker_cap=_taker_cap(wiring.session.taker_share_max_pct),
             told=watcher.told,
         )
@@ -204,6 +206,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         failure: Exception | None = None
         try:
             relay.attach(run.runner)
+            kept = account.state.breaker
+            orders.resume(breaker_left(kept, breaker, clock.peek()), breaker_writer(kept, watcher.told))
             lead.listen(run.runner.on_link, run.runner.fail)
             feed = wiring.feed(endpoint, _subscriptions(wiring, markets, config.risk.depeg_pair), relay, clock)
             watcher.watch(run.board)

@@ -8,7 +8,7 @@ then may not be wanted later. A cancel that finds no room is kept until there is
 cancel-all never waits. While the breaker is open the link "trade breaker" counts as down, so that the run takes its
 quotes out and does not ask again and again; when it is up again, the first order is the probe.
 
-Not handled: a restart. `breaker` is plain numbers that can be written down and given back.
+Over a restart the breaker stands where it stood (`resume`). Throttle and taker cap begin anew.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from mmbot.execution import (
     Breaker,
+    BreakerEvent,
     BreakerState,
     Denial,
     Phase,
@@ -46,7 +47,6 @@ from mmbot.venues.port import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mmbot.execution import BreakerEvent
     from mmbot.venues.port import (
         AmendOrder,
         Attestation,
@@ -94,7 +94,6 @@ class OrderGate:
         *,
         throttle: Throttle | None = None,
         breaker: Breaker | None = None,
-        state: BreakerState | None = None,
         taker_cap: TakerCap | None = None,
         told: Callable[[dict[str, object]], None] = lambda _: None,
     ) -> None:
@@ -104,12 +103,13 @@ class OrderGate:
         self._taker_cap = taker_cap
         self._taken: dict[Market, TakerCapState] = {}
         self._executions: dict[str, None] = {}
-        self.breaker = state or BreakerState()
+        self.breaker = BreakerState()
         """Where the breaker stands."""
         self.decided: Callable[[], int] | None = None
         """When the requests that come now were decided, ns since epoch; None: their age is not looked at."""
         self.decision_age_ns = 250_000_000
         """Oldest decision that may still leave."""
+        self._keep: Callable[[BreakerState], None] = lambda _: None
         self._session: OrderEntry | None = None
         self._waiting: deque[CancelOrder] = deque()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -119,6 +119,18 @@ class OrderGate:
     def attach(self, session: OrderEntry) -> None:
         """Say who carries what passes."""
         self._session = session
+
+    def resume(self, left: BreakerState, keep: Callable[[BreakerState], None]) -> None:
+        """Go on from where an earlier run left the breaker; `keep` is given what it becomes, but for its probes."""
+        self._keep = keep
+        if self.breaker != BreakerState():  # there was trouble already, and that is the newer word
+            keep(self.breaker)
+            return
+        self.breaker = left
+        if left.open_until_ns is not None and left.phase(self._clock()) is Phase.OPEN:
+            self._at("breaker", left.open_until_ns, self._half_open)
+            why = "the breaker is open since before this run because the venue was asked too much"
+            self._tell(BreakerEvent("circuit_breaker_tripped", why, left.open_until_ns))
 
     @property
     def circuit_breaker_state(self) -> int:
@@ -244,12 +256,14 @@ class OrderGate:
         elif fact.request != "cancel" and not isinstance(fact, Unanswered):
             self.breaker, event = self._breaker.answered(self.breaker, self._clock())
             if event is not None:
+                self._keep(self.breaker)
                 self._tell(event)
 
     def _troubled(self, trouble: Trouble) -> None:
         now = self._clock()
         self.breaker, event = self._breaker.troubled(self.breaker, now, trouble)
         self._at("breaker", self.breaker.open_until_ns or now, self._half_open)
+        self._keep(self.breaker)
         if event is not None:
             self._tell(event)
 

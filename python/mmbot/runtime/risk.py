@@ -129,7 +129,8 @@ class RiskDesk:
             self._ends.told({"event": "controls armed anew", **words})
         self._keep_due = self._due = 0
 
-    def _keep(self, now: int) -> None:
+    def keep(self, now: int) -> None:
+        """Give away what a restart must not forget, where something asked, equity moved, or ten seconds went by."""
         limits = self.watch.losses.limits
         step = max(1, min(limits.minute, limits.hour, limits.day, limits.drawdown) // _KEPT_SHARE)
         asking = {(one.control, one.scope) for one in self._found}
@@ -211,7 +212,7 @@ class RiskDesk:
                 self._due = min(self._due, self.boldness.until)
         for one in self._found:
             self._ends.asked(one)
-        self._keep(now)
+        self.keep(now)
         self._found = []
 
     def _look(self, now: int) -> None:

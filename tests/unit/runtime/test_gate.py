@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from trading_desk import TERMS
 
-from mmbot.execution import Breaker, TakerCap, Throttle
+from mmbot.execution import Breaker, BreakerState, TakerCap, Throttle
 from mmbot.runtime.gate import OrderGate
 from mmbot.venues.fake import FakeVenue
 from mmbot.venues.port import (
@@ -262,6 +262,45 @@ def test_trouble_while_open_keeps_the_link_down_for_longer() -> None:
         passage.gate._half_open()
         assert passage.heard.links[2:] == ["trade breaker down"]
         assert len(passage.heard.told("circuit_breaker_tripped")) == 1
+
+    opened(act)
+
+
+@pytest.mark.parametrize("ahead_s", [1, 0, -1])
+def test_a_breaker_that_an_earlier_run_left_open_holds_until_its_end(ahead_s: int) -> None:
+    """Open until then: the link is down and a place is refused; from its end on the first order is the probe."""
+
+    async def act(passage: Passage) -> None:
+        kept: list[BreakerState] = []
+        left = BreakerState(open_until_ns=passage.now + ahead_s * SECOND)
+        passage.gate.resume(left, kept.append)
+        is_open = ahead_s > 0
+        assert passage.gate.circuit_breaker_state == is_open
+        assert passage.heard.links[2:] == (["trade breaker down"] if is_open else [])
+        for _ in range(2):
+            passage.gate.send([passage.place()])
+        await asyncio.sleep(0)
+        refused = [fact for fact in passage.heard.facts if isinstance(fact, Refused)]
+        assert len(refused) == (2 if is_open else 1)
+        passage.venue.deliver()
+        assert kept == ([] if is_open else [BreakerState()]), "the probe was answered"
+
+    opened(act)
+
+
+def test_what_the_breaker_becomes_is_given_to_who_keeps_it() -> None:
+    """Each trouble; one of before somebody kept it is the newer word."""
+
+    async def act(passage: Passage) -> None:
+        kept: list[BreakerState] = []
+        passage.gate.on_facts([Overasked(reason="overloaded", why="429")], passage.now)
+        passage.gate.resume(BreakerState(), kept.append)
+        passage.now += SECOND
+        passage.gate.on_facts([Overasked(reason="overloaded", why="429")], passage.now)
+        assert [state.open_until_ns for state in kept] == [
+            60 * SECOND + passage.now - SECOND,
+            60 * SECOND + passage.now,
+        ]
 
     opened(act)
 

@@ -292,9 +292,11 @@ def test_controls_go_on_from_the_accounts_folder(tmp_path: Path) -> None:
     watch.equity(5 - watch.losses.limits.drawdown, 9)
     watch.streaks.latched = True
     kept = {**watch.state(), "at": 10}
-    state.risk.write_text(json.dumps(kept))
+    text = json.dumps(kept)
 
     def made(name: str, board: FreezeBoard | None = None, account: AccountState | None = state) -> RiskDesk:
+        (state.path / "risk.head").unlink(missing_ok=True)
+        state.risk.write_text(text)
         (tmp_path / name).mkdir()
         desk = Desk(tmp_path / name, board=board)
         return risk_desk(RiskConfig(), desk.runner, [100], strategy="quoter", account="7", folder=account)
@@ -310,9 +312,49 @@ def test_controls_go_on_from_the_accounts_folder(tmp_path: Path) -> None:
     board.lowered_at = {Scope("account", "7"): 9}
     assert made("five", board).watch.losses.peak == 5
     for spoiled in ("{", "[]", '{"version": 2}', '{"version": 1, "losses": {}, "streaks": {}}'):
-        state.risk.write_text(spoiled)
+        text = spoiled
         with pytest.raises(ConfigError, match=r"risk\.json"):
             made(f"spoiled {len(spoiled)}")
+
+
+@pytest.mark.parametrize("what", ["whole", "gone", "older", "edited", "head unreadable", "one write behind"])
+def test_losses_that_are_forgotten_freeze_the_account(what: str, tmp_path: Path) -> None:
+    """Gone or older than what was kept last: CANCEL_ALL before anything is kept as if it were right; and only then."""
+    state = AccountState.of(tmp_path, "demo", "7")
+    head = state.path / "risk.head"
+
+    def made(name: str) -> tuple[RiskDesk, FreezeBoard]:
+        (tmp_path / name).mkdir()
+        board = FreezeBoard()
+        desk = Desk(tmp_path / name, board=board)
+        return risk_desk(RiskConfig(), desk.runner, [100], strategy="quoter", account="7", folder=state), board
+
+    desk, board = made("first")
+    assert (board.frozen, state.risk.exists(), head.exists()) == ((), True, True)
+    state.run_begins(tmp_path)
+    first = before = state.risk.read_bytes()
+    for equity in (10**12, 2 * 10**12):
+        before = state.risk.read_bytes()
+        desk.watch.equity(equity, equity)
+        desk._keep_due = 0
+        desk.keep(equity)
+    match what:
+        case "gone":
+            state.risk.unlink()
+            head.unlink()
+        case "older":
+            state.risk.write_bytes(first)
+        case "edited":
+            state.risk.write_bytes(state.risk.read_bytes() + b" ")
+        case "head unreadable":
+            head.write_bytes(b"{")
+        case "one write behind":  # it died between the two
+            state.risk.write_bytes(before)
+    _, board = made("second")
+    held = [(one.level.name, str(one.scope), one.control) for one in board.frozen]
+    assert held == ([] if what in ("whole", "one write behind") else [("CANCEL_ALL", "account 7", "risk_state")])
+    _, board = made("third")
+    assert board.frozen == (), "what is there now is what was kept; the freeze is the latch's to remember"
 
 
 def test_a_run_feeds_its_controls(tmp_path: Path) -> None:
