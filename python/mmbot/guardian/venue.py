@@ -78,13 +78,21 @@ class GuardedVenue:
         """What an operator wants to know, each once."""
 
     async def start(self) -> str:
-        """Learn the venue's clock and what the key may do, and return the account. Raises VenueError if it may not."""
+        """As `whose`, and have the venue cancel too when the engine is gone. Raises VenueError."""
+        account = await self.whose()
+        await self._set_disconnect_cancel()
+        return account
+
+    async def whose(self) -> str:
+        """Learn the venue's clock and what the key may do, and return the account; nothing is changed there.
+
+        Raises VenueError for a key that may not cancel.
+        """
         await self._http.start()
         seen = await self._account.attest(self._markets)
         if seen.read_only:
             raise VenueError("this key is read-only, and has to cancel; make one that may trade")
         self.remarks += [f"the guardian's key: {fault}" for fault in seen.faults]
-        await self._set_disconnect_cancel()
         return seen.account
 
     async def stop(self) -> None:

@@ -282,23 +282,22 @@ async def _begun(
         raise ConfigError(f"{' and '.join(names)} are not set: nothing can be cancelled without the key")
     endpoint = Endpoint.of(session.environment, session.url)
     credentials = Credentials(key=key, secret=SecretStr(secret))
-    orders = BybitOrders(endpoint, credentials, sink, steady_clock(), instruments=markets, timing=TIMING)
+    rest = GuardedVenue(endpoint, credentials, markets)
     try:
-        await orders.start()
-        _check_whose((await orders.attest()).account, session)
-    except ConfigError:
-        await orders.stop()
-        raise
-    except VenueError as error:
-        await orders.stop()
-        rest = GuardedVenue(endpoint, credentials, markets)
+        _check_whose(await rest.whose(), session)  # before anything that another account would feel
+        orders = BybitOrders(endpoint, credentials, sink, steady_clock(), instruments=markets, timing=TIMING)
         try:
-            _check_whose(await rest.start(), session)
-        except BaseException:
+            await orders.start()
+        except VenueError as error:
+            await orders.stop()
             await rest.stop()
-            raise
-        remark(f"over REST alone: {error}")
-        return rest
+            await rest.start()
+            remark(f"over REST alone: {error}")
+            return rest
+    except BaseException:
+        await rest.stop()
+        raise
+    await rest.stop()
     return orders
 
 

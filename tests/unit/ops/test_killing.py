@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mmbot.config import SessionConfig
+from mmbot.config import ConfigError, SessionConfig
 from mmbot.execution.cancel_all import Bulk, CancelAllPlan, CancelAllPlanTiming, CancelSome, Look, Target
 from mmbot.ops import killing
 from mmbot.ops.account_state import AccountState
@@ -283,3 +283,52 @@ def test_bybit_is_asked_by_category_and_every_coin_that_contracts_settle_in() ->
     assert http.asked == ["instruments-info linear", *(f"realtime {part}" for part in expected)]
     assert asyncio.run(story(Http("option"))).unseen == (("option", "10005 permission denied"),)
     assert [category for category, _ in asyncio.run(story(Http("linear"))).unseen] == ["linear"] * 3
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("whose", ["1001", "9999"])
+def test_whose_the_key_is_is_known_before_anything_is_changed_there(
+    whose: str, links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither links nor the venue's own dead-man switch on an account that is not the one to be killed."""
+    did: list[str] = []
+
+    class Rest:
+        def __init__(self, *_: object) -> None:
+            """A link by HTTP."""
+
+        async def whose(self) -> str:
+            """It asks."""
+            did.append("whose")
+            return whose
+
+        async def start(self) -> str:
+            """It sets the switch."""
+            did.append("switch")
+            return whose
+
+        async def stop(self) -> None:
+            """Nothing is left of it."""
+
+    class Orders(Rest):
+        def __init__(self, *_: object, **__: object) -> None:
+            """A session with streams."""
+
+        async def start(self) -> str:
+            """Its links are watched by the switch."""
+            did.append("links")
+            if not links:
+                raise VenueError("no stream")
+            return whose
+
+    monkeypatch.setattr(killing, "GuardedVenue", Rest)
+    monkeypatch.setattr(killing, "BybitOrders", Orders)
+    session = killing._Session("demo", None, "1001", [], "KEY", "SECRET", embedded=False)
+    begun = killing._begun(session, {"KEY": "k", "SECRET": "s"}, killing._Deaf(), did.append)
+    if whose == "1001":
+        assert type(asyncio.run(begun)) is (Orders if links else Rest)
+        assert did == (["whose", "links"] if links else ["whose", "links", "switch", "over REST alone: no stream"])
+    else:
+        with pytest.raises(ConfigError, match="is of account 9999; expected one of account 1001"):
+            asyncio.run(begun)
+        assert did == ["whose"]
