@@ -22,6 +22,8 @@ from exchange_server import Account, Exchange
 from mmbot.gateway import wire
 from mmbot.gateway.hardening import credentials_from, piped
 from mmbot.gateway.place import connected
+from mmbot.ops.account_state import AccountState
+from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.gateway_process import listens, steady_ns
 from mmbot.venues.port import PlaceOrder
 
@@ -54,7 +56,8 @@ def limits_file(folder: Path, **changes: str) -> Path:
 
 @contextmanager
 def serving(exchange: Exchange, account: Account, limits: Path) -> Iterator[subprocess.Popen[str]]:
-    """`mmbot gateway` with the key in its environment, until the block ends."""
+    """`mmbot gateway` with the key in its environment, on an account that is begun, until the block ends."""
+    FreezeLatch(AccountState.of(limits.parent / "runs", "simulator", str(account.uid)), time.time_ns)
     words = [sys.executable, "-m", "mmbot", "gateway", str(limits), "--url", exchange.http, "--json"]
     environ = {**os.environ, "MMBOT_BYBIT_API_KEY": account.key, "MMBOT_BYBIT_API_SECRET": account.secret}
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:

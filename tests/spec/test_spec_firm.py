@@ -55,7 +55,8 @@ def leave(runs: Path, account: str, words: list[str], now: int) -> None:
         now += moved if "ahead" in words else -moved
     units = 5 * 10**12 if words[0] in ("torn", "unpriced") else int(Decimal(words[1]) * 10**12)
     high, low = (0 if words[0] == "short" else units), (0 if words[0] == "long" else -units)
-    say(state, Word(now, None if words[0] == "unpriced" else {"ETH": Coin(units, high, low)}))
+    claim = int(Decimal(words[words.index("claims") + 1]) * 10**12) if "claims" in words else None
+    say(state, Word(now, None if words[0] == "unpriced" else {"ETH": Coin(units, high, low)}, claim))
     if words[0] == "torn":
         state.holds.write_bytes(state.holds.read_bytes()[:-9])
 
@@ -67,7 +68,7 @@ def test_an_order_beside_the_firms_other_accounts(row: dict[str, str], tmp_path:
     for account, said in enumerate(filter(None, row["others"].split(";")), 2):
         leave(tmp_path, str(account), said.split(), stage.now)
     mine = AccountState.of(tmp_path, "simulator", "1")
-    Firm(mine, Run(stage), 5_000).look()  # type: ignore[arg-type]  as much of a runner as is needed
+    Firm(mine, Run(stage), 5_000, 200_000 * 10**12).look()  # type: ignore[arg-type]  as much of a runner as is needed
     assert stage.becomes_of(*ORDERS[row["order"]]) == (row["denied"] or "leaves")
     held = Word.decode(mine.holds.read_bytes()).coins
     assert held is not None

@@ -7,8 +7,8 @@ A firm is the accounts of one environment below one session folder. Our word is 
 second, without a sync: after a power failure it is old, and an old word denies. Where it cannot be written the others
 cannot count us, and we do not grow either.
 
-Not handled: two accounts that grow in the same tenth of a second do not see each other's orders. Limits of the accounts
-that add up to no more than the firm's leave no such gap.
+Between two looks the core grows within our claim (`mmbot.risk.firm`), of which the others know: it is told so much of
+the others that its limit leaves it no more.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.freeze_latch import board_reader
-from mmbot.risk.firm import WORD_BYTES_MAX, Elsewhere, Other, Word, together
-from mmbot.risk.levels import FIRM, FreezeAsked
+from mmbot.risk.firm import WORD_BYTES_MAX, Elsewhere, Other, Word, claimed, granted, together
+from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +72,9 @@ def _word_of(state: AccountState) -> Other:
 class Firm:
     """What one run says to the firm, and hears of it."""
 
-    def __init__(self, state: AccountState, runner: Runner, age_ms: int) -> None:
+    def __init__(self, state: AccountState, runner: Runner, age_ms: int, most: int) -> None:
+        """most: the firm's limit, in 10^-12 of the quote currency."""
+        self._most = most
         self._state, self._runner, self._age_ns = state, runner, age_ms * 1_000_000
         self._said = Word(0, None)
         self._told = Elsewhere(-1, 0, 0, ())
@@ -87,9 +90,8 @@ class Firm:
         """Say what we hold and tell the core what others do, where it is news or a second old."""
         now = self._runner.clock.peek()
         try:
-            self._say(now)
             beside = list(_beside(self._state))
-            heard = together(map(_word_of, beside), now, self._age_ns)
+            heard = self._claim(beside, now)
             self._freeze_with(beside, now)
         except (OSError, ValueError) as error:  # ValueError: a freeze log or its operators that cannot be read
             heard = Elsewhere(0, 0, now, (f"{self._state.name}: {error}",))
@@ -100,9 +102,31 @@ class Firm:
             gross, net = (None, None) if heard.unknown else (heard.gross, heard.net)
             self._runner.core.elsewhere(self._runner.clock(), "firm", gross, net, min(heard.at, now))
 
-    def _say(self, now: int) -> None:
-        word = self._word(now)
-        if word.coins != self._said.coins or now - self._said.at >= AGAIN_NS:
+    def _claim(self, beside: Sequence[AccountState], now: int) -> Elsewhere:
+        """Say what we hold and claim; hear the others after that, as far as it keeps us within our claim."""
+        word, most = self._word(now), self._limit(now)
+        if self._grows() and word.coins is not None:
+            before = together(map(_word_of, beside), now, self._age_ns)
+            word = replace(word, claim=claimed(word.gross, before, most))
+        self._say(word, now)
+        heard = together(others_of(self._state), now, self._age_ns)  # also who began meanwhile
+        claim = granted(word.gross, word.ceiling, heard, most)
+        if claim < word.ceiling:
+            self._say(replace(word, claim=claim), now)
+        return replace(heard, gross=max(heard.gross, most - claim))
+
+    def _limit(self, now: int) -> int:
+        """The firm's limit as it holds until the next look at least, launch limits after a lift included."""
+        freezing = self._runner.freezing
+        return self._most if freezing is None else int(self._most * freezing.state.share(now + AGAIN_NS))
+
+    def _grows(self) -> bool:
+        """Whether the account may grow; one that is stopped claims nothing."""
+        freezing = self._runner.freezing
+        return freezing is None or freezing.state.level(FIRM) is FreezeLevel.NORMAL
+
+    def _say(self, word: Word, now: int) -> None:
+        if (word.coins, word.claim) != (self._said.coins, self._said.claim) or now - self._said.at >= AGAIN_NS:
             say(self._state, word)
             self._said = word
 

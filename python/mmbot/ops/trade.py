@@ -59,6 +59,7 @@ from mmbot.runtime.flattening import Flattening
 from mmbot.runtime.folder import RunFolder
 from mmbot.runtime.freezing import Freezing
 from mmbot.runtime.gate import OrderGate
+from mmbot.runtime.holdings import UNITS
 from mmbot.runtime.latency import STAGES
 from mmbot.runtime.market import RunMarket
 from mmbot.runtime.peg import check_pair, stable_coins
@@ -185,7 +186,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
         stack.enter_context(freeze_signals(run.runner, account.latch, clock.peek, freeze))
         counters = Counters()
         metrics = RunMetrics(run.runner, orders, account.latch.board, counters)
-        firm = Firm(account.state, run.runner, config.risk.elsewhere_age_ms)
+        most = int(config.risk.amount("max_firm_notional_usd") * UNITS)
+        firm = Firm(account.state, run.runner, config.risk.elsewhere_age_ms, most)
         stack.callback(firm.leave)
         run.board.metrics = metrics.all
         helpers = [

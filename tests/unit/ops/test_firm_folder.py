@@ -72,9 +72,9 @@ def account(runs: Path, name: str, *, environment: str = "demo") -> AccountState
     return state
 
 
-def firm(state: AccountState, run: Run) -> Firm:
-    """The level of a run on an account."""
-    return Firm(state, run, 5_000)  # type: ignore[arg-type]  as much of a runner as is needed
+def firm(state: AccountState, run: Run, most: int = 0) -> Firm:
+    """The level of a run on an account; without a limit that leaves room nothing is claimed."""
+    return Firm(state, run, 5_000, most)  # type: ignore[arg-type]  as much of a runner as is needed
 
 
 def test_a_firm_is_the_accounts_of_one_environment_on_which_anybody_traded(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_run_says_and_hears_what_is_news_or_a_second_old(tmp_path: Path) -> No
     assert run.heard[1:] == [(6, 6, run.clock.now - 1)]
     run.held = {}
     level.look()
-    assert Word.decode(mine.holds.read_bytes()) == Word(run.clock.now, {})
+    assert Word.decode(mine.holds.read_bytes()) == Word(run.clock.now, {}, 0)
     for _ in range(2):
         run.clock.now += SECOND
         other.clock.now = run.clock.now
@@ -140,6 +140,32 @@ def test_a_run_says_and_hears_what_is_news_or_a_second_old(tmp_path: Path) -> No
     level.look()
     assert run.heard[-1] == (6, 6, run.clock.now - 1), "it took leave: its last word holds"
     assert run.events[1:] == [{"event": "firm", "unknown": []}]
+
+
+def test_the_core_is_kept_within_what_the_others_know_of(tmp_path: Path) -> None:
+    """It is told so much of the others that its limit leaves it its claim; one that is stopped claims nothing."""
+    run, other = Run(), Run()
+    mine, there = account(tmp_path, "1"), account(tmp_path, "2")
+    level, beside = firm(mine, run, 105), firm(there, other, 105)
+    there.trades_here()
+    level.look()
+    assert run.heard[-1][:2] == (None, None), "the other has not spoken"
+    beside.look()
+    level.look()
+    beside.look()
+    for _ in range(3):
+        level.look()
+        beside.look()
+    claims = [Word.decode(one.holds.read_bytes()).claim for one in (mine, there)]
+    assert claims == [52, 52]
+    assert (105 - run.heard[-1][0], 105 - other.heard[-1][0]) == (52, 52)
+    run.obey(frozen(mine)).ask(FreezeAsked(FreezeLevel.NO_NEW, FIRM, "operator", "out", 1))
+    level.look()
+    beside.look()
+    assert Word.decode(mine.holds.read_bytes()).claim is None
+    assert 105 - other.heard[-1][0] == 100
+    beside.leave()
+    assert Word.decode(there.holds.read_bytes()).claim is None
 
 
 def test_a_run_that_cannot_say_what_it_holds_does_not_grow(tmp_path: Path) -> None:
