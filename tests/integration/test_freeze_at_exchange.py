@@ -559,7 +559,7 @@ def test_an_adjustment_takes_two_people_and_a_difference(tmp_path: Path) -> None
                 assert "too_few_signatures" in await bot.says(*signing, code=1)
                 await bot.says(*signing, "--sign", str(tmp_path / "bob.pem"))
                 assert "no_difference: signed was 999 to 1000 lots" in await bot.says(*signing, code=1)
-                assert bot.events("adjusted position") == []
+                assert bot.events("adjusted") == []
                 await bot.stop()
 
     asyncio.run(story())

@@ -407,25 +407,29 @@ def adjust(
     held: Annotated[int, typer.Option("--held", help="Lots that our books hold, signed, for a new token.")] = 0,
     told: Annotated[int, typer.Option("--told", help="Lots that the venue says, signed, for a new token.")] = 0,
     price: Annotated[str, typer.Option("--price", help="At which the difference is booked, for a new token.")] = "",
+    cash: Annotated[list[str] | None, typer.Option("--cash", help="Instead: each break of the coins, as told.")] = None,
     reason: Annotated[str, typer.Option("--reason", help="What you looked at, and what it said.")] = "",
     account: Account = None,
     runs: Runs = RUNS,
 ) -> None:
-    """Sign that a position is what the venue says, or apply a token that two people signed; a running engine judges.
+    """Sign that a position, or the coins, are what the venue says, or apply a token that two people signed.
 
-    Its market has to be frozen. The difference is booked as the two people's, in the journal; no fill is made up.
+    The running engine judges. What it is about has to be frozen. The difference is booked as the two people's, in the
+    journal; no fill is made up.
     """
     import asyncio
 
     from mmbot.ops import adjusting
     from mmbot.ops.freeze_tokens import TokenError, read_key
+    from mmbot.risk.adjusting import Gap
 
     with one_clear_line(NoAccountError, TokenError, OSError):
         [state] = chosen(runs, account)
         if sign is None:
             typer.echo(asyncio.run(adjusting.apply_adjustment(state, token)))
             return
-        fresh = adjusting.fresh_adjustment(state, market, (held, told), price, _legible(reason)) if market else None
+        gap = Gap(market=market, held=held, told=told, price=price) if market else None
+        fresh = adjusting.fresh_adjustment(state, gap, cash or (), _legible(reason)) if gap or cash else None
         for line in adjusting.sign_adjustment(token, fresh, read_key(sign)):
             typer.echo(line)
 

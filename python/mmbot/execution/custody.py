@@ -237,6 +237,29 @@ class Custody:
         self._before = found
         return CashReport(breaks=sure, deferred=tuple(one for one in found if one not in sure), compared=compared)
 
+    def vouched(
+        self,
+        balances: Mapping[str, int],
+        postings: Sequence[Moved],
+        bookings: Bookings,
+        ledger: Mapping[str, Sums],
+        now: int,
+    ) -> None:
+        """Count anew from what there is: people answer for what differs. Arguments as of the look that found it.
+
+        What the statement should have shown by now, and did not, is awaited no more; of what is younger it still may.
+        """
+        shown = {one.execution_id for one in postings}
+        bookings.forget(
+            one.execution_id
+            for one in bookings.awaited()
+            if one.execution_id in shown or one.booked_at + LATE_NS <= now
+        )
+        self.proven, self._before, self._account = dict(balances), (), _Account({}, {}, {})
+        self._counted |= {one.posting_id: one.ts_venue for one in postings}
+        self.since = max([self.since, *self._counted.values()])
+        self._take_up(bookings, ledger)
+
     def adjusted(self, market: str, sums: Sums) -> None:
         """Our books were changed by people's word, which no statement explains.
 

@@ -16,12 +16,13 @@ from mmbot.risk.override import EXPIRY_MAX_NS
 from mmbot.runtime.adjusting import adjust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from mmbot.ops.account_state import AccountState
+    from mmbot.risk.adjusting import Gap
     from mmbot.runtime.runner import Runner
 
 __all__ = ["apply_adjustment", "fresh_adjustment", "hear_adjustments", "sign_adjustment"]
@@ -42,24 +43,18 @@ async def hear_adjustments(state: AccountState, runner: Runner, wall: Callable[[
     await _hatch(state).hear(judge, runner.told)
 
 
-def fresh_adjustment(state: AccountState, market: str, lots: tuple[int, int], price: str, reason: str) -> Adjustment:
-    """A token without signatures, good for ten minutes. lots: what our books hold and what the venue says, as the break
-    has them. Raises TokenError.
-    """
-    held, told = lots
-    if held == told or not reason.strip():
-        raise TokenError("expected two numbers of lots that differ, as the break names them, and what was looked at")
-    asked = Adjustment(
+def fresh_adjustment(state: AccountState, position: Gap | None, cash: Sequence[str], reason: str) -> Adjustment:
+    """A token without signatures, good for ten minutes. cash: breaks as they are told. Raises ValueError."""
+    if not reason.strip():
+        raise ValueError("--reason: expected what was looked at, and what it said")
+    return Adjustment(
         account=state.name,
-        market=market,
-        held=held,
-        told=told,
-        price=price,
+        position=position,
+        cash=tuple(cash),
         reason=reason,
         expiry=time.time_ns() + EXPIRY_MAX_NS - 1_000_000_000,
         nonce=secrets.token_hex(16),
     )
-    return _read(json.dumps(asked.words()).encode(), "the token")
 
 
 def sign_adjustment(token: Path, asked: Adjustment | None, key: Ed25519PrivateKey) -> list[str]:
@@ -67,14 +62,21 @@ def sign_adjustment(token: Path, asked: Adjustment | None, key: Ed25519PrivateKe
     if token.exists():
         asked = _read(token.read_bytes(), str(token))
     if asked is None:
-        raise TokenError(f"{token} is not there; begin it with --market, --held, --told, --price and --reason")
+        raise TokenError(f"{token} is not there; begin it with --reason and --market … or --cash …")
     whole = asked.signed(key)
     write_durably(token, json.dumps(whole.words(), indent=1).encode())
     return [
-        f"{whole.account}, {whole.market}: from {whole.held} to {whole.told} lots, the difference at {whole.price}",
+        *_about(whole),
         f"reason: {whole.reason}",
         f"for another {(whole.expiry - time.time_ns()) / 1e9:.0f} s, signed by {len(whole.signatures)} so far",
     ]
+
+
+def _about(word: Adjustment) -> list[str]:
+    gap = word.position
+    if gap is None:
+        return [f"{word.account}: the coins are counted anew, whatever these were:", *(f"  {one}" for one in word.cash)]
+    return [f"{word.account}, {gap.market}: from {gap.held} to {gap.told} lots, the difference at {gap.price}"]
 
 
 async def apply_adjustment(state: AccountState, token: Path) -> str:

@@ -1,35 +1,34 @@
-"""Adjusting a position: two people sign that the venue's number is the true one, and at which price the rest is booked.
+"""Adjusting the books: two people sign that the venue's number is the true one, where a difference stays for good.
 
-    {account, expiry, held, market, nonce, price, reason, told, what}   as canonical JSON, signed with Ed25519 by two
+    {account, cash, expiry, nonce, position, reason, what}      as canonical JSON, signed with Ed25519 by two
+        position   {held, market, price, told}: the difference is booked at that price
+        cash       breaks, word for word: the coins are counted anew from what there is
 
-A position that differs from the venue's for good is a break that no look mends: an execution was lost, or somebody
-acted beside us. Nothing is invented to make books match; what people answer for is booked as theirs, by name, in the
-journal.
+An execution was lost, or somebody acted beside us: no look mends that. Nothing is invented to make books match; what
+people answer for is booked as theirs, by name, in the journal.
 
-Source: reliability.md 4.6, step 8.
+Source: reliability.md 4.6, steps 8 and 9.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mmbot.risk.override import Operators, OverrideRefusedError, Signature, check_token, people
 
-__all__ = ["Adjustment"]
+__all__ = ["Adjustment", "Gap"]
 
 _PRICE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
-    """What people sign for, and their signatures."""
+class Gap:
+    """A position that differs."""
 
-    account: str
-    """Which account, as `mmbot status` names it."""
     market: str
     """Category and symbol, as the break names it."""
     held: int
@@ -38,6 +37,23 @@ class Adjustment:
     """What the venue says, lots, signed."""
     price: str
     """At which the difference is booked."""
+
+    def __post_init__(self) -> None:
+        if not _PRICE.fullmatch(self.price) or float(self.price) <= 0:
+            raise ValueError(f"price is {self.price!r}; expected plain decimal text above zero")
+        if self.held == self.told:
+            raise ValueError(f"{self.market}: {self.held} and {self.told} lots do not differ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """What people sign for, and their signatures. Raises ValueError for nothing, and for both at once."""
+
+    account: str
+    """Which account, as `mmbot status` names it."""
+    position: Gap | None = None
+    cash: tuple[str, ...] = ()
+    """Every break of the coins, as it is told."""
     reason: str
     """What was looked at, and what it said."""
     expiry: int
@@ -45,6 +61,10 @@ class Adjustment:
     nonce: str
     """Used once. At least 16 characters, drawn at random by who makes the token."""
     signatures: tuple[Signature, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.position is None) is not bool(self.cash):
+            raise ValueError("expected a position, or breaks of the coins")
 
     def canonical(self) -> bytes:
         """The bytes that are signed. `what` keeps a signature from being of anything else."""
@@ -67,10 +87,8 @@ class Adjustment:
         """As it goes through a file, and into the journal."""
         return {
             "account": self.account,
-            "market": self.market,
-            "held": self.held,
-            "told": self.told,
-            "price": self.price,
+            "position": None if self.position is None else asdict(self.position),
+            "cash": list(self.cash),
             "reason": self.reason,
             "expiry": self.expiry,
             "nonce": self.nonce,
@@ -81,9 +99,15 @@ class Adjustment:
     def read(cls, raw: bytes) -> Adjustment:
         """Read what `words` wrote. Raises ValueError, KeyError or TypeError for anything else."""
         words = json.loads(raw)
-        if not _PRICE.fullmatch(words["price"]) or float(words["price"]) <= 0:
-            raise ValueError(f"price is {words['price']!r}; expected plain decimal text above zero")
-        signatures = tuple(Signature(bytes.fromhex(key), bytes.fromhex(word)) for key, word in words["signatures"])
-        texts = {name: str(words[name]) for name in ("account", "market", "price", "reason", "nonce")}
-        numbers = {name: int(words[name]) for name in ("held", "told", "expiry")}
-        return cls(**texts, **numbers, signatures=signatures)  # type: ignore[arg-type]
+        gap = words["position"]
+        if gap is not None:
+            gap = Gap(market=str(gap["market"]), held=int(gap["held"]), told=int(gap["told"]), price=str(gap["price"]))
+        return cls(
+            account=str(words["account"]),
+            position=gap,
+            cash=tuple(map(str, words["cash"])),
+            reason=str(words["reason"]),
+            expiry=int(words["expiry"]),
+            nonce=str(words["nonce"]),
+            signatures=tuple(Signature(bytes.fromhex(key), bytes.fromhex(word)) for key, word in words["signatures"]),
+        )

@@ -1,4 +1,4 @@
-"""Books a position as two people signed for it, where books and venue differ by just that."""
+"""Books what two people signed for, where books and venue differ by just that."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from mmbot.risk.levels import FreezeLevel
 from mmbot.risk.override import OverrideRefusedError
 
 if TYPE_CHECKING:
-    from mmbot.execution.reconcile import ReconReport
-    from mmbot.risk.adjusting import Adjustment
+    from collections.abc import Sequence
+
+    from mmbot.execution.reconcile import Break
+    from mmbot.risk.adjusting import Adjustment, Gap
+    from mmbot.runtime.bridge import Listed
     from mmbot.runtime.runner import Runner
 
 __all__ = ["adjust"]
@@ -19,26 +22,23 @@ __all__ = ["adjust"]
 async def adjust(run: Runner, asked: Adjustment, by: tuple[str, ...]) -> str:
     """Compare anew, book the difference in the journal first, and compare again soon; returns what was booked.
 
-    Raises OverrideRefusedError where the difference is another one by now, or trading there is not stopped: a position
-    that may still move is nobody's to sign for.
+    Raises OverrideRefusedError where the difference is another one by now, or trading there is not stopped: what may
+    still move is nobody's to sign for.
     """
-    index = _index(run, asked.market)
-    each = run.listed[index]
-    if run.freezing is None or run.freezing.level(each.category, each.symbol) < FreezeLevel.NO_NEW:
-        raise OverrideRefusedError("not_frozen", f"{each.name} is not frozen; freeze it first, so that nothing moves")
-    _check(await run.look(None), asked)
-    lots, now = asked.told - asked.held, run.clock()
-    tick = round(float(asked.price) / each.instrument.tick_size)
-    name, side = f"adjusted-{asked.nonce}", "buy" if lots > 0 else "sell"
-    before = run.bridge.ledger(index)
-    if not run.core.moved(now, index, name, "adjusted", side, tick, abs(lots), 0, now):
-        raise OverrideRefusedError("replayed_nonce", f"{name} is booked already")
-    run.note("adjusted position", {**asked.words(), "by": list(by)})
-    run.reconciler.adjusted(each.name, run.bridge.ledger(index).less(before))
+    index = None if asked.position is None else _index(run, asked.position.market)
+    _check_frozen(run, run.listed if index is None else [run.listed[index]])
+    report = await run.look(None)
+    if report is None:
+        raise OverrideRefusedError("not_reconciled", "the venue could not be asked")
+    if asked.position is None or index is None:
+        said = _coins(run, asked, report.breaks)
+    else:
+        said = _position(run, index, asked.position, asked.nonce, report.breaks)
+    said = f"{said}, for {' and '.join(by)}"
+    run.note("adjusted", {**asked.words(), "by": list(by)})
     run.note_custody()
     run.journal.sync()
-    said = f"{each.name}: {side} {abs(lots)} lots at {asked.price} booked, for {' and '.join(by)}"
-    run.told({"event": "adjusted position", "symbol": each.name, "said": said, "reason": asked.reason})
+    run.told({"event": "adjusted", "said": said, "reason": asked.reason})
     run.compare_soon()
     return said
 
@@ -50,11 +50,38 @@ def _index(run: Runner, market: str) -> int:
     raise OverrideRefusedError("no_difference", f"{market!r} is not traded here")
 
 
-def _check(report: ReconReport | None, asked: Adjustment) -> None:
-    """Refuse what books and venue do not differ by."""
-    if report is None:
-        raise OverrideRefusedError("not_reconciled", "the venue could not be asked")
-    found = [one for one in report.breaks if one.kind is BreakKind.POSITION and one.name == asked.market]
-    if [(one.held, one.told) for one in found] != [(asked.held, asked.told)]:
-        said = "; ".join(one.said for one in found) or "books and venue agree there, or moved in the last seconds"
-        raise OverrideRefusedError("no_difference", f"signed was {asked.held} to {asked.told} lots, and now: {said}")
+def _check_frozen(run: Runner, listed: Sequence[Listed]) -> None:
+    for each in listed:
+        if run.freezing is None or run.freezing.level(each.category, each.symbol) < FreezeLevel.NO_NEW:
+            why = f"{each.name} is not frozen; freeze it first, so that nothing moves"
+            raise OverrideRefusedError("not_frozen", why)
+
+
+def _position(run: Runner, index: int, gap: Gap, nonce: str, breaks: Sequence[Break]) -> str:
+    """Book what lies between: as moved by people's word, at their price."""
+    each = run.listed[index]
+    found = [one for one in breaks if one.kind is BreakKind.POSITION and one.name == gap.market]
+    if [(one.held, one.told) for one in found] != [(gap.held, gap.told)]:
+        said = _now(found)
+        raise OverrideRefusedError("no_difference", f"signed was {gap.held} to {gap.told} lots, and now: {said}")
+    lots, now = gap.told - gap.held, run.clock()
+    tick = round(float(gap.price) / each.instrument.tick_size)
+    name, side = f"adjusted-{nonce}", "buy" if lots > 0 else "sell"
+    before = run.bridge.ledger(index)
+    if not run.core.moved(now, index, name, "adjusted", side, tick, abs(lots), 0, now):
+        raise OverrideRefusedError("replayed_nonce", f"{name} is booked already")
+    run.reconciler.adjusted(each.name, run.bridge.ledger(index).less(before))
+    return f"{each.name}: {side} {abs(lots)} lots at {gap.price} booked"
+
+
+def _coins(run: Runner, asked: Adjustment, breaks: Sequence[Break]) -> str:
+    """Count the coins anew from what there is. No profit, fee or funding is booked: the ledger stays as it is."""
+    found = [one for one in breaks if one.kind is BreakKind.CASH]
+    if sorted(one.said for one in found) != sorted(asked.cash):
+        raise OverrideRefusedError("no_difference", f"signed was {'; '.join(asked.cash)}, and now: {_now(found)}")
+    run.reconciler.vouched(run.clock.peek())
+    return f"coins are counted anew, with {len(found)} differences answered for"
+
+
+def _now(found: Sequence[Break]) -> str:
+    return "; ".join(one.said for one in found) or "books and venue agree there, or moved in the last seconds"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mmbot import _core
-    from mmbot.execution.bookings import Sums
+    from mmbot.execution.bookings import Bookings, Sums
     from mmbot.runtime.bridge import Bridge, Listed
     from mmbot.venues.port import Fact, OrderEntry, OrderSeen, Posting, WalletSeen
 
@@ -58,6 +58,7 @@ class Reconciler:
         self._last: ReconReport | None = None
         self._began = 0
         self._agreed = 0
+        self._coins: Pulled | None = None
         self.custody: Custody | None = None
         """The account's coins; None before the first look at them."""
         self.transfers: list[Moved] = []
@@ -161,11 +162,11 @@ class Reconciler:
         return report
 
     def _with_cash(self, report: ReconReport, pulled: Pulled, now: int) -> ReconReport:
-        ledger = {each.name: self._bridge.ledger(index) for index, each in enumerate(self._listed)}
+        self._coins = pulled
         if self.custody is None:
-            self.custody = Custody.begin(pulled.venue.cash, pulled.postings, self._bridge.bookings, ledger, now)
+            self.custody = Custody.begin(*self._statement(pulled), now)
             return report
-        cash = self.custody.look(pulled.venue.cash, pulled.postings, self._bridge.bookings, ledger, now)
+        cash = self.custody.look(*self._statement(pulled), now)
         self.transfers = list(cash.transfers)
         return replace(
             report,
@@ -173,6 +174,15 @@ class Reconciler:
             breaks=report.breaks + cash.breaks,
             deferred=report.deferred + cash.deferred,
         )
+
+    def _statement(self, pulled: Pulled) -> tuple[Mapping[str, int], Sequence[Moved], Bookings, Mapping[str, Sums]]:
+        ledger = {each.name: self._bridge.ledger(index) for index, each in enumerate(self._listed)}
+        return pulled.venue.cash, pulled.postings, self._bridge.bookings, ledger
+
+    def vouched(self, now: int) -> None:
+        """People answer for what the last look at the coins found: they are counted anew from what it saw."""
+        if self.custody is not None and self._coins is not None:
+            self.custody.vouched(*self._statement(self._coins), now)
 
     def adjusted(self, market: str, moved: Sums) -> None:
         """The books were changed by people's word: no statement will say so."""

@@ -97,6 +97,23 @@ def test_what_nothing_explains_is_a_break_at_the_second_look(posting: Moved) -> 
     assert custody.proven == {"USDT": 1_000}
 
 
+@pytest.mark.parametrize("change", [-1, -2], ids=["a posting of nobody", "another balance than the postings leave"])
+def test_what_people_answered_for_is_counted_anew_and_the_next_difference_is_a_break(change: int) -> None:
+    """A lost execution: its posting, our own that is never shown, and the balance agree from then on, also over a
+    restart, until something differs anew.
+    """
+    custody, (bookings, ledger) = keeping(), booked(1)
+    balances, told = {"USDT": 999}, [moved(9, change, 999)]
+    breaks = [custody.look(balances, told, bookings, ledger, at * SECOND).breaks for at in (140, 142)]
+    assert len(breaks[1]) >= 2
+    custody.vouched(balances, told, bookings, ledger, 142 * SECOND)
+    custody = Custody.read(json.loads(json.dumps(custody.words())))
+    assert custody.look(balances, told, bookings, ledger, 144 * SECOND).clean
+    fresh = [*told, moved(10, -1, 998)]
+    looks = [custody.look({"USDT": 998}, fresh, bookings, ledger, at * SECOND) for at in (146, 148)]
+    assert [bool(look.breaks) for look in looks] == [False, True]
+
+
 def test_what_a_person_moves_is_told_once() -> None:
     """A transfer is no break, and stays known over a restart."""
     custody, (bookings, ledger) = keeping(), booked()
