@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BOOKINGS_MAX", "Booking", "Bookings", "Entry", "Sums"]
+__all__ = ["BOOKINGS_MAX", "Booking", "Bookings", "Entry", "Sums", "flow_of"]
+
+CASH_UNITS = 10**12
 
 BOOKINGS_MAX = 200_000
 """So many are awaited at most; of older ones the statement is a break."""
@@ -73,6 +75,11 @@ class Booking:
     def coins(self) -> tuple[str, ...]:
         """Coins that it moves."""
         return (self.base, self.coin) if self.base else (self.coin,)
+
+
+def flow_of(size: Fraction, price: Fraction, *, inverse: bool) -> int:
+    """Return the cash that trading a signed size at a price moves, rounded as the ledger rounds."""
+    return round(CASH_UNITS * (size / price if inverse else -size * price))
 
 
 class Bookings:

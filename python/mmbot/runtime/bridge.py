@@ -19,7 +19,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from mmbot import _core
-from mmbot.execution.bookings import Booking, Bookings, Sums
+from mmbot.execution.bookings import Booking, Bookings, Sums, flow_of
 from mmbot.execution.recovery import owner_of
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.runtime.bell import Bell
@@ -552,13 +552,10 @@ class Bridge:
         """What an execution has to have moved, by its own words, rounded as the ledger rounds."""
         if fact.kind == "funding":
             return Sums(funding=-_units(fact.fee))
-        instrument, price = listed.instrument, Fraction(fact.price)
-        size = Fraction(fact.qty) * Fraction(instrument.contract)
-        lots = instrument.lots(fact.qty)
-        if fact.side == "sell":
-            size, lots = -size, -lots
-        flow = size / price if instrument.kind == "inverse" else -size * price
-        return Sums(round(flow * CASH_UNITS), self._fee_units(fact, listed), 0, lots)
+        instrument, sign = listed.instrument, 1 if fact.side == "buy" else -1
+        size = sign * Fraction(fact.qty) * Fraction(instrument.contract)
+        flow = flow_of(size, Fraction(fact.price), inverse=instrument.kind == "inverse")
+        return Sums(flow, self._fee_units(fact, listed), 0, sign * instrument.lots(fact.qty))
 
     def _execution(self, fact: ExecutionSeen, clock: Callable[[], int]) -> None:
         news = fact.execution_id not in self._executions
