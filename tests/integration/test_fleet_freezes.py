@@ -212,6 +212,28 @@ def test_a_freeze_of_a_machine_that_does_not_lead_stops_the_leader(tmp_path: Pat
     on(work, tmp_path)
 
 
+def test_what_is_frozen_where_a_run_stands_by_stops_the_leader(tmp_path: Path) -> None:
+    """Also what an engine froze there before it was killed. What was lowered since is not asked for again."""
+
+    async def work(machine, rig: PostgresRig) -> None:
+        a, b = machine("a"), machine("b")
+        await a.leads()
+        FreezeLatch(b.state, time.time_ns).ask(asked(FreezeLevel.CANCEL_ALL))
+        await b.lease.read()
+        await a.looks(lambda: a.latch.board.level(FIRM) is FreezeLevel.CANCEL_ALL and not a.freezes._raised)
+        a.lift()
+        a.latch.refresh(time.time_ns())
+        await a.freezes.look()
+        FreezeLatch(b.state, time.time_ns).ask(asked(FreezeLevel.NO_NEW, SYMBOL))
+        assert b.freezes.moved()
+        await b.lease.read()
+        assert not b.freezes.moved()
+        await a.looks(lambda: a.latch.board.highest is FreezeLevel.NO_NEW)
+        assert [one.scope for one in a.latch.board.frozen] == [SYMBOL]
+
+    on(work, tmp_path)
+
+
 def test_a_database_that_is_away_holds_no_freeze_up_and_lets_nobody_lead(tmp_path: Path) -> None:
     """It holds here at once; one alarm says that no other machine sees it; nothing is lowered until it is written."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mmbot.risk.override import Operators
 
-__all__ = ["asked_since", "joined", "unheard"]
+__all__ = ["asked_since", "joined", "lacking", "unheard"]
 
 
 def joined(mine: bytes, theirs: bytes, operators: Operators, asked: Sequence[FreezeAsked] = ()) -> bytes:
@@ -33,7 +33,12 @@ def joined(mine: bytes, theirs: bytes, operators: Operators, asked: Sequence[Fre
         return _with(mine, asked, operators)
     if theirs.startswith(mine):
         return _with(theirs, asked, operators)
-    return _with(theirs, [*_held(mine, operators, _names(theirs)), *asked], operators)
+    return _with(theirs, [*lacking(theirs, mine, operators), *asked], operators)
+
+
+def lacking(theirs: bytes, mine: bytes, operators: Operators) -> list[FreezeAsked]:
+    """Return what holds by our log and was never said in theirs."""
+    return _held(mine, operators, _names(theirs))
 
 
 def _held(log: bytes, operators: Operators, known: set[str]) -> list[FreezeAsked]:

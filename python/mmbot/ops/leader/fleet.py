@@ -1,5 +1,6 @@
 """The lease of several machines: one row in PostgreSQL.
 
+    read      the row; and what is frozen here but not there is asked of whoever leads
     take      one transaction: the row locked, looked at again, its epoch raised, its end set by the server's clock,
               and the account's freeze log joined with ours, which is on our disk before anything may be sent
     renew     one statement that holds only for the holder of that epoch, with the same program and configuration
@@ -58,6 +59,12 @@ def holder_name() -> str:
 class CarriedFreezes(Protocol):
     """The freeze log of the account on this machine, which goes with the lease."""
 
+    def moved(self) -> bool:
+        """Whether it is another one than `lacking` looked at last, so that it is looked at again."""
+
+    def lacking(self, theirs: bytes) -> list[FreezeAsked]:
+        """What is frozen here and was never said there. Raises LeaseRefusedError."""
+
     def joined(self, theirs: bytes, asked: Sequence[FreezeAsked]) -> bytes:
         """What the log is for whoever leads next: ours and the database's. Raises LeaseRefusedError."""
 
@@ -85,7 +92,15 @@ class FleetLease(FleetDatabase):
         """The row as it is. Raises LeaseUnreachableError; LeaseRefusedError where the fleet runs something else."""
         row, _ = await self._in_time(self._look)
         self._check(row)
+        if self.freezes is not None and self.freezes.moved():
+            await self._in_time(self._offered)
         return row
+
+    async def _offered(self) -> None:
+        """Ask whoever leads for what is frozen here and was never said there."""
+        if self.freezes is not None:
+            rows = FleetRows(await self._connected(), self.account)
+            await rows.ask(self.freezes.lacking(await rows.seen()))
 
     async def look(self) -> LeaseRow:
         """The row as it is, whatever the fleet runs. Raises LeaseUnreachableError."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FleetLog", "FleetRows"]
 
+_READ = "SELECT log FROM mmbot_freeze WHERE account = %s"
 _LOCKED = "SELECT log FROM mmbot_freeze WHERE account = %s FOR UPDATE"
 _BEGIN = """INSERT INTO mmbot_freeze (account, epoch, log) VALUES (%s, %s, %s)
     ON CONFLICT (account) DO UPDATE SET epoch = EXCLUDED.epoch, log = EXCLUDED.log"""
@@ -46,6 +47,11 @@ class FleetRows:
     async def log(self) -> bytes:
         """The log, which nobody else writes until the transaction is over; empty before the first."""
         found = await (await self.connection.execute(_LOCKED, (self.account,))).fetchone()
+        return b"" if found is None else bytes(found[0])
+
+    async def seen(self) -> bytes:
+        """The log as it is at this moment; empty before the first."""
+        found = await (await self.connection.execute(_READ, (self.account,))).fetchone()
         return b"" if found is None else bytes(found[0])
 
     async def begin(self, epoch: int, log: bytes) -> None:

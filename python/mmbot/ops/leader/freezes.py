@@ -2,12 +2,13 @@
 
     taking the lease   this machine's log and the database's become one, in both places, before anything is sent
     leading            a raise holds at once and is on the disk; then the database's log goes on as ours does
-    elsewhere          who does not lead asks in the database; the leader raises it here within about a second
+    standing by        what is frozen here and not there is asked of the leader, which raises it within about a second
+    elsewhere          likewise, by `mmbot freeze` and `kill`, where they find the database
 
 While the database does not have what is in our log, a run says so, nothing is lowered, and an alarm is open. Once
 another leads, what is still missing there is asked of it.
 
-Not handled: a freeze of the last moments before a machine is lost whole while the database is away. Who may write to
+Not handled: what a machine froze that is lost before the database had it, and does not come back. Who may write to
 the database may freeze; to lower, the signatures count, by the keys that are enrolled on the machine that reads them.
 """
 
@@ -23,7 +24,7 @@ from mmbot.ops.account_state import write_durably
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.leader.fleet_log import FleetLog
 from mmbot.ops.leader.lease import DeposedError, LeaseRefusedError
-from mmbot.risk.freeze_join import asked_since, joined, unheard
+from mmbot.risk.freeze_join import asked_since, joined, lacking, unheard
 from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
@@ -59,12 +60,30 @@ class FleetFreezes:
         """Names of what others asked for and is on our board; taken out there once our log is written."""
         self._asked: tuple[FreezeAsked, ...] = ()
         """What could not be written here and was asked for there."""
+        self._looked_at = 0, 0
         self._tried = 0
         self._why = ""
         self._alarmed = False
         lease.freezes = self
 
     # ---- taking the lease
+
+    def moved(self) -> bool:
+        """Whether our log is another one than `lacking` looked at last."""
+        return self._stamp() != self._looked_at
+
+    def lacking(self, theirs: bytes) -> list[FreezeAsked]:
+        """What is frozen here, where we do not lead, and was never said there. Raises LeaseRefusedError."""
+        latch = self._opened()
+        self._looked_at = self._stamp()
+        return lacking(theirs, latch.raw, latch.board.operators)
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            about = self._state.freeze.stat()
+        except OSError:  # `lacking` says what is wrong
+            return -1, -1
+        return about.st_size, about.st_mtime_ns
 
     def joined(self, theirs: bytes, asked: Sequence[FreezeAsked]) -> bytes:
         """The log that holds from now on. Raises LeaseRefusedError where ours cannot be used."""
