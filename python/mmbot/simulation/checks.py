@@ -6,9 +6,11 @@ is only its consequence.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mmbot.simulation.venue import RECV_WINDOW
 from mmbot.venues.port import CancelOrder, PlaceOrder
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ __all__ = ["Checks", "Violation"]
 NS_PER_S = 1_000_000_000
 AGE_MAX_NS = 300_000_000
 """What leaves was decided no longer ago: the gate's 250 ms, and a little."""
+CREATES = 32
+"""New orders that are remembered over a death."""
+QUARANTINE_NS = 5 * NS_PER_S
+"""R + 2ε + V + M: the window of a request, twice the clock's error, what the venue shows late, and a margin."""
 GONE_NS = 20 * NS_PER_S
 """Until an order is gone that somebody wanted out, with nothing wrong on the way."""
 
@@ -48,10 +54,15 @@ class Checks:
         """Orders that the engine declared dead, and by which verdict."""
         self._wanted_out: dict[str, int] = {}
         """Since when a cancel of an order has left, in this life of the engine."""
+        self._creates: deque[tuple[int, str]] = deque(maxlen=CREATES)
+        """New orders that left last, and when."""
+        self._under_way: list[tuple[int, str]] = []
+        """Those of them that had left just before this life of the engine began."""
 
     def begun(self) -> None:
-        """A process begins: what it wants out, it will say."""
+        """A process begins: what it wants out, it will say; what the one before sent may still be under way."""
         self._wanted_out.clear()
+        self._under_way = list(self._creates)
 
     def fail(self, promise: str, said: str) -> None:
         """A promise is broken; the first one counts."""
@@ -121,6 +132,9 @@ class Checks:
         if self._scene.guard is not None:
             self._scene.guard.sent(request)
         if isinstance(request, PlaceOrder):
+            if not request.reduce_only:
+                self._forgotten(life)
+            self._creates.append((self._scene.world.now, request.client_id))
             age = self._scene.world.now - life.core.now
             if age > AGE_MAX_NS:
                 self.fail("P10", f"{request.client_id} leaves {age / NS_PER_S:.3f} s after it was decided")
@@ -129,6 +143,22 @@ class Checks:
                 self.fail(
                     "P10", f"{request.client_id} leaves {silence / NS_PER_S:.1f} s after the market was heard last"
                 )
+
+    def _forgotten(self, life: Life) -> None:
+        """P6: nothing new leaves while something may still arrive that an earlier process sent and nobody remembers; nor
+        for as long as that is to be feared, where it was found that a journal has lost its end.
+        """
+        waited = self._scene.world.now - life.born
+        if waited < QUARANTINE_NS and life.left is not None and life.left.estate.lost:
+            self.fail("P6", f"an order leaves {waited / NS_PER_S:.1f} s after it was found: {life.left.estate.lost}")
+        if not self._under_way:
+            return
+        valid, known = self._scene.world.now - RECV_WINDOW, self._scene.venue.orders
+        self._under_way = [each for each in self._under_way if each[0] > valid and each[1] not in known]
+        for at, name in self._under_way:
+            if not life.runner.bridge.holds(name):
+                ago = (self._scene.world.now - at) / NS_PER_S
+                self.fail("P6", f"an order leaves, and {name}, sent {ago:.1f} s ago, may arrive and counts nowhere")
 
     # ---- at an end
 

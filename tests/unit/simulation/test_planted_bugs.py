@@ -11,10 +11,9 @@ from mmbot.simulation.scene import play
 from mmbot.simulation.shrink import CaseError, Shrinking, load_case, play_case, run_case, story, write_case
 
 RARE = (
-    "late executions dropped",
+    "cancel ack is the end",
     "ends forget executions",
     "not found thrice is dead",
-    "unknown is free",
     "hand-over not waited for",
     "old looks count",
     "trusts its last look",
