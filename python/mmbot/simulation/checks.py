@@ -145,8 +145,8 @@ class Checks:
                 )
 
     def _forgotten(self, life: Life) -> None:
-        """P6: nothing new leaves while something may still arrive that an earlier process sent and nobody remembers; nor
-        for as long as that is to be feared, where it was found that a journal has lost its end.
+        """P6: nothing new leaves while something may still arrive that an earlier process sent and nobody remembers;
+        nor for as long as that is to be feared, where it was found that a journal has lost its end.
         """
         waited = self._scene.world.now - life.born
         if waited < QUARANTINE_NS and life.left is not None and life.left.estate.lost:
