@@ -360,7 +360,7 @@ impl Engine {
     fn ask_for(&mut self, wish: Wanted) {
         let command = wish.named(OrderId(self.last_id + 1));
         let positions = |of| self.ledger.position(of);
-        let situation = Situation { now: self.clock, positions: &positions, orders: &self.orders };
+        let situation = Situation { now: self.clock, positions: &positions, orders: &self.orders, gone: &self.gone };
         match self.keeper.approve(&situation, command) {
             Ok(approved) => self.send(approved.into_inner()),
             Err(denials) => {

@@ -15,11 +15,13 @@ mod exposure;
 mod memory;
 mod outside;
 
+use std::collections::VecDeque;
+
 use mmbot_types::{
     Cash, Command, ContractKind, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch,
 };
 
-use crate::orders::{Op, Orders};
+use crate::orders::{Life, Order, Orders};
 use crate::temper::WHOLE_PPM;
 pub use controls::{Bounds, Controls, GROSS_WORTH_HARD, ORDER_WORTH_HARD, UNBOUNDED};
 pub use denial::{Denial, Denials, Tier};
@@ -107,6 +109,8 @@ pub struct Situation<'a> {
     pub positions: &'a dyn Fn(InstrumentId) -> Lots,
     /// Orders not settled.
     pub orders: &'a Orders,
+    /// Those that settled, oldest first, as far as they are remembered.
+    pub gone: &'a VecDeque<Order>,
 }
 
 /// One order as it would be: new, or under the terms of an amend.
@@ -395,14 +399,7 @@ impl Keeper {
         let shifted = usual.is_some_and(|median| wish.open >= median.saturating_mul(SHIFT));
         let mispriced = two_sided && (request.price.0 * SHIFT <= bid || request.price.0 >= ask * SHIFT);
         no.add(Denial::UnitShift, shifted || controls.unit_shift && mispriced);
-        let repeated = wish.is_new && controls.duplicate_window > Nanos::ZERO && {
-            let since = now - controls.duplicate_window;
-            situation.orders.side(request.instrument, request.side).any(|order| {
-                let same = order.asked() == (request.price, request.qty) && order.ts_decided > since;
-                same && !order.life.is_terminal() && order.op != Op::Cancel
-            })
-        };
-        no.add(Denial::Duplicate, repeated);
+        no.add(Denial::Duplicate, wish.is_new && is_repeated(situation, request, controls.duplicate_window));
     }
 
     /// The order with all of its instrument.
@@ -539,6 +536,20 @@ impl Worst {
         self.net += worth.value(price, after.worst(position, side));
         self.net_before += worth.value(price, before.worst(position, side));
     }
+}
+
+/// Whether the same was sent within the window, whatever became of it since: filled, cancelled, leaving, unknown. One that
+/// the venue refused, or that never got there, was no order.
+fn is_repeated(situation: &Situation<'_>, request: &OrderRequest, window: Nanos) -> bool {
+    let since = situation.now - window;
+    let like = |order: &Order| {
+        let alike = order.request.instrument == request.instrument && order.request.side == request.side;
+        let asked = order.asked() == (request.price, request.qty) && order.ts_decided > since;
+        alike && asked && !matches!(order.life, Life::Rejected | Life::Denied | Life::NeverPlaced)
+    };
+    // They settled one after the other and were decided in another order: all that are remembered are looked at, but
+    // only where the control is on.
+    window > Nanos::ZERO && (situation.orders.iter().any(like) || situation.gone.iter().any(like))
 }
 
 /// A price too far on the aggressive side of the bid (for a sell) or the ask (for a buy).

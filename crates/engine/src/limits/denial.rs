@@ -77,7 +77,7 @@ denials! {
     OrderNotional   7  Order    "order_notional"   "Worth more than one order may be.",
     HardCap         8  Order    "hard_cap"         "Beyond a cap that no configuration can lift.",
     UnitShift       9  Order    "unit_shift"       "Ten times the usual size, a tenth or ten times the price.",
-    Duplicate      10  Order    "duplicate"        "The same order is working already, sent a moment ago.",
+    Duplicate      10  Order    "duplicate"        "The same order was sent a moment ago.",
     PostOnly       11  Order    "post_only"        "A maker's order that could take.",
     Book           12  Order    "book"             "No two-sided, uncrossed book.",
     BookAge        13  Order    "book_age"         "The book is too old, or its age is not known.",

@@ -8,26 +8,76 @@ use super::{Elsewhere, FreezeLevel};
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// Requests of the running second.
+/// Requests of the last second, whenever it begins: no second at all sees more than the limit, so none passes twice as
+/// much over the turn of one. They are counted in slots of 50 ms, and one counts until the last slot that touches its
+/// second is over: 1 to 1.05 s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "MeterState")]
 pub struct RequestMeter {
+    /// The newest, counted since 1970.
+    slot: i64,
+    /// By slot, modulo their number.
+    counts: [u32; SLOTS],
+}
+
+const SLOT: i64 = 50_000_000;
+/// Those of a second, and the running one.
+const SLOTS: usize = (SECOND / SLOT) as usize + 1;
+
+/// As a snapshot has it: of now, or of the version that counted whole seconds.
+#[derive(Deserialize)]
+struct MeterState {
+    #[serde(default)]
+    slot: i64,
+    #[serde(default)]
+    counts: [u32; SLOTS],
+    #[serde(default)]
     second: i64,
+    #[serde(default)]
     count: u32,
+}
+
+impl From<MeterState> for RequestMeter {
+    /// A whole second counts as if all of it had been asked at its end.
+    fn from(was: MeterState) -> Self {
+        let mut meter = Self { slot: was.slot, counts: was.counts };
+        if was.count > 0 {
+            meter
+                .count_times(Nanos((was.second.saturating_add(1)).saturating_mul(SECOND).saturating_sub(1)), was.count);
+        }
+        meter
+    }
 }
 
 impl RequestMeter {
     /// Whether one more would be too many.
     pub(super) fn is_full(&self, now: Nanos, max: u32) -> bool {
-        now.0.div_euclid(SECOND) == self.second && self.count >= max || max == 0
+        let ahead = now.0.div_euclid(SLOT).saturating_sub(self.slot);
+        let gone = usize::try_from(ahead.max(0)).unwrap_or(SLOTS).min(SLOTS);
+        // The oldest ones are over: they follow the newest in the ring.
+        let newest = self.place(self.slot);
+        let held = (0..SLOTS - gone).map(|back| u64::from(self.counts[(newest + SLOTS - back) % SLOTS])).sum::<u64>();
+        held >= u64::from(max)
     }
 
     /// Counts one.
     pub(super) fn count(&mut self, now: Nanos) {
-        let second = now.0.div_euclid(SECOND);
-        if second != self.second {
-            *self = Self { second, count: 0 };
+        self.count_times(now, 1);
+    }
+
+    fn count_times(&mut self, now: Nanos, times: u32) {
+        let slot = now.0.div_euclid(SLOT).max(self.slot);
+        for passed in 1..=slot.saturating_sub(self.slot).min(SLOTS as i64) {
+            let at = self.place(self.slot.saturating_add(passed));
+            self.counts[at] = 0;
         }
-        self.count = self.count.saturating_add(1);
+        self.slot = slot;
+        let at = self.place(slot);
+        self.counts[at] = self.counts[at].saturating_add(times);
+    }
+
+    fn place(&self, slot: i64) -> usize {
+        slot.rem_euclid(SLOTS as i64) as usize
     }
 }
 
@@ -158,18 +208,63 @@ impl Kept {
 mod tests {
     use super::*;
 
-    /// The budget of a second is used up and comes back with the next one.
+    fn admit(meter: &mut RequestMeter, ns: i64, max: u32) -> bool {
+        let full = meter.is_full(Nanos(ns), max);
+        if !full {
+            meter.count(Nanos(ns));
+        }
+        !full
+    }
+
+    /// The budget of a second is used up, and comes back when that second is surely over.
     #[test]
     fn the_rate_is_per_second() {
         let mut meter = RequestMeter::default();
-        let mut admit = |ns| {
-            let full = meter.is_full(Nanos(ns), 3);
-            if !full {
-                meter.count(Nanos(ns));
+        let found = [0, 1, 2, 999_999_999, 1_000_000_000, 1_049_999_999, 1_050_000_000];
+        assert_eq!(found.map(|ns| admit(&mut meter, ns, 3)), [true, true, true, false, false, false, true]);
+        assert!(RequestMeter::default().is_full(Nanos(0), 0), "nothing may leave");
+    }
+
+    /// At the end of one second and at the beginning of the next: the limit, and not twice of it.
+    #[test]
+    fn the_turn_of_a_second_lets_no_second_budget_through() {
+        let mut meter = RequestMeter::default();
+        let burst = |meter: &mut RequestMeter, ns: i64| (0..10).filter(|_| admit(meter, ns, 5)).count();
+        assert_eq!(burst(&mut meter, 5 * SECOND - 1), 5);
+        assert_eq!(burst(&mut meter, 5 * SECOND), 0);
+        assert_eq!(burst(&mut meter, 6 * SECOND - 1), 0);
+        assert_eq!(burst(&mut meter, 6 * SECOND), 5);
+    }
+
+    proptest::proptest! {
+        /// Whenever it is asked, no second sees more than the limit; and what it refuses was more than the limit in the
+        /// slots that a second touches.
+        #[test]
+        fn no_second_sees_more_than_the_limit(steps in proptest::collection::vec(0..400_000_000_i64, 1..200), max in 1..8_u32) {
+            let (mut meter, mut now, mut passed) = (RequestMeter::default(), 0, Vec::new());
+            for step in steps {
+                now += step;
+                let recent = |within: i64| passed.iter().filter(|at| now - **at < within).count();
+                let (second, widest) = (recent(SECOND), recent(SECOND + SLOT));
+                if admit(&mut meter, now, max) {
+                    proptest::prop_assert!(second < max as usize);
+                    passed.push(now);
+                } else {
+                    proptest::prop_assert!(widest >= max as usize);
+                }
             }
-            !full
-        };
-        assert_eq!([0, 1, 2, 999_999_999, 1_000_000_000].map(&mut admit), [true, true, true, false, true]);
+        }
+    }
+
+    /// What was counted by whole seconds counts on, until the second after is over.
+    #[test]
+    fn a_count_of_the_earlier_version_is_taken_over() {
+        let old = RequestMeter::from(MeterState { slot: 0, counts: [0; SLOTS], second: 7, count: 3 });
+        assert!(old.is_full(Nanos(7 * SECOND), 3));
+        assert!(old.is_full(Nanos(9 * SECOND - 1), 3));
+        assert!(!old.is_full(Nanos(9 * SECOND), 3));
+        let now = MeterState { slot: old.slot, counts: old.counts, second: 0, count: 0 };
+        assert_eq!(RequestMeter::from(now), old);
     }
 
     /// The usual size is the median of the last fifteen, and unknown before the fifth.

@@ -1,7 +1,7 @@
 //! Each control at its boundary, and what holds for all of them.
 
 use super::*;
-use crate::orders::Order;
+use crate::orders::Op;
 use mmbot_types::{ContractKind, Event, FeeSchedule, OrderId, Step, Tif};
 use proptest::prelude::*;
 
@@ -71,6 +71,7 @@ struct Scene {
     bounds: Bounds,
     positions: [i64; 2],
     orders: Orders,
+    gone: VecDeque<Order>,
     seen: Seen,
     told: Vec<Outside>,
     passed: Vec<i64>,
@@ -85,6 +86,7 @@ impl Scene {
             bounds: Bounds::default(),
             positions: [0, 0],
             orders: Orders::default(),
+            gone: VecDeque::new(),
             seen: Seen { touch, heard: Some(Nanos(NOW)), venue: Some(Nanos(NOW)) },
             told: Vec::new(),
             passed: Vec::new(),
@@ -128,7 +130,7 @@ impl Scene {
 
     fn asks(&self, command: Command) -> Denials {
         let positions = |of: InstrumentId| Lots(self.positions[of.0 as usize]);
-        let situation = Situation { now: Nanos(NOW), positions: &positions, orders: &self.orders };
+        let situation = Situation { now: Nanos(NOW), positions: &positions, orders: &self.orders, gone: &self.gone };
         self.keeper().approve(&situation, command).err().unwrap_or_default()
     }
 
@@ -203,7 +205,8 @@ fn reduce_only_on_spot_counts_in_full() {
         let mut keeper = Keeper::new(vec![limits], &[Instrument { kind, ..instrument() }], Bounds::default());
         keeper.see(InstrumentId(0), seen);
         let request = OrderRequest { reduce_only: true, ..request(Side::Sell, 10_000, lots) };
-        let situation = Situation { now: Nanos(NOW), positions: &|_| Lots(position), orders: &orders };
+        let situation =
+            Situation { now: Nanos(NOW), positions: &|_| Lots(position), orders: &orders, gone: &VecDeque::new() };
         keeper.approve(&situation, Command::Place { id: OrderId(1), request }).err().unwrap_or_default()
     };
     assert_eq!(asks(ContractKind::Linear, 1, 50), Denials::NONE, "the venue cuts it to one");
@@ -338,9 +341,9 @@ fn what_a_watch_measures_by_must_be_known() {
     assert_eq!(entry(9, Some(0)).wants(buy), none, "nobody's");
 }
 
-/// An order like one that stands and was sent a moment ago is a mistake; one like an order that is leaving is not.
+/// An order like one that was sent a moment ago is a mistake, whatever became of the first; unless that was none.
 #[test]
-fn a_repeated_order_is_refused_while_the_first_stands() {
+fn a_repeated_order_is_refused_within_its_window() {
     let controls = Controls { duplicate_window: Nanos(1_000), ..OFF };
     let buy = request(Side::Buy, 10_000, 1);
     let sent = |age: i64, touch: fn(&mut Order)| {
@@ -355,7 +358,25 @@ fn a_repeated_order_is_refused_while_the_first_stands() {
     assert_eq!(sent(1_000, |_| ()).wants(buy), Denials::NONE, "long ago");
     assert_eq!(sent(1, |_| ()).wants(request(Side::Buy, 9_999, 1)), Denials::NONE, "another price");
     assert_eq!(sent(1, |order| order.observe(&Event::OrderUnknown { id: OrderId(1) })).wants(buy), twice, "unknown");
-    assert_eq!(sent(1, |order| order.ask(Op::Cancel)).wants(buy), Denials::NONE, "leaving");
+    assert_eq!(sent(1, |order| order.ask(Op::Cancel)).wants(buy), twice, "leaving");
+    let ended = |age: i64, life: Life| {
+        let mut scene = Scene::new(controls);
+        let mut order = Order::sent(OrderId(1), buy, Nanos(NOW - age));
+        order.life = life;
+        scene.gone.push_back(order);
+        scene
+    };
+    for life in [Life::Filled, Life::Canceled, Life::Expired, Life::ExpiredUnproven] {
+        assert_eq!(ended(999, life).wants(buy), twice, "{life:?} a moment ago");
+        assert_eq!(ended(1_000, life).wants(buy), Denials::NONE, "{life:?} long ago");
+        assert_eq!(ended(1, life).wants(request(Side::Sell, 10_000, 1)), Denials::NONE, "the other side");
+    }
+    for life in [Life::Rejected, Life::Denied, Life::NeverPlaced] {
+        assert_eq!(ended(1, life).wants(buy), Denials::NONE, "{life:?} was none");
+    }
+    let mut scene = Scene::new(Controls { duplicate_window: Nanos::ZERO, ..OFF });
+    scene.gone.push_back(ended(1, Life::Filled).gone[0].clone());
+    assert_eq!(scene.wants(buy), Denials::NONE, "off");
 }
 
 /// Controls of an instrument, each at its boundary, just below and just above.
@@ -410,7 +431,7 @@ fn the_rates_at_their_boundaries() {
     let (orders, wish) = (Orders::default(), request(Side::Buy, 10_000, 1));
     let ask = |keeper: &mut Keeper, now: i64, of: u16| {
         let positions = |_| Lots::ZERO;
-        let situation = Situation { now: Nanos(now), positions: &positions, orders: &orders };
+        let situation = Situation { now: Nanos(now), positions: &positions, orders: &orders, gone: &VecDeque::new() };
         let request = OrderRequest { instrument: InstrumentId(of), ..wish };
         keeper.approve(&situation, Command::Place { id: OrderId(1), request }).err().unwrap_or_default()
     };
@@ -431,7 +452,8 @@ fn the_rates_at_their_boundaries() {
     let mut keeper = scene.keeper();
     assert_eq!([0, 1].map(|of| ask(&mut keeper, NOW, of)), [Denials::NONE; 2]);
     assert_eq!(ask(&mut keeper, NOW, 0), Denials::of(Denial::ApiBudget), "over all instruments");
-    assert_eq!(ask(&mut keeper, NOW + 1_000_000_000, 0), Denials::NONE);
+    assert_eq!(ask(&mut keeper, NOW + 1_000_000_000, 0), Denials::of(Denial::ApiBudget), "the turn of a second");
+    assert_eq!(ask(&mut keeper, NOW + 1_050_000_000, 0), Denials::NONE);
     scene.bounds = Bounds { requests_per_second_max: 1, ..Bounds::default() };
     let mut keeper = scene.keeper();
     assert_eq!(ask(&mut keeper, NOW, 0), Denials::NONE);
@@ -501,7 +523,7 @@ fn sums_that_are_not_known_deny() {
         let mut keeper = scene.keeper();
         keeper.see(InstrumentId(1), Seen { heard: Some(Nanos(NOW - age)), ..scene.seen });
         let positions = |of: InstrumentId| Lots(scene.positions[of.0 as usize]);
-        let situation = Situation { now: Nanos(NOW), positions: &positions, orders: &scene.orders };
+        let situation = Situation { now: Nanos(NOW), positions: &positions, orders: &scene.orders, gone: &scene.gone };
         keeper.approve(&situation, Command::Place { id: OrderId(1), request: buy }).err().unwrap_or_default()
     };
     assert_eq!([marked(1_000, 1), marked(1_001, 1)], [Denials::NONE, Denials::of(Denial::Unvalued)]);
