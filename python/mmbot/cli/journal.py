@@ -32,14 +32,20 @@ def verify(
 ) -> None:
     """Check every record, segment and anchor.
 
-    Exit 0: good; 1: not, and the first bad entry is named; 3: not proven, because the last record is not whole.
+    Exit 0: good; 1: not, and the first bad entry is named; 2: it could not be looked at; 3: not proven, because the
+    last record is not whole.
     """
     import msgspec
 
-    from mmbot.ops.journal_check import check_journal
+    from mmbot.ops.journal_check import check_journal, why_not_read
 
-    with one_clear_line():
+    try:
         checked = check_journal(place, anchors, key)
+    except (OSError, ValueError) as error:
+        why = why_not_read(place, error)
+        words = {"verdict": "not looked at", "journal": str(place), "why": why}
+        typer.echo(msgspec.json.encode(words).decode() if json else f"NOT LOOKED AT  {why}")
+        raise typer.Exit(2) from error
     typer.echo(msgspec.json.encode(checked.as_dict()).decode() if json else str(checked))
     raise typer.Exit({"good": 0, "bad": 1, "not proven": 3}[checked.verdict])
 
@@ -59,9 +65,10 @@ def show(
 ) -> None:
     """Print the entries that every option fits, a line each."""
     from mmbot.ops.journal_check import journal_file
-    from mmbot.ops.journal_view import Chosen, moment, shown
+    from mmbot.ops.journal_view import Chosen, check_kinds, moment, shown
 
     with one_clear_line():
+        check_kinds(kind or ())
         chosen = Chosen(
             order=order,
             text=text,

@@ -21,7 +21,7 @@ from mmbot import _core
 from mmbot.guardian.anchors import AnchorFault, read_anchors
 from mmbot.ops.account_state import AccountState
 
-__all__ = ["Checked", "anchors_of", "check_journal", "cut_torn_end", "journal_file", "own_anchors"]
+__all__ = ["Checked", "anchors_of", "check_journal", "cut_torn_end", "journal_file", "own_anchors", "why_not_read"]
 
 FILE = "journal.mmj"
 """First file of a journal in a run's folder."""
@@ -65,22 +65,31 @@ class Checked:
         return {"verdict": self.verdict, **asdict(self), "unproven": self.unproven}
 
     def __str__(self) -> str:
-        lines = [f"{self.entries:,} good entries in {self.segments} segments, head {self.head}"]
-        if self.anchors:
-            after = f"not proven: {self.unproven:,} entries after the last anchor" if self.unproven else "that is all"
-            lines.append(f"{self.anchors} anchors of {self.anchors_file} fit {self.vouched:,} entries; {after}")
+        lines = [f"{self.entries:,} sound entries in {self.segments} segments, head {self.head}"]
+        if self.anchors and not self.vouched:
+            lines.append(f"{self.anchors} anchors of {self.anchors_file}: not one vouches for any of them")
+        elif self.anchors:
+            after = (
+                "all of them" if not self.unproven else f"not for the {self.unproven:,} entries after the last anchor"
+            )
+            lines.append(f"{self.anchors} anchors of {self.anchors_file}: they vouch for {self.vouched:,}, {after}")
         else:
             lines.append("no anchor: a journal cut short at a whole entry, or written anew, would look like this")
         match self.verdict, self.torn:
             case "bad", _:
-                lines.append(f"BAD      {self.fault}")
+                lines.append(f"BAD  {self.fault}")
+                lines.append("nothing is proven of what comes after the sound entries")
             case "not proven", (byte, length):
                 lines.append(
                     f"NOT PROVEN  1 record after the last good entry is not whole (byte {byte}, {length} bytes): an "
                     "unfinished write leaves this, and so does a cut"
                 )
+            case _ if self.unproven:
+                lines.append(
+                    f"good as far as it is here; nobody vouches for {self.unproven:,} of {self.entries:,} entries"
+                )
             case _:
-                lines.append("good")
+                lines.append("good, and nothing is missing up to the last anchor")
         return "\n".join(lines)
 
 
@@ -151,6 +160,18 @@ def check_journal(place: Path, anchors: Path | None = None, key: Path | None = N
         fault=fault,
         place=at,
     )
+
+
+def why_not_read(place: Path, error: Exception) -> str:
+    """Say why a journal could not be looked at, and, where anchors of it were kept, that it was there."""
+    path = journal_file(place)
+    if path.exists():
+        return str(error)
+    try:
+        kept = own_anchors(path)
+    except (OSError, AnchorFault) as fault:
+        return f"{path} is not there; nor can be said whether it was: {fault}"
+    return f"{path} is not there" + (", and nothing says that it ever was" if kept is None else f", and was: {kept}")
 
 
 def cut_torn_end(place: Path, anchors: Path, key: Path | None = None) -> int | None:

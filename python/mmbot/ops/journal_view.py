@@ -11,10 +11,16 @@ import msgspec
 from mmbot import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["Chosen", "Shown", "export", "moment", "shown"]
+__all__ = ["KINDS", "Chosen", "Shown", "check_kinds", "export", "moment", "shown"]
+
+KINDS = (
+    *("run_start", "event", "wake", "intent", "command", "denied", "cancel_asked", "halt", "note", "state_hash"),
+    *("run_end", "opening", "adopted", "outside", "ordered", "snapshot", "carried"),
+)
+"""Kinds of entries that there are (`crates/journal/src/entry.rs`), by number."""
 
 KINDS_OF_COLUMNS = ("order_id", "instrument", "command", "event", "side", "tick", "lots", "topic")
 """Fields that have a column of their own in Parquet; all of them are in `fields`, as JSON."""
@@ -63,6 +69,13 @@ class Chosen:
         if not (self.since or entry.time) <= entry.time <= (entry.time if self.until is None else self.until):
             return False
         return self.text is None or any(self.text in word for word in entry.fields.values() if isinstance(word, str))
+
+
+def check_kinds(kinds: Iterable[str]) -> None:
+    """Raise ValueError for a kind that there is not: no entry would be one, which reads like an empty journal."""
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise ValueError(f"no entry is of kind {', '.join(map(repr, unknown))}; expected one of {', '.join(KINDS)}")
 
 
 def moment(text: str) -> int:

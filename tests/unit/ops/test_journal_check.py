@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -16,9 +17,7 @@ from mmbot.guardian.anchors import AnchorKeeper
 from mmbot.guardian.words import Head
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.journal_check import check_journal
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from mmbot.ops.journal_view import KINDS
 
 START = 1_764_288_000_000_000_000
 """2025-11-28T00:00:00 UTC."""
@@ -95,7 +94,8 @@ def test_entries_after_the_last_anchor_are_counted(run: Path) -> None:
     anchors.write_bytes(anchors.read_bytes().splitlines(keepends=True)[0])
     code, said = asked("verify", str(run), "--anchors", str(anchors))
     assert code == 0
-    assert "fit 4 entries; not proven: 4 entries after the last anchor" in said
+    assert "they vouch for 4, not for the 4 entries after the last anchor" in said
+    assert "good as far as it is here; nobody vouches for 4 of 8 entries" in said
 
 
 def test_a_flip_in_the_last_record_is_bad_without_an_anchor(run: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_journal_cut_short_is_found_by_its_anchors(run: Path) -> None:
 
 
 def test_anchors_of_nobody_are_refused(run: Path, tmp_path: Path) -> None:
-    """Without a line of this journal, signed by another key, or with a key that is none: one clear line, exit 1."""
+    """Without a line of this journal, signed by another key, or with a key that is none: one clear line, exit 2."""
     moved = run.rename(run.parent / "elsewhere")
     anchors = str(tmp_path / "anchors.jsonl")
     assert "no anchor of elsewhere/journal.mmj" in asked("verify", str(moved), "--anchors", anchors)[1]
@@ -138,13 +138,50 @@ def test_anchors_of_nobody_are_refused(run: Path, tmp_path: Path) -> None:
     AnchorKeeper(tmp_path / "other" / "anchors.jsonl").close()
     other = str(tmp_path / "other" / "guardian.pub")
     code, said = asked("verify", str(moved), "--anchors", anchors, "--key", other)
-    assert code == 1
+    assert code == 2
     assert "did not sign" in said
     none = tmp_path / "none"
     none.write_text("zz", "ascii")
     code, said = asked("verify", str(moved), "--anchors", anchors, "--key", str(none))
-    assert code == 1
+    assert code == 2
     assert "expected an Ed25519 public key" in said
+
+
+def test_a_journal_that_is_not_there_is_no_bad_one(run: Path) -> None:
+    """Exit 2, and whether the anchors of its account say that it was there once."""
+    code, said = asked("verify", str(run.parent / "never" / "journal.mmj"))
+    assert (code, "nothing says that it ever was" in said) == (2, True)
+    state = AccountState.of(run.parent, "testnet", "7")
+    for name in ("anchors.jsonl", "guardian.pub"):
+        (state.path / name).write_bytes((run.parent / name).read_bytes())
+    (run / "journal.mmj").unlink()
+    code, said = asked("verify", str(run))
+    assert (code, f"is not there, and was: {state.anchors}" in said) == (2, True)
+    code, said = asked("verify", str(run), "--json")
+    assert (code, json.loads(said)["verdict"]) == (2, "not looked at")
+
+
+def test_anchors_that_vouch_for_nothing_are_not_called_all(run: Path) -> None:
+    """A journal that differs from its first record on is bad, and no line of the answer reads like good."""
+    file = run / "journal.mmj"
+    octets = bytearray(file.read_bytes())
+    octets[80] ^= 1
+    file.write_bytes(octets)
+    code, said = asked("verify", str(run), "--anchors", str(run.parent / "anchors.jsonl"))
+    assert code == 1
+    assert "not one vouches for any of them" in said
+    lines = said.splitlines()
+    assert [line for line in lines if "all of them" in line or line.startswith("good")] == []
+    assert any(line.startswith("BAD  ") for line in lines)
+
+
+def test_a_kind_that_there_is_not_is_refused(run: Path) -> None:
+    """It would read like an empty journal; the kinds are those of the core."""
+    code, said = asked("show", str(run), "--kind", "nosuch")
+    assert code == 1
+    assert "no entry is of kind 'nosuch'; expected one of run_start, event, " in said
+    source = (Path(__file__).parents[3] / "crates/journal/src/entry.rs").read_text(encoding="utf-8")
+    assert tuple(re.findall(r'Self::\w+ => "([a-z_]+)",', source)) == KINDS
 
 
 def test_entries_are_chosen_by_kind_text_and_time(run: Path) -> None:
