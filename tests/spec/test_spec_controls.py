@@ -41,6 +41,12 @@ def losses() -> Play:
     return lambda row: watch.seen(int(row["equity"]) * UNITS, ns(row))
 
 
+def equity() -> Play:
+    """It is known, and then not, and then again."""
+    watch = loss_watch()
+    return lambda row: watch.seen(None if row["equity"] == "none" else int(row["equity"]) * UNITS, DAY * 10**9)
+
+
 def loss_watch() -> LossWatch:
     """One process."""
     limits = LossLimits(minute=100 * UNITS, hour=300 * UNITS, day=500 * UNITS, drawdown=1_500 * UNITS)
@@ -139,6 +145,7 @@ def unhedged() -> Play:
 
 PLAYS: dict[str, Callable[[], Play]] = {
     "Losses": losses,
+    "Equity": equity,
     "The edge": lambda: lambda row: EdgeWatch(1.5).seen("BTC", number(row["bps"]), 1),
     "Margin": lambda: lambda row: check_margin(number(row["free"]), 100.0, 20.0, SCOPE, 1),
     "A stable": lambda: lambda row: check_peg("USDE", number(row["price"]), 100.0, 1),

@@ -75,6 +75,13 @@ def test_every_objection_is_collected_and_counted():
     assert set(core.objections) == set(rules)
 
 
+@pytest.mark.parametrize(("most", "rules"), [("100.1", []), ("100", []), ("99.9", ["notional"])])
+def test_an_order_is_worth_at_most_what_it_may(most: str, rules: list[str]):
+    """One at 100: at its limit it passes."""
+    core = ready(GatewayCore(limits(symbol={"order_notional": most})))
+    assert asked(core, place(price="100", qty="1")) == rules
+
+
 @pytest.mark.parametrize(("age", "rules"), [(250 * MS, []), (250 * MS + 1, ["age"]), (-5 * MS, []), (-6 * MS, ["age"])])
 def test_a_decision_is_fresh_or_is_refused(age: int, rules: list[str]):
     """250 ms old is the last that leaves; a decision of the future is none."""
@@ -172,6 +179,8 @@ def test_an_account_that_is_not_heard_or_not_fit_denies():
     assert asked(core, place()) == ["view"]
     core.deaf, core.faults = "", ("the key may withdraw",)
     assert asked(core, place()) == ["attestation"]
+    core.faults = ()
+    assert asked(core, place()) == []
     fresh = GatewayCore(limits())
     fresh.engage(1)
     fresh.refer(MARKET, "touch", "99.9", "100.1", T0)

@@ -171,6 +171,7 @@ fn each_limit_at_its_boundary() {
         ("beyond the collar",                0,   &[],             request(Buy, 10_102, 1),  &[Collar]),
         ("a passive price has no collar",    0,   &[],             request(Buy, 5_000, 1),   &[]),
         ("a sell beyond the collar",         0,   &[],             request(Sell, 9_899, 1),  &[Collar]),
+        ("as many orders as there may be",   0,   &[request(Buy, 1, 1); 3], request(Buy, 1, 1), &[]),
         ("one order too many",               0,   &[request(Buy, 1, 1); 4], request(Buy, 1, 1), &[OpenOrders]),
         ("all that is wrong at once",        5,   &[request(Buy, 1, 1); 4], request(Buy, 10_200, 7),
                                                                    &[OrderSize, Position, OpenOrders, Collar]),
