@@ -538,8 +538,8 @@ impl Worst {
     }
 }
 
-/// Whether the same was sent within the window, whatever became of it since: filled, cancelled, leaving, unknown. One that
-/// the venue refused, or that never got there, was no order.
+/// Whether the same was sent within the window, whatever became of it since: filled, cancelled, leaving, unknown. One
+/// that the venue refused, or that never got there, was no order.
 fn is_repeated(situation: &Situation<'_>, request: &OrderRequest, window: Nanos) -> bool {
     let since = situation.now - window;
     let like = |order: &Order| {

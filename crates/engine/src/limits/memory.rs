@@ -240,7 +240,10 @@ mod tests {
         /// Whenever it is asked, no second sees more than the limit; and what it refuses was more than the limit in the
         /// slots that a second touches.
         #[test]
-        fn no_second_sees_more_than_the_limit(steps in proptest::collection::vec(0..400_000_000_i64, 1..200), max in 1..8_u32) {
+        fn no_second_sees_more_than_the_limit(
+            steps in proptest::collection::vec(0..400_000_000_i64, 1..200),
+            max in 1..8_u32,
+        ) {
             let (mut meter, mut now, mut passed) = (RequestMeter::default(), 0, Vec::new());
             for step in steps {
                 now += step;
