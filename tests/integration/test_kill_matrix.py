@@ -46,7 +46,7 @@ def test_fifty_kills_while_it_recovers_converge(exchange: Exchange, tmp_path: Pa
         assert set(rig.open_orders()) <= intended(rig)
         assert twice(rig) == ""
     with rig.bot() as bot:
-        assert bot.until("freeze asked")["control"] == "crash_loop"
+        assert bot.until("frozen")["control"] == "crash_loop"
         bot.until("reconcile", seconds=60)
         assert bot.end() == 0
     assert differs(rig) == ""

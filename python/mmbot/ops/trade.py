@@ -261,6 +261,7 @@ class _Account:
             markets=markets,
             clock=clock.peek,
             told=watcher.told,
+            stands=self.latch.board.frozen,
         )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from mmbot.execution.cancel_all import CancelAllResult, Target
-    from mmbot.risk.freeze import FreezeChange
+    from mmbot.risk.freeze import FreezeChange, Frozen
     from mmbot.risk.levels import FreezeAsked, Scope
     from mmbot.venues.cancelling import Cancelling
     from mmbot.venues.port import OrderRequest
@@ -107,7 +107,9 @@ class Freezing:
         clock: Callable[[], int],
         told: Callable[[dict[str, object]], None],
         watch_s: float = WATCH_S,
+        stands: Sequence[Frozen] = (),
     ) -> None:
+        """stands: what the run begins with; it is told, for nothing else says why a run quotes nothing from the start."""
         self.state = state
         self.strategy, self.account, self._markets = strategy, account, tuple(markets)
         self._clock, self._told, self._watch_s = clock, told, watch_s
@@ -115,6 +117,7 @@ class Freezing:
         self._unshown: list[FreezeChange] = []
         """What the gate saw on the board before the watch did."""
         self._levels = dict.fromkeys(self._markets, FreezeLevel.NORMAL)
+        self._stands = stands
         self._why = ""
         self._zero: dict[Market, None] = {}
         """Markets that are proven empty, in the order of their proof."""
@@ -194,6 +197,7 @@ class Freezing:
     async def watch(self, run: Obeying) -> None:
         """Do what the levels want, as long as the run lasts."""
         work: asyncio.Task[None] | None = None
+        self._say_what_stands()
         try:
             while True:
                 seen, self._unshown = self._unshown, []
@@ -212,6 +216,12 @@ class Freezing:
         finally:
             if work is not None:
                 work.cancel()
+
+    def _say_what_stands(self) -> None:
+        for one in sorted(self._stands, key=lambda one: one.level):
+            self._why = f"{one.level.name} of {one.scope} by {one.control}: {one.reason}"
+            words = {"freeze_id": one.freeze_id, "scope": str(one.scope), "level": one.level.name}
+            self._told({"event": "frozen", **words, "control": one.control, "why": one.reason, "ts": one.since})
 
     def _say_if_broken(self, work: asyncio.Task[None]) -> None:
         """A cancel-all that broke, on a journal that takes nothing for one, is begun again; and told."""

@@ -337,3 +337,35 @@ def test_a_cancel_all_that_breaks_is_told_and_begun_again() -> None:
         assert "No space left" in told["why"]
 
     _play(scenario)
+
+
+def test_a_run_that_begins_frozen_says_why() -> None:
+    """Each standing freeze is told, and the gravest is the reason that the run is held for."""
+
+    async def scenario() -> None:
+        board, run, told = FreezeBoard(), Run(), list[dict[str, Any]]()
+        for level, scope, control in (
+            (FreezeLevel.CANCEL_ALL, FIRM, "crash_loop"),
+            (FreezeLevel.NO_NEW, Scope("symbol", "linear BTCUSDT"), "drift"),
+        ):
+            board.ask(FreezeAsked(level, scope, control, "it was so", 0))
+        freezing = Freezing(
+            board,
+            strategy="maker",
+            account="7",
+            markets=[BTC],
+            clock=lambda: 0,
+            told=told.append,
+            stands=board.frozen,
+        )
+        held = list[str]()
+        run.hold = held.append  # type: ignore[method-assign]
+        watch = asyncio.create_task(freezing.watch(run))
+        while not held:
+            await asyncio.sleep(0)
+        watch.cancel()
+        said = [(one["level"], one["scope"], one["control"]) for one in told if one["event"] == "frozen"]
+        assert said == [("NO_NEW", "symbol linear BTCUSDT", "drift"), ("CANCEL_ALL", "firm", "crash_loop")]
+        assert held == ["CANCEL_ALL of firm by crash_loop: it was so"]
+
+    asyncio.run(scenario())
