@@ -109,7 +109,7 @@ class Freezing:
         watch_s: float = WATCH_S,
         stands: Sequence[Frozen] = (),
     ) -> None:
-        """stands: what the run begins with; it is told, for nothing else says why a run quotes nothing from the start."""
+        """stands: what the run begins with; it is told, for nothing else says why it quotes nothing from the start."""
         self.state = state
         self.strategy, self.account, self._markets = strategy, account, tuple(markets)
         self._clock, self._told, self._watch_s = clock, told, watch_s
