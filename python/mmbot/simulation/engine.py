@@ -186,6 +186,7 @@ class Life:
             watch_s=WATCH_S,
         )
         self.alarms = AlarmLog(node.state, ACCOUNT, self.clock.peek())
+        self._alarmed: asyncio.Task[None] | None = None
         windows: list[View] = []
         windows.extend(View(self.core, index, each.instrument, windows) for index, each in enumerate(self.listed))
         self.runner = Runner(
@@ -233,7 +234,6 @@ class Life:
         """The callback in which it stood last."""
         self._watch_cancels()
         self._judging = False
-        self._alarmed: asyncio.Task[None] | None = None
         self.lies = False
         """Its disk forgets what it said was safe."""
         self.planted = 0

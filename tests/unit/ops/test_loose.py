@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_plausible import LISTED, wallet
+from typer.testing import CliRunner
 
 from mmbot import _core
+from mmbot.cli import app
 from mmbot.config import BacktestConfig, ConfigError, SessionConfig
 from mmbot.config.load import check
 from mmbot.ops.launch import controls_finding
 from mmbot.ops.loose import OFF, check_named, loose_controls
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_OFF = ["risk.depeg_pair", "risk.stop_loss_pct", "risk.trailing_stop_pct", "risk.unhedged_usd_s"]
 PAIR = {"depeg_pair": "spot USDCUSDT"}
@@ -140,6 +145,18 @@ def test_live_demands_that_each_is_named() -> None:
     assert controls_finding(run).status == "PASS"
     assert "risk.self_match is off" in controls_finding(run).detail
     assert controls_finding(config()).status == "FAIL"
+
+
+def test_launch_check_looks_at_a_configuration(tmp_path: Path) -> None:
+    """Without it at the proofs alone; with it the controls that are off and not named fail, by their keys."""
+    place = tmp_path / "a.toml"
+    text = '[[instruments]]\nsymbol = "BTCUSDT"\ncategory = "linear"\nlimits = { position = "2", order = "1" }\n'
+    place.write_text(text)
+    words = ["launch", "check", "--runs", str(tmp_path)]
+    assert "controls" not in CliRunner().invoke(app, words).output
+    found = CliRunner().invoke(app, [*words, "--config", str(place)])
+    assert found.exit_code == 1
+    assert "risk.stop_loss_pct, risk.trailing_stop_pct" in found.output
 
 
 def test_a_name_that_is_no_key_is_refused() -> None:
