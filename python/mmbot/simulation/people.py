@@ -349,6 +349,8 @@ class People:
         async def end(*, proven: bool) -> None:  # the worst of both: it is ended with its orders not proven gone
             await scene.engine.goes(GOES_S)
             scene.engine.kill(scene.dice.of("killed"))
+            if not scene.stops.killed():  # people have let it go meanwhile, and see that it is down
+                scene.world.after(2 * NS_PER_S, scene.engine.boot)
 
         await cancel_and_end(orders, cancelling, markets, late_until=late, end=end, outcome=outcome)
         await orders.stop()
