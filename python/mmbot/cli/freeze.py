@@ -430,8 +430,11 @@ def adjust(
             return
         gap = Gap(market=market, held=held, told=told, price=price) if market else None
         fresh = adjusting.fresh_adjustment(state, gap, cash or (), _legible(reason)) if gap or cash else None
-        for line in adjusting.sign_adjustment(token, fresh, read_key(sign)):
+        word = adjusting.word_to_sign(token, fresh)
+        for line in adjusting.said(word):
             typer.echo(line)
+        count = adjusting.sign_adjustment(token, word, read_key(sign))
+        typer.echo(f"signed: {token} holds {count} signature(s)")
 
 
 @keys_app.command("new")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mmbot.ops.account_state import write_durably
 from mmbot.ops.freeze_latch import read_operators
-from mmbot.ops.freeze_tokens import TokenError
+from mmbot.ops.freeze_tokens import TokenError, answered
 from mmbot.ops.hatch import Hatch
 from mmbot.risk.adjusting import Adjustment
 from mmbot.risk.override import EXPIRY_MAX_NS
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mmbot.risk.adjusting import Gap
     from mmbot.runtime.runner import Runner
 
-__all__ = ["apply_adjustment", "fresh_adjustment", "hear_adjustments", "sign_adjustment"]
+__all__ = ["apply_adjustment", "fresh_adjustment", "hear_adjustments", "said", "sign_adjustment", "word_to_sign"]
 
 
 def _hatch(state: AccountState) -> Hatch:
@@ -57,19 +57,32 @@ def fresh_adjustment(state: AccountState, position: Gap | None, cash: Sequence[s
     )
 
 
-def sign_adjustment(token: Path, asked: Adjustment | None, key: Ed25519PrivateKey) -> list[str]:
-    """Sign the token's file, or begin it with `asked`; returns its words. Raises TokenError, OSError."""
-    if token.exists():
-        asked = _read(token.read_bytes(), str(token))
-    if asked is None:
-        raise TokenError(f"{token} is not there; begin it with --reason and --market … or --cash …")
-    whole = asked.signed(key)
+def word_to_sign(token: Path, asked: Adjustment | None) -> Adjustment:
+    """The token's word as it stands in its file, or `asked`, which begins it. Raises TokenError, also where who signs
+    asked for something else than stands there.
+    """
+    if not token.exists():
+        if asked is None:
+            raise TokenError(f"{token} is not there; begin it with --reason and --market … or --cash …")
+        return asked
+    word = _read(token.read_bytes(), str(token))
+    if asked is not None and (asked.position, asked.cash) != (word.position, word.cash):
+        raise TokenError(f"{token} says something else: {'; '.join(said(word))}")
+    return word
+
+
+def said(word: Adjustment) -> list[str]:
+    """What is signed, for the eyes of who signs."""
+    left = (word.expiry - time.time_ns()) / 1e9
+    signed = f"for another {left:.0f} s, signed by {len(word.signatures)} so far"
+    return [*_about(word), f"reason: {word.reason}", signed]
+
+
+def sign_adjustment(token: Path, word: Adjustment, key: Ed25519PrivateKey) -> int:
+    """Sign, and write the token's file; returns how many have signed. Raises OSError."""
+    whole = word.signed(key)
     write_durably(token, json.dumps(whole.words(), indent=1).encode())
-    return [
-        *_about(whole),
-        f"reason: {whole.reason}",
-        f"for another {(whole.expiry - time.time_ns()) / 1e9:.0f} s, signed by {len(whole.signatures)} so far",
-    ]
+    return len(whole.signatures)
 
 
 def _about(word: Adjustment) -> list[str]:
@@ -84,11 +97,11 @@ async def apply_adjustment(state: AccountState, token: Path) -> str:
     if state.engine() is None:
         raise TokenError(f"no engine runs on {state.name}: start it first, it has the books and asks the venue")
     word = json.dumps(_read(token.read_bytes(), str(token)).words()).encode()
-    return str((await _hatch(state).ask(word, "nothing is booked"))["booked"])
+    return str((await answered(_hatch(state), word))["booked"])
 
 
 def _read(raw: bytes, what: str) -> Adjustment:
     try:
         return Adjustment.read(raw)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TokenError(f"{what} is no adjustment: {type(error).__name__}: {error}") from error

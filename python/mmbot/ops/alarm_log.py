@@ -91,9 +91,13 @@ class AlarmLog:
 
     def _append(self, words: Mapping[str, object]) -> None:
         try:
-            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                os.write(file, json.dumps(words).encode() + b"\n")
+                size = os.fstat(file).st_size
+                torn = size and os.pread(file, 1, size - 1) != b"\n"  # who wrote it died of it
+                line = (b"\n" if torn else b"") + json.dumps(words).encode() + b"\n"
+                if os.write(file, line) != len(line):
+                    raise OSError(f"{self._path}: only a part of a line was written; is the disk full?")
                 os.fsync(file)
             finally:
                 os.close(file)

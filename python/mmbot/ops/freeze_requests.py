@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mmbot.ops.account_state import write_durably
+from mmbot.ops.hatch import Hatch
 from mmbot.ops.status import board_lines
 from mmbot.risk.freeze import FreezePolicy
 from mmbot.risk.freeze_log import override_from, override_words
@@ -131,29 +132,20 @@ async def apply_overrides(state: AccountState, latch: FreezeLatch, runner: Runne
 
 
 async def apply_override(state: AccountState, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]) -> None:
-    """Judge the signed lowering that is handed in, if there is one, and leave the answer beside it.
+    """Judge the signed lowering that is handed in, if there is one, and leave the answer beside it (`Hatch.hear_one`).
 
-    An answer that cannot be written is told to the run's log alone, and whoever waits for it hears nothing. A token
-    that cannot be taken away is judged again, and refused: what it was for is lowered, or its nonce is spent.
+    What is asked again is refused: what it was for is lowered, or its nonce is spent.
     """
-    if not state.override.exists():
-        return
-    answer = await _judged(state, latch, runner, clock)
-    try:
-        write_durably(state.override_answer, json.dumps(answer).encode())
-    except OSError as error:
-        runner.told({**answer, "event": "override", "trouble": f"the answer cannot be written: {error}"})
-    try:
-        state.override.unlink(missing_ok=True)
-    except OSError as error:
-        runner.told({"event": "override", "trouble": f"the token cannot be taken away: {error}"})
+    await _hatch(state).hear_one(lambda raw: _judged(raw, latch, runner, clock), runner.told)
 
 
-async def _judged(
-    state: AccountState, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]
-) -> dict[str, object]:
+def _hatch(state: AccountState) -> Hatch:
+    return Hatch("override", state.override, state.override_answer)
+
+
+async def _judged(raw: bytes, latch: FreezeLatch, runner: Runner, clock: Callable[[], int]) -> dict[str, object]:
     try:
-        override = override_from(json.loads(state.override.read_bytes()))
+        override = override_from(json.loads(raw))
         reconciled = await _reconciled(runner, clock)
         if latch.of_firm(override.freeze_id):  # lowered there, once every engine of the firm agrees
             reconciled.check(since=0, now=clock())
@@ -161,8 +153,8 @@ async def _judged(
         change = latch.lower(override, clock(), reconciled)
         if runner.freezing is not None:
             runner.freezing.show([change])
-    except (OverrideRefusedError, OSError, ValueError, KeyError, TypeError) as error:
-        return {"lowered": False, "why": str(error)}
+    except (OverrideRefusedError, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        return {"lowered": False, "why": str(error) or type(error).__name__}
     return {"lowered": True, **change.as_event()}
 
 
@@ -179,13 +171,7 @@ async def _reconciled(runner: Runner, clock: Callable[[], int]) -> Reconciled:
 
 async def ask_engine(state: AccountState, override: Override) -> dict[str, Any]:
     """Hand a signed lowering to the engine that runs; returns what it says. Raises OSError, TimeoutError."""
-    state.override_answer.unlink(missing_ok=True)
-    write_durably(state.override, json.dumps(override_words(override)).encode())
-    async with asyncio.timeout(COMPARED_S + 10):
-        while not state.override_answer.exists():
-            await asyncio.sleep(LOOK_S)
-    answer: dict[str, Any] = json.loads(state.override_answer.read_bytes())
-    return answer
+    return await _hatch(state).ask(json.dumps(override_words(override)).encode(), COMPARED_S + 10)
 
 
 def describe(change: FreezeChange) -> str:

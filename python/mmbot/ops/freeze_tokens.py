@@ -9,14 +9,14 @@ import secrets
 import time
 import unicodedata
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mmbot.ops.account_state import FirmState, write_durably
 from mmbot.ops.freeze_latch import FreezeLatch, operators_in, read_operators
-from mmbot.ops.freeze_requests import ask_engine, describe
+from mmbot.ops.freeze_requests import COMPARED_S, ask_engine, describe
 from mmbot.ops.killing import look_for_orders
 from mmbot.risk.freeze_log import override_from, override_words
 from mmbot.risk.levels import FreezeLevel
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mmbot.ops.account_state import AccountState
+    from mmbot.ops.hatch import Hatch
 
 __all__ = [
     "TokenError",
+    "answered",
     "apply",
     "enrol_key",
     "fresh",
@@ -40,6 +42,11 @@ __all__ = [
     "words",
     "write_token",
 ]
+
+_SILENT = (
+    "the engine gave no answer in time; whether it still does what was signed is in its log. Look there and at "
+    "`mmbot status` first; one that hangs is ended by `mmbot kill`"
+)
 
 
 NAME_MAX = 64
@@ -159,13 +166,24 @@ def read_token(path: Path) -> Override:
     """Read a token. Raises TokenError."""
     try:
         return override_from(json.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise TokenError(f"{path} is no token: {type(error).__name__}: {error}") from error
 
 
 def write_token(path: Path, override: Override) -> None:
     """Write a token, whole or not at all."""
     write_durably(path, json.dumps(override_words(override), indent=1).encode())
+
+
+async def answered(hatch: Hatch, word: bytes) -> dict[str, Any]:
+    """What the engine that runs says to a signed word. Raises TokenError where it refuses or says nothing."""
+    try:
+        answer = await hatch.ask(word, COMPARED_S + 10)
+    except TimeoutError:
+        raise TokenError(_SILENT) from None
+    if "refused" in answer:
+        raise TokenError(f"the engine refuses: {answer['refused']}")
+    return answer
 
 
 async def apply(state: AccountState, override: Override, environ: Mapping[str, str]) -> str:
@@ -188,7 +206,7 @@ async def apply(state: AccountState, override: Override, environ: Mapping[str, s
         reconciled = await look_for_orders(state, environ)
         return describe(latch.lower(override, time.time_ns(), reconciled))
     except TimeoutError:
-        raise TokenError("the engine does not answer; end it by `mmbot kill`, and try again") from None
+        raise TokenError(_SILENT) from None
     except OSError as error:
         raise TokenError(f"the account's folder cannot be used: {error}") from error
 

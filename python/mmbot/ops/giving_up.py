@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mmbot.ops.freeze_latch import read_operators
-from mmbot.ops.freeze_tokens import TokenError
+from mmbot.ops.freeze_tokens import TokenError, answered
 from mmbot.ops.hatch import Hatch
 from mmbot.risk.giving_up import GivingUp
 from mmbot.risk.override import EXPIRY_MAX_NS
@@ -46,5 +46,5 @@ async def ask_to_give_up(state: AccountState, order: str, reason: str, key: Ed25
     asked = GivingUp(
         account=state.name, order=order, reason=reason, expiry=time.time_ns() + EXPIRY_MAX_NS - 10_000_000_000
     ).signed(key)
-    answer = await _hatch(state).ask(json.dumps(asked.words()).encode(), "the order stays in doubt")
+    answer = await answered(_hatch(state), json.dumps(asked.words()).encode())
     return f"order {answer['given_up']} is given up by {answer['by']}; a later word of the venue brings it back"

@@ -59,6 +59,8 @@ __all__ = [
     "look_for_orders",
 ]
 
+FLEET_HEARS_NS = 5_000_000_000
+"""By then the leader on another machine has heard of a kill from the database, or lost its lease to the silence."""
 GOES_S = 2.0
 """How long the engine has to end by itself, for the kill is latched."""
 OBEYS_S = 20.0
@@ -202,7 +204,7 @@ async def _cancel_everything(
     try:
         clock = steady_clock()
         deaf.cancelling = Cancelling(orders, markets, clock, told=told)
-        late = clock() + (0 if state.ended_in_order() else ARRIVES_NS)  # what died a moment ago counts as well
+        late = clock() + _late_ns(state)
 
         async def end(*, proven: bool) -> None:
             await (_end_engine if proven else _leave_it_to_others)(state, outcome)
@@ -212,6 +214,15 @@ async def _cancel_everything(
         await cancel_and_end(orders, deaf.cancelling, markets, late_until=late, end=end, outcome=outcome)
     finally:
         await orders.stop()
+
+
+def _late_ns(state: AccountState) -> int:
+    """How long something may still arrive: of an engine that died a moment ago, or of one on another machine, which
+    goes on until it hears of the kill.
+    """
+    if state.fleet.exists() and state.engine() is None:
+        return FLEET_HEARS_NS + ARRIVES_NS
+    return 0 if state.ended_in_order() else ARRIVES_NS
 
 
 async def cancel_and_end(

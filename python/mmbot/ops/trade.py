@@ -295,6 +295,8 @@ def _account(
             f"{state.name} was killed ({killed[0].reason}); nothing runs on it until two people lift that: "
             "`mmbot unfreeze`, docs/freeze.md"
         )
+    if latch.board.lifted_at > _last_written(state):
+        latch.board.begins(clock.peek())
     traded = type(strategy).__name__
     write_session(
         state,
@@ -312,6 +314,14 @@ def _account(
         yield _Account(name, state, latch)
     finally:
         state.run_ends()
+
+
+def _last_written(state: AccountState) -> int:
+    """When the newest run wrote anything last, ns since epoch; 0 for none. Raises OSError, ValueError."""
+    folder = state.newest_run()
+    if folder is None or not folder.is_dir():
+        return 0
+    return max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0)
 
 
 async def _loose(

@@ -65,6 +65,8 @@ class Frozen:
     """When this level was reached, ns since epoch."""
     noted: tuple[str, ...] = ()
     """Controls that asked since for no more than this."""
+    worst: FreezeLevel = FreezeLevel.NORMAL
+    """The highest level since it was NORMAL: what was lowered in steps is none the less lifted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,12 +126,13 @@ class FreezeBoard:
         self.operators, self.policy = operators, policy or FreezePolicy()
         self.above: FreezeBoard | None = None
         """The board of the firm whose account this one is: what it says holds beside this, and is lowered there."""
+        self._began_shadow_until = self._began_canary_until = 0
         self._forget()
 
     def _forget(self) -> None:
         self._frozen: dict[Scope, Frozen] = {}
         self._nonces: set[str] = set()
-        self._shadow_until = self._canary_until = 0
+        self._shadow_until = self._canary_until = self._lifted_at = 0
         self.mm_freeze_events_total = 0
         """Every change of the board."""
         self.freeze_triggered_total: Counter[str] = Counter()
@@ -175,13 +178,25 @@ class FreezeBoard:
 
     @property
     def shadow_until(self) -> int:
-        """Until then nothing grows: people lowered a freeze. ns since epoch; 0: nobody did."""
-        return self._shadow_until if self.above is None else max(self._shadow_until, self.above.shadow_until)
+        """Until then nothing grows: people lifted a freeze. ns since epoch; 0: nobody did."""
+        own = max(self._shadow_until, self._began_shadow_until)
+        return own if self.above is None else max(own, self.above.shadow_until)
 
     @property
     def canary_until(self) -> int:
         """Until then launch limits hold; likewise."""
-        return self._canary_until if self.above is None else max(self._canary_until, self.above.canary_until)
+        own = max(self._canary_until, self._began_canary_until)
+        return own if self.above is None else max(own, self.above.canary_until)
+
+    @property
+    def lifted_at(self) -> int:
+        """When people last lifted what had been at CANCEL_ALL or above, ns since epoch; 0: nobody did."""
+        return self._lifted_at if self.above is None else max(self._lifted_at, self.above.lifted_at)
+
+    def begins(self, now: int) -> None:
+        """A run begins that no other has gone before since `lifted_at`: the time after the lift begins with it."""
+        self._began_shadow_until = now + round(self.policy.shadow_s * _NS_PER_SECOND)
+        self._began_canary_until = self._began_shadow_until + round(self.policy.canary_s * _NS_PER_SECOND)
 
     def share(self, now: int) -> Fraction:
         """Return the share of the limits that holds: after a freeze was lowered none, then launch limits, then all."""
@@ -217,6 +232,7 @@ class FreezeBoard:
             reason=asked.reason,
             since=asked.ts,
             noted=() if before is None else tuple(dict.fromkeys((before.control, *before.noted))),
+            worst=asked.level if before is None else max(before.worst, asked.level),
         )
         self._frozen[asked.scope] = self.last
         self.freeze_triggered_total[asked.control] += 1
@@ -257,10 +273,11 @@ class FreezeBoard:
             raise OverrideRefusedError("replayed_nonce", f"nonce {override.nonce} was used already; sign a fresh token")
         reconciled.check(since=frozen.since, now=now)
         self._nonces.add(override.nonce)
-        shadow_s = self.policy.shadow_s if frozen.level.cancels_all else 0.0
-        self._shadow_until = max(self._shadow_until, now + round(shadow_s * _NS_PER_SECOND))
-        canary_s = shadow_s + self.policy.canary_s
-        self._canary_until = max(self._canary_until, now + round(canary_s * _NS_PER_SECOND))
+        grows = now
+        if frozen.worst.cancels_all and override.to.allows_new_risk:
+            grows += round(self.policy.shadow_s * _NS_PER_SECOND)
+            self._shadow_until, self._lifted_at = max(self._shadow_until, grows), max(self._lifted_at, now)
+        self._canary_until = max(self._canary_until, grows + round(self.policy.canary_s * _NS_PER_SECOND))
         self.lowered_at = {**self.lowered_at, frozen.scope: now}
         return self._down(frozen, override.to, now, override.reason, by)
 

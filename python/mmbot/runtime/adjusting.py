@@ -64,8 +64,7 @@ def _position(run: Runner, index: int, gap: Gap, nonce: str, breaks: Sequence[Br
     if [(one.held, one.told) for one in found] != [(gap.held, gap.told)]:
         said = _now(found)
         raise OverrideRefusedError("no_difference", f"signed was {gap.held} to {gap.told} lots, and now: {said}")
-    lots, now = gap.told - gap.held, run.clock()
-    tick = round(float(gap.price) / each.instrument.tick_size)
+    lots, tick, now = gap.told - gap.held, each.instrument.ticks(gap.price), run.clock()
     name, side = f"adjusted-{nonce}", "buy" if lots > 0 else "sell"
     before = run.bridge.ledger(index)
     if not run.core.moved(now, index, name, "adjusted", side, tick, abs(lots), 0, now):

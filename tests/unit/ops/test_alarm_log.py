@@ -10,6 +10,7 @@ import pytest
 from mmbot.ops.account_state import AccountState
 from mmbot.ops.alarm_log import Alarmed, AlarmLog
 from mmbot.risk import FreezeAsked, FreezeLevel, Scope
+from mmbot.risk.alarms import alarm_of
 from mmbot.risk.freeze import FreezeBoard
 
 if TYPE_CHECKING:
@@ -124,6 +125,19 @@ def test_a_restart_remembers_what_is_open(tmp_path: Path) -> None:
     again.refresh()
     assert [one.alarm_id for one in again.board.open] == [alarm.alarm_id]
     assert "cannot be read" in again.trouble
+
+
+def test_a_line_that_somebody_died_in_takes_no_other_with_it(tmp_path: Path) -> None:
+    """What is raised and acknowledged after half a line is read as what it is."""
+    state = AccountState(tmp_path)
+    state.alarms.write_bytes(b'{"alarm_id": "ha')
+    log = AlarmLog(state, "7", 0)
+    alarm = alarm_of(STRAY, 5 * SECOND)
+    assert alarm is not None
+    log.raise_alarm(alarm)
+    assert AlarmLog(state, "7", 0).acknowledge("all", "ada") == [alarm]
+    log.refresh()
+    assert log.board.open == ()
 
 
 def test_what_cannot_be_written_is_not_acknowledged(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mmbot.ops import freeze_requests
+from mmbot.ops import hatch
 from mmbot.ops.account_state import AccountState, write_durably
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.freeze_requests import apply_override
@@ -82,7 +82,7 @@ def test_an_answer_that_cannot_be_written_is_told_and_ends_nothing(
         runner: Runner = run  # type: ignore[assignment]
         again = state.override.read_bytes()
         with monkeypatch.context() as broken:
-            broken.setattr(freeze_requests, "write_durably", full)
+            broken.setattr(hatch, "write_durably", full)
             await apply_override(state, latch, runner, lambda: NOW + SECOND)
         assert latch.board.frozen == ()
         [event] = run.events

@@ -332,3 +332,11 @@ def test_whose_the_key_is_is_known_before_anything_is_changed_there(
         with pytest.raises(ConfigError, match="is of account 9999; expected one of account 1001"):
             asyncio.run(begun)
         assert did == ["whose"]
+
+
+def test_a_kill_where_another_machine_may_lead_waits_until_it_has_heard(tmp_path: Path) -> None:
+    """Nothing runs here, but what a leader elsewhere sends until it hears of the kill may still arrive."""
+    state = _left(tmp_path, "session.json", b"null")
+    assert killing._late_ns(state) == 0
+    state.fleet.write_text("{}", encoding="utf-8")
+    assert killing._late_ns(state) == killing.FLEET_HEARS_NS + killing.ARRIVES_NS

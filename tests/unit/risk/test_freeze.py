@@ -237,6 +237,29 @@ def test_after_a_lift_nothing_grows_for_a_while_then_a_tenth_then_all(level: Fre
     assert {after: board.share(lowered + after) for after in shares} == shares
 
 
+def test_what_is_lowered_in_steps_is_lifted_at_the_last_of_them() -> None:
+    """Two people lower CANCEL_ALL to NO_NEW, an hour later one lowers that: the five minutes begin only then."""
+    board = _frozen_at(FreezeLevel.CANCEL_ALL)
+    _lower(board, _token(board, ADA, BOB, to=FreezeLevel.NO_NEW))
+    assert board.shadow_until == 0
+    later = NOW + 3_600 * SECOND
+    token = _token(board, ADA, expiry=later + 60 * SECOND, nonce="another nonce 12")
+    board.lower(token, later, reconciled=Reconciled(clean=True, ts=later, said="all"), head="head")
+    assert (board.share(later), board.shadow_until, board.lifted_at) == (0, later + 300 * SECOND, later)
+
+
+def test_a_lift_that_no_run_saw_is_followed_by_its_time_when_one_begins() -> None:
+    """The five minutes and the half hour are of a run that looks, not of a machine that stands still."""
+    board = _frozen_at(FreezeLevel.KILL)
+    _lower(board, _token(board, ADA, BOB))
+    a_day_later = board.lifted_at + 86_400 * SECOND
+    assert board.share(a_day_later) == 1
+    board.begins(a_day_later)
+    board.rebuild([])
+    shares = [board.share(a_day_later + after * SECOND) for after in (0, 299, 300, 2_099, 2_100)]
+    assert shares == [0, 0, Fraction(1, 10), Fraction(1, 10), 1]
+
+
 def test_a_log_of_inputs_makes_the_same_board_and_a_forged_lowering_freezes() -> None:
     """The board is a function of what it was told; a lowering that does not hold stops everything."""
     board = _frozen_at(FreezeLevel.CANCEL_ALL, SYMBOL)
