@@ -68,6 +68,8 @@ def test_every_service_is_of_the_profile_and_bound_to_the_loopback() -> None:
     assert sorted(services) == ["redis-1", "redis-2", "redis-3", "sentinel-1", "sentinel-2", "sentinel-3"]
     for one in services.values():
         assert (one["profiles"], one["network_mode"], one["cap_drop"]) == (["redis"], "host", ["ALL"])
+        watches = "redis-sentinel" in " ".join(one["command"])
+        assert one.get("restart", "no") == ("unless-stopped" if watches else "no")  # a master that came back is empty
         assert re.search(r"bind 127\.0\.0\.1\n|--bind 127\.0\.0\.1 ", " ".join(one["command"]))
 
 

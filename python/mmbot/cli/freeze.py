@@ -41,6 +41,7 @@ keys_app = typer.Typer(help="Keys of the people who may lift a freeze.", no_args
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs, as in session.folder.")]
 Account = Annotated[str | None, typer.Option("--account", help="Which account, as `mmbot status` names it.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every account below the folder.")]
+Show = Annotated[bool, typer.Option("--show", help="Only print what the token says.")]
 Firm = Annotated[bool, typer.Option("--firm", help="The whole firm: every account, those to come included.")]
 RUNS = Path("runs")
 
@@ -337,17 +338,22 @@ def unfreeze(
     freeze_id: Annotated[str | None, typer.Option("--freeze", help="Which freeze, for a new token.")] = None,
     to: Annotated[str, typer.Option("--to", help="Down to which level, for a new token.")] = "NORMAL",
     reason: Annotated[str, typer.Option("--reason", help="The cause, and why it is gone, for a new token.")] = "",
+    show: Show = False,
     account: Account = None,
     firm: Firm = False,
     runs: Runs = RUNS,
 ) -> None:
     """Sign for a lower level, or apply a signed token. Two people sign for CANCEL_ALL and above."""
     from mmbot.config import ConfigError
+    from mmbot.ops import freeze_tokens
     from mmbot.ops.freeze_tokens import TokenError
     from mmbot.risk.override import OverrideRefusedError
     from mmbot.venues.port import VenueError
 
     with one_clear_line(NoAccountError, TokenError, OverrideRefusedError, VenueError, ConfigError):
+        if show:
+            typer.echo("\n".join(freeze_tokens.words(freeze_tokens.read_token(token))))
+            return
         [state] = [_one_firm(runs, account)] if firm else chosen(runs, account)
         if sign is not None:
             _sign(state, token, sign, freeze_id, to, reason)
@@ -409,6 +415,7 @@ def adjust(
     price: Annotated[str, typer.Option("--price", help="At which the difference is booked, for a new token.")] = "",
     cash: Annotated[list[str] | None, typer.Option("--cash", help="Instead: each break of the coins, as told.")] = None,
     reason: Annotated[str, typer.Option("--reason", help="What you looked at, and what it said.")] = "",
+    show: Show = False,
     account: Account = None,
     runs: Runs = RUNS,
 ) -> None:
@@ -424,6 +431,9 @@ def adjust(
     from mmbot.risk.adjusting import Gap
 
     with one_clear_line(NoAccountError, TokenError, OSError):
+        if show:
+            typer.echo("\n".join(adjusting.said(adjusting.word_to_sign(token, None))))
+            return
         [state] = chosen(runs, account)
         if sign is None:
             typer.echo(asyncio.run(adjusting.apply_adjustment(state, token)))

@@ -101,9 +101,7 @@ def read_anchors(path: Path, public: Ed25519PublicKey | None = None, *, newest: 
     newest: so many of the last lines, and no others. A last line that was cut off while it was written is passed over.
     Raises OSError, AnchorFault.
     """
-    key_bytes = (
-        bytes.fromhex((path.parent / PUBLIC).read_text("ascii")) if public is None else public.public_bytes_raw()
-    )
+    key_bytes = _public(path.parent / PUBLIC) if public is None else public.public_bytes_raw()
     with path.open("rb") as lines:
         for number, line in deque(enumerate(lines, 1), maxlen=newest):
             if not line.endswith(b"\n"):
@@ -116,6 +114,13 @@ def read_anchors(path: Path, public: Ed25519PublicKey | None = None, *, newest: 
             except InvalidSignature as error:
                 raise AnchorFault(f"{path}:{number}: the guardian's key did not sign this anchor") from error
             yield anchor
+
+
+def _public(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.read_text("ascii"))
+    except ValueError as error:
+        raise AnchorFault(f"{path}: {error}; expected an Ed25519 public key, 64 hex digits") from error
 
 
 @lru_cache(maxsize=1 << 14)
@@ -146,16 +151,40 @@ def damaged(path: Path) -> list[Path]:
 
 
 def _key(folder: Path) -> Ed25519PrivateKey:
+    """The guardian's key, made where none is; its public half is made again where it is not as it has to be.
+
+    Raises AnchorFault for a file that holds something else.
+    """
     path = folder / KEY
-    if path.exists():
-        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text("ascii")))
-    key = Ed25519PrivateKey.generate()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(key.private_bytes_raw().hex())
+    text = path.read_text("ascii", errors="replace").strip() if path.exists() else ""
+    if text:
+        try:
+            key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))
+        except ValueError as error:
+            raise AnchorFault(
+                f"{path}: {error}; expected an Ed25519 private key, 64 hex digits. Put it back from a copy, or take it "
+                "away with the anchors beside it, which only that key vouches for"
+            ) from error
+    else:  # none, or one that a power loss left empty: it has signed nothing
+        key = Ed25519PrivateKey.generate()
+        _put(path, key.private_bytes_raw().hex(), 0o600)
+    public = key.public_key().public_bytes_raw().hex()
+    beside = folder / PUBLIC
+    if not beside.exists() or beside.read_text("ascii", errors="replace").strip() != public:
+        _put(beside, public, 0o644)
+    return key
+
+
+def _put(path: Path, text: str, mode: int) -> None:
+    """Put a file there whole, or not at all; on the disk when this returns."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    (folder / PUBLIC).write_text(key.public_key().public_bytes_raw().hex(), "ascii")
-    return key
+    fresh.replace(path)
+    _sync_folder(path.parent)
 
 
 def _replace(path: Path, anchors: list[Anchor]) -> None:

@@ -84,12 +84,12 @@ class AlarmLog:
         seen = [alarm for alarm in self.board.open if alarm_id in ("all", alarm.alarm_id)]
         for alarm in seen:
             self.board.acknowledge(alarm.alarm_id, by)
-            self._append({"ack": alarm.alarm_id, "by": by})
-            if self.trouble:
+            if not self._append({"ack": alarm.alarm_id, "by": by}):
                 raise OSError(self.trouble)
         return seen
 
-    def _append(self, words: Mapping[str, object]) -> None:
+    def _append(self, words: Mapping[str, object]) -> bool:
+        """Whether it is on the disk."""
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
@@ -103,6 +103,8 @@ class AlarmLog:
                 os.close(file)
         except OSError as error:
             self.trouble = f"the alarms cannot be written: {error}"
+            return False
+        return True
 
     async def watch(
         self, freeze: Callable[[FreezeAsked], object], clock: Callable[[], int], look_s: float = LOOK_S

@@ -141,10 +141,10 @@ class Firm:
             return
         for other in beside:
             for one in self._frozen(other, now):
-                news = one.level > freezing.state.level(FIRM) and one.since > freezing.state.lowered_at.get(FIRM, 0)
+                news = one.level > freezing.state.level(FIRM) and one.raised > freezing.state.lowered_at.get(FIRM, 0)
                 if news and one.scope == FIRM and one.control not in _OF_ONE_ACCOUNT:
                     said = f"{one.reason} (on {other.name})"
-                    self._runner.on_freeze(FreezeAsked(one.level, FIRM, one.control, said, one.since))
+                    self._runner.on_freeze(FreezeAsked(one.level, FIRM, one.control, said, one.raised))
 
     def _frozen(self, other: AccountState, now: int) -> tuple[Frozen, ...]:
         """What stands on an account; nothing on one that never had a freeze log. Raises OSError, ValueError."""

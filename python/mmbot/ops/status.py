@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 from mmbot.ops.alarm_log import AlarmLog
@@ -25,10 +26,12 @@ __all__ = ["board_lines", "controls_off", "read_policy", "status_lines", "status
 def read_policy(state: AccountState) -> FreezePolicy:
     """Return what holds after a lift, as the account's run said it, or its last; the defaults where none did."""
     try:
-        shadow_s, canary_s = map(float, json.loads(state.session.read_bytes())["lift_s"])
-    except (OSError, ValueError, KeyError, TypeError):
+        said = [float(one) for one in json.loads(state.session.read_bytes())["lift_s"]]
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return FreezePolicy()
-    return FreezePolicy(shadow_s=shadow_s, canary_s=canary_s)
+    if len(said) != 2 or not all(0 <= one < math.inf for one in said):
+        return FreezePolicy()
+    return FreezePolicy(shadow_s=said[0], canary_s=said[1])
 
 
 def controls_off(state: AccountState) -> list[str] | None:

@@ -65,6 +65,8 @@ class Frozen:
     """When this level was reached, ns since epoch."""
     noted: tuple[str, ...] = ()
     """Controls that asked since for no more than this."""
+    raised: int = 0
+    """When it was raised, to whatever level; a lowering in steps leaves this as it is. ns since epoch."""
     worst: FreezeLevel = FreezeLevel.NORMAL
     """The highest level since it was NORMAL: what was lowered in steps is none the less lifted."""
 
@@ -232,6 +234,7 @@ class FreezeBoard:
             reason=asked.reason,
             since=asked.ts,
             noted=() if before is None else tuple(dict.fromkeys((before.control, *before.noted))),
+            raised=asked.ts,
             worst=asked.level if before is None else max(before.worst, asked.level),
         )
         self._frozen[asked.scope] = self.last

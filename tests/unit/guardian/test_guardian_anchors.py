@@ -79,3 +79,24 @@ def test_an_anchor_that_is_written_in_part_is_taken_back(tmp_path: Path, monkeyp
     keeper.keep(Head(journal="j", seq=3, chain="c3"), 3)
     keeper.close()
     assert [anchor.seq for anchor in read_anchors(path)] == [1, 3]
+
+
+@pytest.mark.parametrize(("name", "left"), [("guardian.key", ""), ("guardian.pub", ""), ("guardian.pub", None)])
+def test_a_key_that_a_power_loss_left_half_made_is_made_again(name: str, left: str | None, tmp_path: Path):
+    """An empty key has signed nothing; its public half follows from it, whatever became of that."""
+    AnchorKeeper(tmp_path / "anchors.jsonl").close()
+    file = tmp_path / name
+    file.unlink() if left is None else file.write_text(left)
+    path = kept(tmp_path, 2)
+    assert [anchor.seq for anchor in read_anchors(path)] == [0, 1]
+
+
+def test_a_key_that_is_none_is_named_and_not_replaced(tmp_path: Path):
+    """Anchors that it vouched for would be worth nothing: a person has to look."""
+    kept(tmp_path, 1)
+    (tmp_path / "guardian.key").write_text("no key")
+    with pytest.raises(AnchorFault, match=r"guardian\.key: .*expected an Ed25519 private key, 64 hex digits"):
+        AnchorKeeper(tmp_path / "anchors.jsonl")
+    (tmp_path / "guardian.pub").write_text("no key")
+    with pytest.raises(AnchorFault, match=r"guardian\.pub: .*64 hex digits"):
+        list(read_anchors(tmp_path / "anchors.jsonl"))

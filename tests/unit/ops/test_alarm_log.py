@@ -137,7 +137,7 @@ def test_a_line_that_somebody_died_in_takes_no_other_with_it(tmp_path: Path) -> 
     log.raise_alarm(alarm)
     assert AlarmLog(state, "7", 0).acknowledge("all", "ada") == [alarm]
     log.refresh()
-    assert log.board.open == ()
+    assert log.board.open == []
 
 
 def test_what_cannot_be_written_is_not_acknowledged(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -230,6 +231,20 @@ def test_a_firms_freeze_is_lifted_on_each_account(tmp_path: Path) -> None:
     theirs.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "depeg", "off further", 4 * SECOND))
     level.look()
     assert ours.level(FIRM) is FreezeLevel.CANCEL_ALL
+
+
+def test_a_freeze_that_is_lowered_in_steps_elsewhere_is_no_new_one(tmp_path: Path) -> None:
+    """People lifted it here; that it goes down a step on another account raises nothing here."""
+    run, mine, there = Run(), account(tmp_path, "1"), account(tmp_path, "2")
+    theirs, ours = frozen(there), run.obey(frozen(mine))
+    theirs.ask(FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "depeg", "off", 3 * SECOND))
+    [stood] = theirs.board.frozen
+    ours.board.lowered_at = {FIRM: 4 * SECOND}
+    level = firm(mine, run)
+    step = replace(stood, level=FreezeLevel.NO_NEW, since=5 * SECOND)
+    level._frozen = lambda other, now: (step,)  # type: ignore[method-assign]
+    level.look()
+    assert ours.level(FIRM) is FreezeLevel.NORMAL
 
 
 def test_a_freeze_log_that_cannot_be_read_denies_growth(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,10 @@ def test_just_the_difference_that_was_signed_is_booked_once_while_nothing_moves(
         assert await refused(desk, replace(WORD, position=replace(GAP, told=6))) == "no_difference"
         assert await refused(desk, replace(WORD, position=replace(GAP, held=1))) == "no_difference"
         assert await refused(desk, replace(WORD, position=replace(GAP, market="linear ETHUSDT"))) == "no_difference"
+        with pytest.raises(ValueError, match="was another unit meant"):
+            await adjust(desk.runner, replace(WORD, position=replace(GAP, price="10010")), ("ann", "bob"))
+        with pytest.raises(ValueError, match="not a whole multiple"):
+            await adjust(desk.runner, replace(WORD, position=replace(GAP, price="100.149")), ("ann", "bob"))
         assert desk.position() == 0
         said = await adjust(desk.runner, WORD, ("ann", "bob"))
         assert said == "linear BTCUSDT: buy 5 lots at 100.1 booked, for ann and bob"
@@ -61,6 +66,9 @@ def test_just_the_difference_that_was_signed_is_booked_once_while_nothing_moves(
         assert [one.kind for one in report.breaks] == [BreakKind.CASH] * len(cash) != []
         assert await refused(desk, WORD) == "no_difference"
         assert await refused(desk, replace(WORD, position=None, cash=("cash USDT: another",))) == "no_difference"
+        desk.venue._pay("BTC", Fraction(1, 10))
+        assert await refused(desk, replace(WORD, position=None, cash=cash)) == "no_difference"
+        desk.venue._pay("BTC", Fraction(-1, 10))
         said = await adjust(desk.runner, replace(WORD, position=None, cash=cash), ("ann", "bob"))
         assert said == f"coins are counted anew, with {len(cash)} differences answered for, for ann and bob"
         report = await desk.runner.look(None)
