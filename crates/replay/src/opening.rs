@@ -56,7 +56,7 @@ pub(crate) struct Opening {
 
 impl Opening {
     pub(crate) fn of(engine: &Engine, executions: &Executions, names: &Names) -> Self {
-        let remembered: BTreeSet<OrderId> = engine.orders().iter().chain(engine.gone()).map(|order| order.id).collect();
+        let remembered = remembered(engine);
         let names = names.iter().filter(|(id, _)| remembered.contains(id)).map(|(id, name)| (*id, name.clone()));
         Self {
             version: VERSION,
@@ -119,7 +119,13 @@ impl Opening {
         }
         engine.restore(self.engine)?;
         executions.restore(self.executions);
-        *names = self.names;
+        // A name of an order that is not there would be taken for that of the next one with its number.
+        let remembered = remembered(engine);
+        *names = self.names.into_iter().filter(|(id, _)| remembered.contains(id)).collect();
         Ok(())
     }
+}
+
+fn remembered(engine: &Engine) -> BTreeSet<OrderId> {
+    engine.orders().iter().chain(engine.gone()).map(|order| order.id).collect()
 }

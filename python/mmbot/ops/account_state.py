@@ -125,6 +125,11 @@ class AccountState:
         return self.path / "freeze.head"
 
     @property
+    def lift(self) -> Path:
+        """How far the time after a lift has come, JSON (`mmbot.ops.lift_memory`)."""
+        return self.path / "lift.json"
+
+    @property
     def risk(self) -> Path:
         """What the loss and streak controls must not forget over a restart, JSON."""
         return self.path / "risk.json"

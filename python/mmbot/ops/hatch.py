@@ -17,6 +17,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from mmbot.ops.account_state import write_durably
+from mmbot.risk.override import OverrideRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -61,7 +62,8 @@ class Hatch:
         try:
             answer = await judge(word)
         except Exception as error:  # noqa: BLE001  whatever a file holds, the run goes on
-            answer = {"refused": str(error) or type(error).__name__}
+            plain = isinstance(error, (OverrideRefusedError, ValueError, OSError)) and str(error)
+            answer = {"refused": str(error) if plain else f"it is no word of this kind: {error!r}"}
         try:
             write_durably(self.answer, json.dumps({**answer, "of": _name(word)}).encode())
         except OSError as error:

@@ -34,7 +34,7 @@ from mmbot.guardian.venue import GuardedVenue
 from mmbot.ops.account_state import Running
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.guarding import listens
-from mmbot.ops.leader.freezes import tell_fleet
+from mmbot.ops.leader.freezes import leads_on_ns, tell_fleet
 from mmbot.risk.levels import FIRM, FreezeAsked, FreezeLevel
 from mmbot.risk.override import Reconciled
 from mmbot.venues.bybit.clock import steady_clock
@@ -59,8 +59,6 @@ __all__ = [
     "look_for_orders",
 ]
 
-FLEET_HEARS_NS = 5_000_000_000
-"""By then the leader on another machine has heard of a kill from the database, or lost its lease to the silence."""
 GOES_S = 2.0
 """How long the engine has to end by itself, for the kill is latched."""
 OBEYS_S = 20.0
@@ -159,6 +157,7 @@ async def kill(
     try:
         outcome.done += filter(None, [await telling])
     except (ConfigError, VenueError, OSError, ValueError) as error:
+        outcome.zero = False
         outcome.failed(f"KILL is latched on this machine ALONE, another one may lead: {error}")
     return outcome
 
@@ -220,8 +219,13 @@ def _late_ns(state: AccountState) -> int:
     """How long something may still arrive: of an engine that died a moment ago, or of one on another machine, which
     goes on until it hears of the kill.
     """
-    if state.fleet.exists() and state.engine() is None:
-        return FLEET_HEARS_NS + ARRIVES_NS
+    leads_on = leads_on_ns(state)
+    try:
+        here = state.engine() is not None
+    except (OSError, ValueError):  # nobody knows
+        here = False
+    if leads_on and not here:
+        return leads_on + ARRIVES_NS
     return 0 if state.ended_in_order() else ARRIVES_NS
 
 

@@ -40,6 +40,7 @@ from mmbot.ops.launch import check_launch
 from mmbot.ops.leader.fleet import FleetLease
 from mmbot.ops.leader.freezes import FleetFreezes, remember_fleet
 from mmbot.ops.leader.leadership import Leadership, lease_of
+from mmbot.ops.lift_memory import LiftMemory
 from mmbot.ops.loose import OFF, check_named, loose_controls
 from mmbot.ops.metrics import RunMetrics
 from mmbot.ops.plausible import check_account
@@ -156,6 +157,8 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
                 wiring, attestation.account, folder, markets, clock, strategy=strategy, risk=config.risk, loose=loose
             )
         )
+        lift = LiftMemory(account.state, account.latch.board, watcher.told)
+        lift.begin(clock.peek())
         alarms = AlarmLog(account.state, account.name, clock.peek())
         watcher = alarmed = Alarmed(watcher, alarms, clock.peek)
         alarmed.stands(account.latch.board.frozen)
@@ -194,6 +197,7 @@ async def trade(  # noqa: PLR0915  a run's start and end, in their order
             asyncio.create_task(_stopped(run.runner, stop, duration_s)),
             asyncio.create_task(hear_giving_up(account.state, run.runner)),
             asyncio.create_task(hear_adjustments(account.state, run.runner)),
+            asyncio.create_task(lift.watch()),
             asyncio.create_task(apply_overrides(account.state, account.latch, run.runner, clock.peek)),
             asyncio.create_task(alarms.watch(run.runner.freeze, clock.peek)),
             asyncio.create_task(metrics.keep(account.state)),
@@ -295,8 +299,6 @@ def _account(
             f"{state.name} was killed ({killed[0].reason}); nothing runs on it until two people lift that: "
             "`mmbot unfreeze`, docs/freeze.md"
         )
-    if latch.board.lifted_at > _last_written(state):
-        latch.board.begins(clock.peek())
     traded = type(strategy).__name__
     write_session(
         state,
@@ -314,14 +316,6 @@ def _account(
         yield _Account(name, state, latch)
     finally:
         state.run_ends()
-
-
-def _last_written(state: AccountState) -> int:
-    """When the newest run wrote anything last, ns since epoch; 0 for none. Raises OSError, ValueError."""
-    folder = state.newest_run()
-    if folder is None or not folder.is_dir():
-        return 0
-    return max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0)
 
 
 async def _loose(

@@ -146,6 +146,8 @@ class AlarmBoard:
         self._account, self._began = account, began
         self._alarms: dict[str, Alarm] = {}
         self._asked: set[str] = set()
+        self._looked: dict[str, int] = {}
+        """When an alarm was looked at first: a clock that was ahead when it was raised puts nothing off."""
 
     @property
     def every(self) -> list[Alarm]:
@@ -182,7 +184,7 @@ class AlarmBoard:
             alarm
             for alarm in self.open
             if alarm.level == "P1"
-            and now - max(alarm.since, self._began) >= UNSEEN_NS
+            and now - max(min(alarm.since, self._looked.setdefault(alarm.alarm_id, now)), self._began) >= UNSEEN_NS
             and alarm.alarm_id not in self._asked
         ]
         self._asked.update(alarm.alarm_id for alarm in late)

@@ -196,7 +196,7 @@ class FreezeBoard:
         return self._lifted_at if self.above is None else max(self._lifted_at, self.above.lifted_at)
 
     def begins(self, now: int) -> None:
-        """A run begins that no other has gone before since `lifted_at`: the time after the lift begins with it."""
+        """The time after the lift began then, with a run that nobody had gone before since `lifted_at`."""
         self._began_shadow_until = now + round(self.policy.shadow_s * _NS_PER_SECOND)
         self._began_canary_until = self._began_shadow_until + round(self.policy.canary_s * _NS_PER_SECOND)
 

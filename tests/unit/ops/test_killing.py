@@ -339,4 +339,8 @@ def test_a_kill_where_another_machine_may_lead_waits_until_it_has_heard(tmp_path
     state = _left(tmp_path, "session.json", b"null")
     assert killing._late_ns(state) == 0
     state.fleet.write_text("{}", encoding="utf-8")
-    assert killing._late_ns(state) == killing.FLEET_HEARS_NS + killing.ARRIVES_NS
+    assert killing._late_ns(state) == 60 * NS + killing.ARRIVES_NS
+    state.fleet.write_text('{"ttl_s": 5}', encoding="utf-8")
+    assert killing._late_ns(state) == 5 * NS + killing.ARRIVES_NS
+    (state.path / "engine").write_bytes(b"\xff\xfe")
+    assert killing._late_ns(state) == 5 * NS + killing.ARRIVES_NS

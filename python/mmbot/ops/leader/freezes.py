@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from mmbot.ops.leader.fleet import FleetLease
     from mmbot.risk.levels import FreezeAsked
 
-__all__ = ["FleetFreezes", "remember_fleet", "tell_fleet"]
+__all__ = ["LEADS_ON_NS", "FleetFreezes", "leads_on_ns", "remember_fleet", "tell_fleet"]
 
+LEADS_ON_NS = 60_000_000_000
+"""How long a leader elsewhere may go on, where nobody knows better."""
 LOOK_S = 0.1
 """How soon what is new in our log is written there."""
 AGAIN_NS = 1_000_000_000
@@ -188,10 +190,23 @@ class FleetFreezes:
 def remember_fleet(state: AccountState, said: LeaderConfig, lease: str) -> None:
     """Leave behind which row of which database is the account's, for `tell_fleet`. Raises OSError."""
     if said.kind == "postgres":
-        words = {"dsn_variable": said.dsn_variable, "account": lease}
+        words = {"dsn_variable": said.dsn_variable, "account": lease, "ttl_s": said.ttl_s}
         write_durably(state.fleet, json.dumps(words, indent=1).encode() + b"\n")
     else:
         state.fleet.unlink(missing_ok=True)
+
+
+def leads_on_ns(state: AccountState) -> int:
+    """How long a leader on another machine may go on that does not hear of a freeze: by then it has heard, or its lease
+    is over. 0 for an account of no fleet.
+    """
+    if not state.fleet.exists():
+        return 0
+    try:
+        ttl_s = float(json.loads(state.fleet.read_bytes())["ttl_s"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return LEADS_ON_NS
+    return round(ttl_s * 1e9) if 0 <= ttl_s <= LEADS_ON_NS / 1e9 else LEADS_ON_NS
 
 
 async def tell_fleet(state: AccountState, asked: FreezeAsked, environ: Mapping[str, str]) -> str:
