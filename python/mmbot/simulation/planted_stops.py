@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmbot.ops import freeze_latch
 from mmbot.risk import freeze_log, override
 from mmbot.risk.levels import FreezeAsked
+from mmbot.runtime.runner import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -134,14 +135,13 @@ def _taken_over_is_answered(life: Life) -> None:
     if life.left is not None:
         for held in life.left.estate.orders:
             life.runner.bridge._sent[held.number].asked_at.clear()
-        recovering = life.runner
+        life.runner.__class__ = _Forgetful
 
-        def forgetful(name: str, why: str) -> None:
-            pause(name, why)
-            recovering.strangers_until = 0
 
-        pause = recovering.pause
-        recovering.pause = forgetful  # type: ignore[method-assign]
+class _Forgetful(Runner):
+    """A run that knows nothing of what a dead one may have sent."""
+
+    strangers_until = property(lambda _: 0, lambda _, until: None)
 
 
 def _cancels_wait(life: Life) -> None:
