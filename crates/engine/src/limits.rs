@@ -21,7 +21,7 @@ use mmbot_types::{
     Cash, Command, ContractKind, Instrument, InstrumentId, Lots, Nanos, OrderRequest, Side, Ticks, Touch,
 };
 
-use crate::orders::{Life, Order, Orders};
+use crate::orders::{Life, Op, Order, Orders};
 use crate::temper::WHOLE_PPM;
 pub use controls::{Bounds, Controls, GROSS_WORTH_HARD, ORDER_WORTH_HARD, UNBOUNDED};
 pub use denial::{Denial, Denials, Tier};
@@ -539,17 +539,21 @@ impl Worst {
 }
 
 /// Whether the same was sent within the window, whatever became of it since: filled, cancelled, leaving, unknown. One
-/// that the venue refused, or that never got there, was no order.
+/// that the venue refused, or that never got there, was no order. A maker's quote repeats one that stands; it may come
+/// back to a place that was left or filled, which is what makers do all day.
 fn is_repeated(situation: &Situation<'_>, request: &OrderRequest, window: Nanos) -> bool {
     let since = situation.now - window;
     let like = |order: &Order| {
         let alike = order.request.instrument == request.instrument && order.request.side == request.side;
         let asked = order.asked() == (request.price, request.qty) && order.ts_decided > since;
-        alike && asked && !matches!(order.life, Life::Rejected | Life::Denied | Life::NeverPlaced)
+        let stands = !order.life.is_terminal() && order.op != Op::Cancel;
+        let was = !matches!(order.life, Life::Rejected | Life::Denied | Life::NeverPlaced);
+        alike && asked && was && (stands || !request.post_only)
     };
     // They settled one after the other and were decided in another order: all that are remembered are looked at, but
     // only where the control is on.
-    window > Nanos::ZERO && (situation.orders.iter().any(like) || situation.gone.iter().any(like))
+    let lately = || situation.orders.iter().any(like) || !request.post_only && situation.gone.iter().any(like);
+    window > Nanos::ZERO && lately()
 }
 
 /// A price too far on the aggressive side of the bid (for a sell) or the ask (for a buy).

@@ -99,7 +99,9 @@ class RiskConfig(Strict):
     unit_shift: bool = True
     """Refuse ten times the usual size, and a tenth or ten times the market's price."""
     duplicate_ms: Minute = 500
-    """Refuse an order like one that was sent so recently, whatever became of it."""
+    """Refuse an order like one that was sent so recently, whatever became of it; a post-only one only like one that
+    still stands.
+    """
     self_match: bool = True
     """Refuse an order that would meet our own."""
     maker_only: bool = False

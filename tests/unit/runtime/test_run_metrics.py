@@ -138,7 +138,7 @@ def test_the_status_command_tells_the_same_as_the_run(tmp_path: Path) -> None:
         f'circuit_breaker_state{{kind="{kind}"}}' for kind in BREAKERS[1:]
     }
     said = CliRunner().invoke(app, ["status", "--runs", str(tmp_path / "runs")]).stdout
-    assert f"ALARM {alarm['id']}  stray" in said
+    assert f"ALARM P1 {alarm['id']}  stray" in said
 
 
 def told(state: AccountState) -> list[dict]:

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from mmbot.simulation.dice import Dice
-from mmbot.simulation.faults import PROFILES, Fault, draw_plan
+from mmbot.simulation.faults import KINDS, PROFILES, Fault, PlanError, check_plan, draw_plan
 from mmbot.simulation.scene import STORM_S, Scene, play
 
 SECOND = 1_000_000_000
@@ -36,3 +38,13 @@ def test_later_than_assumed_costs_no_order_its_life():
     outcome = play(3, plan=plan, profile="network")
     assert outcome.violation is None
     assert outcome.marks["shown later than assumed"] == 3
+
+
+@pytest.mark.parametrize("symbol", ["ETHUSDT", ""])
+def test_a_fault_of_an_instrument_that_is_not_traded_is_no_plan(symbol: str):
+    """It is named, with what is traded: a case of another configuration, say."""
+    [kind, *_] = [name for name, one in KINDS.items() if one.of_symbol]
+    fault = Fault(kind=kind, at_ms=5, for_ms=10, size=0.5, symbol=symbol, number=1)
+    with pytest.raises(PlanError, match="this world trades BTCUSDT"):
+        check_plan([fault], ["BTCUSDT"])
+    check_plan([Fault(kind=kind, at_ms=5, for_ms=10, size=0.5, symbol="BTCUSDT", number=1)], ["BTCUSDT"])

@@ -23,7 +23,8 @@ pub struct Controls {
     pub order_notional_max: Cash,
     /// Refuse what looks like a wrong unit.
     pub unit_shift: bool,
-    /// Refuse an order like one that was sent within this time, whatever became of it; zero is off.
+    /// Refuse an order like one that was sent within this time, whatever became of it; a post-only one only like one
+    /// that still stands. Zero is off.
     pub duplicate_window: Nanos,
     /// Refuse an order that would meet our own.
     pub self_match: bool,

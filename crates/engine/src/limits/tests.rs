@@ -360,6 +360,9 @@ fn a_repeated_order_is_refused_within_its_window() {
     assert_eq!(sent(1, |_| ()).wants(request(Side::Buy, 9_999, 1)), Denials::NONE, "another price");
     assert_eq!(sent(1, |order| order.observe(&Event::OrderUnknown { id: OrderId(1) })).wants(buy), twice, "unknown");
     assert_eq!(sent(1, |order| order.ask(Op::Cancel)).wants(buy), twice, "leaving");
+    let quote = OrderRequest { post_only: true, ..buy };
+    assert_eq!(sent(1, |_| ()).wants(quote), twice, "a maker's, while the first stands");
+    assert_eq!(sent(1, |order| order.ask(Op::Cancel)).wants(quote), Denials::NONE, "a maker's comes back");
     let ended = |age: i64, life: Life| {
         let mut scene = Scene::new(controls);
         let mut order = Order::sent(OrderId(1), buy, Nanos(NOW - age));
@@ -369,6 +372,7 @@ fn a_repeated_order_is_refused_within_its_window() {
     };
     for life in [Life::Filled, Life::Canceled, Life::Expired, Life::ExpiredUnproven] {
         assert_eq!(ended(999, life).wants(buy), twice, "{life:?} a moment ago");
+        assert_eq!(ended(999, life).wants(quote), Denials::NONE, "{life:?}, and a maker comes back");
         assert_eq!(ended(1_000, life).wants(buy), Denials::NONE, "{life:?} long ago");
         assert_eq!(ended(1, life).wants(request(Side::Sell, 10_000, 1)), Denials::NONE, "the other side");
     }
