@@ -311,7 +311,7 @@ BUGS: Mapping[str, Bug] = {
     "any age": Bug("decisions of any age leave", _any_age, "disk"),
     **{name: Bug(said, lambda _life: None, where, within) for name, (said, where, within, _) in GUARD_BUGS.items()},
     **{name: Bug(said, plant, where, within) for name, (said, where, within, plant) in LIFE_BUGS.items()},
-    **{name: Bug(said, plant, "operators", within) for name, (said, within, plant) in STOP_BUGS.items()},
+    **{name: Bug(said, plant, where, within) for name, (said, where, within, plant) in STOP_BUGS.items()},
     **{name: Bug(said, lambda _life: None, "lease", within) for name, (said, within, _) in LEASE_BUGS.items()},
 }
 """Every planted bug, by name."""

@@ -153,21 +153,36 @@ def _alarms_are_patient(life: Life) -> None:
     life.alarms.board.due = lambda now: []  # type: ignore[method-assign]
 
 
-STOP_BUGS: Mapping[str, tuple[str, int, Callable[[Life], None]]] = {
-    "latch forgotten": ("a restart forgets what is frozen", 200, _forgets),
-    "freeze cancels nothing": ("a freeze stops the quoting and cancels nothing", 200, _cancels_nothing),
-    "one is enough": ("one signature lifts what takes two", 200, _one_is_enough),
-    "expired counts": ("a token that ended counts", 200, _expired_counts),
-    "old looks count": ("a token for an older state of the log counts", 200, _old_looks_count),
-    "half a line is nothing": ("a torn line of the freeze log is passed over", 200, _half_a_line_is_nothing),
-    "nobody asks the board": ("neither gate, core nor quotes ask the board", 200, _nobody_asks),
-    "killed starts": ("an engine starts although a kill holds", 200, _killed_starts),
-    "no canary": ("after a lift the whole limits hold", 200, _no_canary),
-    "never lets go": ("a run does not go on after a lift", 200, _never_lets_go),
-    "trusts its last look": ("who was stopped sends before it looks at the board", 1_000, _trusts_its_last_look),
-    "zero too early": ("zero is proven before the last order can have arrived", 1_000, _zero_too_early),
-    "taken over is answered": ("zero is proven without the orders of a killed run", 1_000, _taken_over_is_answered),
-    "cancels wait": ("cancels wait for a disk that takes its time", 200, _cancels_wait),
-    "patient alarms": ("an alarm that nobody looks at stops nothing", 200, _alarms_are_patient),
+STOP_BUGS: Mapping[str, tuple[str, str, int, Callable[[Life], None]]] = {
+    "latch forgotten": ("a restart forgets what is frozen", "operators", 200, _forgets),
+    "freeze cancels nothing": ("a freeze stops the quoting and cancels nothing", "operators", 200, _cancels_nothing),
+    "one is enough": ("one signature lifts what takes two", "operators", 200, _one_is_enough),
+    "expired counts": ("a token that ended counts", "operators", 200, _expired_counts),
+    "old looks count": ("a token for an older state of the log counts", "operators", 200, _old_looks_count),
+    "half a line is nothing": (
+        "a torn line of the freeze log is passed over",
+        "operators",
+        200,
+        _half_a_line_is_nothing,
+    ),
+    "nobody asks the board": ("neither gate, core nor quotes ask the board", "operators", 200, _nobody_asks),
+    "killed starts": ("an engine starts although a kill holds", "operators", 200, _killed_starts),
+    "no canary": ("after a lift the whole limits hold", "operators", 200, _no_canary),
+    "never lets go": ("a run does not go on after a lift", "operators", 200, _never_lets_go),
+    "trusts its last look": (
+        "who was stopped sends before it looks at the board",
+        "operators",
+        1_000,
+        _trusts_its_last_look,
+    ),
+    "zero too early": ("zero is proven before the last order can have arrived", "operators", 1_000, _zero_too_early),
+    "taken over is answered": (
+        "zero is proven without the orders of a killed run",
+        "guardian",
+        200,
+        _taken_over_is_answered,
+    ),
+    "cancels wait": ("cancels wait for a disk that takes its time", "operators", 200, _cancels_wait),
+    "patient alarms": ("an alarm that nobody looks at stops nothing", "operators", 200, _alarms_are_patient),
 }
-"""What it is, in how many seeds of profile `operators` it has to be caught, and how it is planted."""
+"""What it is, the faults that show it, in how many seeds it has to be caught, and how it is planted."""
