@@ -224,9 +224,10 @@ class Market:
         """Public liquidity changed; see `_core.Floor.public_depth`."""
         hits = self.floor.public_depth(kind, bids, asks)
         self._happened(ts_ns)
-        for order_id, tick, lots, aggressor in hits:
+        for _, tick, lots, aggressor in hits:
             self.record([("buy" if aggressor == "buy" else "sell", tick, lots)], ts_ns)
-            self.on_fills([(order_id, 0, tick, lots)], ts_ns)
+        if hits:  # all at once: the floor has done them all, and what follows from a fill must not meet half of them
+            self.on_fills([(order_id, 0, tick, lots) for order_id, tick, lots, _ in hits], ts_ns)
 
     def public_trade(self, side: Side, tick: int, lots: int, ts_ns: int) -> None:
         """Somebody of the public took `lots`; see `_core.Floor.public_trade`."""

@@ -284,3 +284,18 @@ def test_an_inverse_position_is_kept_in_coin():
     assert execution.fee_coin == "BTC"
     assert 0 < execution.fee < UNIT // 1000
     assert {order.uid for order in room.house.orders.values()} <= {ANN, BOB}
+
+
+def test_one_move_of_the_public_meets_several_orders_of_which_some_only_reduce():
+    """All of what the floor did at once is booked before reduce-only orders follow the position: none of them is looked
+    for on a floor that it has left.
+    """
+    room = Room()
+    room.desk.create(room.ann, room.order("Buy", 10, 101))
+    plain = room.desk.create(room.ann, room.order("Sell", 5, 102))
+    reducing = [
+        room.desk.create(room.ann, room.order("Sell", qty, at, reduceOnly=True)) for qty, at in ((6, 103), (4, 104))
+    ]
+    room.book(room.markets[0], [(105, 11)], [(106, 10)])
+    assert [(one.status, one.cum) for one in (plain, *reducing)] == [("Filled", 5), ("Filled", 6), ("Cancelled", 0)]
+    assert list(room.house.open_orders(room.ann)) == []
