@@ -32,6 +32,7 @@ def on(opened: Opener, scenario: Callable[[Stage], Awaitable[None]]) -> None:
             await scenario(stage)
             stage.venue.disarm()
             await stage.heard.until(lambda: links_up(stage))
+            await stage.heard.until(lambda: all(answered(stage, name) for name in stage.sent))  # none is under way
             await stage.orders.cancel_all(*where)
             assert stage.venue.open_orders() == []
             happened = stage.venue.executions()
@@ -43,10 +44,14 @@ def on(opened: Opener, scenario: Callable[[Stage], Awaitable[None]]) -> None:
             in_coins = sum(Decimal(one.fee) for one in told if stage.category == "spot" and one.fee_currency == "BTC")
             moved = Decimal((await stage.orders.position(*where)).qty) - before
             assert moved == stage.heard.bought() - in_coins == sum(qty for qty, _ in happened.values()) - in_coins
-            for name in stage.sent:
-                assert stage.heard.of(Acked, name) or stage.heard.of(Refused, name) or stage.heard.of(Unanswered, name)
+            assert [name for name in stage.sent if not answered(stage, name)] == []
 
     play(whole)
+
+
+def answered(stage: Stage, name: str) -> bool:
+    """Whether something was said to a request about this order, if only that nobody answered."""
+    return any(stage.heard.of(kind, name) for kind in (Acked, Refused, Unanswered))
 
 
 def links_up(stage: Stage) -> bool:
