@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BOOKINGS_MAX", "Booking", "Bookings", "Entry", "Sums", "flow_of"]
+__all__ = ["BOOKINGS_MAX", "CASH_UNITS", "Booking", "Bookings", "Entry", "Sums", "flow_of"]
 
 CASH_UNITS = 10**12
-
+"""Amounts are whole parts of a coin, so many to one."""
 BOOKINGS_MAX = 200_000
 """So many are awaited at most; of older ones the statement is a break."""
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mmbot.execution.bookings import Booking, Entry, Sums
+from mmbot.execution.bookings import CASH_UNITS, Booking, Entry, Sums
 from mmbot.execution.reconcile import Break, BreakKind
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ EDGE_NS = 5 * SECOND
 """A posting and its execution may be dated so far apart."""
 LATE_NS = 30 * SECOND
 """The statement shows what we booked within this time."""
-CASH_UNITS = 10**12
 ROUNDING = 10_000
 """10^-8 of a coin: venues write statements with as many digits."""
 _DOLLARS = frozenset({"USD", "USDT", "USDC", "USDE", "DAI", "FDUSD", "PYUSD", "TUSD", "USD1"})

@@ -21,6 +21,7 @@ from enum import IntEnum, StrEnum
 from pydantic import Field
 
 from mmbot.config import Strict
+from mmbot.execution.bookings import CASH_UNITS
 
 __all__ = [
     "Account",
@@ -37,7 +38,6 @@ __all__ = [
 
 _NS_PER_SECOND = 1_000_000_000
 _NS_PER_MS = 1_000_000
-_CASH_UNITS = 10**12
 
 
 class Depth(IntEnum):
@@ -150,7 +150,7 @@ class Break:
         if amount is None:
             return "nothing"
         if self.kind is BreakKind.CASH:
-            return format((Decimal(amount) / _CASH_UNITS).normalize(), "f")
+            return format((Decimal(amount) / CASH_UNITS).normalize(), "f")
         return str(amount)
 
     def repeats(self, before: "Break") -> bool:

@@ -167,20 +167,20 @@ def _key(folder: Path) -> Ed25519PrivateKey:
             ) from error
     else:  # none, or one that a power loss left empty: it has signed nothing
         key = Ed25519PrivateKey.generate()
-        _put(path, key.private_bytes_raw().hex(), 0o600)
+        _put(path, key.private_bytes_raw().hex().encode(), 0o600)
     public = key.public_key().public_bytes_raw().hex()
     beside = folder / PUBLIC
     if not beside.exists() or beside.read_text("ascii", errors="replace").strip() != public:
-        _put(beside, public, 0o644)
+        _put(beside, public.encode(), 0o644)
     return key
 
 
-def _put(path: Path, text: str, mode: int) -> None:
-    """Put a file there whole, or not at all; on the disk when this returns."""
+def _put(path: Path, content: bytes, mode: int) -> None:
+    """Put a file there whole, or not at all; on the disk when this returns. mode: less what the process lets nobody."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
-        file.write(text)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(path)
@@ -188,12 +188,7 @@ def _put(path: Path, text: str, mode: int) -> None:
 
 
 def _replace(path: Path, anchors: list[Anchor]) -> None:
-    thin = path.with_suffix(".new")
-    with thin.open("wb") as file:
-        file.writelines(msgspec.json.encode(anchor) + b"\n" for anchor in anchors)
-        file.flush()
-        os.fsync(file.fileno())
-    thin.replace(path)
+    _put(path, b"".join(msgspec.json.encode(anchor) + b"\n" for anchor in anchors), 0o666)
 
 
 def _end_line(file: int, path: Path) -> None:

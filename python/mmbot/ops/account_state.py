@@ -33,8 +33,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["AccountState", "FirmState", "Running", "made", "sync_folder", "write_durably"]
+__all__ = ["UNREADABLE", "AccountState", "FirmState", "Running", "append_line", "made", "sync_folder", "write_durably"]
 
+UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What reading the words of a file raises where it holds something else."""
 _ACCOUNTS = "accounts"
 _FIRM = "firm"
 _PROC = Path("/proc")
@@ -327,6 +329,19 @@ def write_durably(path: Path, content: bytes, mode: int = 0o666) -> None:
         os.fsync(file.fileno())
     fresh.replace(path)
     sync_folder(path.parent)
+
+
+def append_line(file: int, path: Path, line: bytes) -> None:
+    """Append a line for good to a file that is open to read and to append; one that its writer died in is ended first.
+
+    Raises OSError, also where a part of it was written.
+    """
+    size = os.fstat(file).st_size
+    torn = size and os.pread(file, 1, size - 1) != b"\n"
+    whole = (b"\n" if torn else b"") + line
+    if os.write(file, whole) != len(whole):
+        raise OSError(f"{path}: only a part of a line was written; is the disk full?")
+    os.fsync(file)
 
 
 def made(path: Path, mode: int) -> int:

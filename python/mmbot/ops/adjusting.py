@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from mmbot.ops.account_state import write_durably
+from mmbot.ops.account_state import UNREADABLE, write_durably
 from mmbot.ops.freeze_latch import read_operators
 from mmbot.ops.freeze_tokens import TokenError, answered
 from mmbot.ops.hatch import Hatch
@@ -94,14 +94,12 @@ def _about(word: Adjustment) -> list[str]:
 
 async def apply_adjustment(state: AccountState, token: Path) -> str:
     """Hand a signed token to the engine that runs, and return what it booked. Raises TokenError, OSError."""
-    if state.engine() is None:
-        raise TokenError(f"no engine runs on {state.name}: start it first, it has the books and asks the venue")
     word = json.dumps(_read(token.read_bytes(), str(token)).words()).encode()
-    return str((await answered(_hatch(state), word))["booked"])
+    return str((await answered(state, _hatch(state), word))["booked"])
 
 
 def _read(raw: bytes, what: str) -> Adjustment:
     try:
         return Adjustment.read(raw)
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except UNREADABLE as error:
         raise TokenError(f"{what} is no adjustment: {type(error).__name__}: {error}") from error

@@ -13,6 +13,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mmbot.ops.account_state import append_line
 from mmbot.risk.alarms import LOUDER, Alarm, AlarmBoard, alarm_of, alarms_of
 
 if TYPE_CHECKING:
@@ -93,12 +94,7 @@ class AlarmLog:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                size = os.fstat(file).st_size
-                torn = size and os.pread(file, 1, size - 1) != b"\n"  # who wrote it died of it
-                line = (b"\n" if torn else b"") + json.dumps(words).encode() + b"\n"
-                if os.write(file, line) != len(line):
-                    raise OSError(f"{self._path}: only a part of a line was written; is the disk full?")
-                os.fsync(file)
+                append_line(file, self._path, json.dumps(words).encode() + b"\n")
             finally:
                 os.close(file)
         except OSError as error:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mmbot.ops.account_state import made, sync_folder, write_durably
+from mmbot.ops.account_state import append_line, made, sync_folder, write_durably
 from mmbot.risk.freeze import FreezeBoard, Lowering, changed_above
 from mmbot.risk.freeze_join import joined
 from mmbot.risk.freeze_log import encode, read
@@ -185,12 +185,7 @@ class FreezeLatch:
                 os.close(made(path, _MODE))
         file = os.open(path, os.O_RDWR | os.O_APPEND)
         try:
-            size = os.fstat(file).st_size
-            torn = size and os.pread(file, 1, size - 1) != b"\n"
-            whole = (b"\n" if torn else b"") + line
-            if os.write(file, whole) != len(whole):
-                raise OSError(f"{path}: only a part of a line was written; is the disk full?")
-            os.fsync(file)
+            append_line(file, path, line)
             there = _stamp(path)[:1] in ((), (os.fstat(file).st_ino,))  # (): taken away, which the next look judges
         finally:
             os.close(file)

@@ -15,7 +15,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from mmbot.ops.account_state import write_durably
+from mmbot.ops.account_state import UNREADABLE, write_durably
 from mmbot.ops.hatch import Hatch
 from mmbot.ops.status import board_lines
 from mmbot.risk.freeze import FreezePolicy
@@ -153,7 +153,7 @@ async def _judged(raw: bytes, latch: FreezeLatch, runner: Runner, clock: Callabl
         change = latch.lower(override, clock(), reconciled)
         if runner.freezing is not None:
             runner.freezing.show([change])
-    except (OverrideRefusedError, OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (OverrideRefusedError, OSError, *UNREADABLE) as error:
         return {"lowered": False, "why": str(error) or type(error).__name__}
     return {"lowered": True, **change.as_event()}
 

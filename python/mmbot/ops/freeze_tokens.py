@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mmbot.ops.account_state import FirmState, write_durably
+from mmbot.ops.account_state import UNREADABLE, FirmState, write_durably
 from mmbot.ops.freeze_latch import FreezeLatch, operators_in, read_operators
 from mmbot.ops.freeze_requests import COMPARED_S, ask_engine, describe
 from mmbot.ops.killing import look_for_orders
@@ -166,7 +166,7 @@ def read_token(path: Path) -> Override:
     """Read a token. Raises TokenError."""
     try:
         return override_from(json.loads(path.read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise TokenError(f"{path} is no token: {type(error).__name__}: {error}") from error
 
 
@@ -175,8 +175,10 @@ def write_token(path: Path, override: Override) -> None:
     write_durably(path, json.dumps(override_words(override), indent=1).encode())
 
 
-async def answered(hatch: Hatch, word: bytes) -> dict[str, Any]:
-    """What the engine that runs says to a signed word. Raises TokenError where it refuses or says nothing."""
+async def answered(state: AccountState, hatch: Hatch, word: bytes) -> dict[str, Any]:
+    """What the engine that runs says to a signed word. Raises TokenError: none runs, it refuses, it is silent."""
+    if state.engine() is None:
+        raise TokenError(f"no engine runs on {state.name}: start it first, it has the books and asks the venue")
     try:
         answer = await hatch.ask(word, COMPARED_S + 10)
     except TimeoutError:

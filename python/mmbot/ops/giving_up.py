@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mmbot.ops.freeze_latch import read_operators
-from mmbot.ops.freeze_tokens import TokenError, answered
+from mmbot.ops.freeze_tokens import answered
 from mmbot.ops.hatch import Hatch
 from mmbot.risk.giving_up import GivingUp
 from mmbot.risk.override import EXPIRY_MAX_NS
@@ -41,10 +41,8 @@ async def hear_giving_up(state: AccountState, runner: Runner, wall: Callable[[],
 
 async def ask_to_give_up(state: AccountState, order: str, reason: str, key: Ed25519PrivateKey) -> str:
     """Sign for an order, hand that to the engine that runs, and return what it says. Raises TokenError."""
-    if state.engine() is None:
-        raise TokenError(f"no engine runs on {state.name}: start it first, it has the books and asks the venue")
     asked = GivingUp(
         account=state.name, order=order, reason=reason, expiry=time.time_ns() + EXPIRY_MAX_NS - 10_000_000_000
     ).signed(key)
-    answer = await answered(_hatch(state), json.dumps(asked.words()).encode())
+    answer = await answered(state, _hatch(state), json.dumps(asked.words()).encode())
     return f"order {answer['given_up']} is given up by {answer['by']}; a later word of the venue brings it back"

@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
-from mmbot.ops.account_state import write_durably
+from mmbot.ops.account_state import UNREADABLE, write_durably
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ class LiftMemory:
         try:
             words = json.loads(self._path.read_bytes())
             return {int(words["lifted_at"]): int(words["begun"])}
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        except (OSError, *UNREADABLE):
             return {}  # not known is not over
 
     def _keep(self, lifted_at: int, begun: int) -> None:

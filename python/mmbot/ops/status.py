@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, TypeVar
 
+from mmbot.ops.account_state import UNREADABLE
 from mmbot.ops.alarm_log import AlarmLog
 from mmbot.ops.counters import Counters
 from mmbot.ops.freeze_latch import FreezeLatch
@@ -27,7 +28,7 @@ def read_policy(state: AccountState) -> FreezePolicy:
     """Return what holds after a lift, as the account's run said it, or its last; the defaults where none did."""
     try:
         said = [float(one) for one in json.loads(state.session.read_bytes())["lift_s"]]
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+    except (OSError, *UNREADABLE):
         return FreezePolicy()
     if len(said) != 2 or not all(0 <= one < math.inf for one in said):
         return FreezePolicy()

@@ -23,6 +23,7 @@ from mmbot.execution.bookings import Booking, Bookings, Sums, flow_of
 from mmbot.execution.recovery import owner_of
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.runtime.bell import Bell
+from mmbot.runtime.worth import units
 from mmbot.venues.port import (
     POSITION_KINDS,
     Acked,
@@ -57,7 +58,6 @@ ENGINE_WORDS: dict[Reason, str] = {"post_only": "post_only_would_cross"}
 HELD_BACK = "held_back"
 """The engine's reason for what we did not let out."""
 
-CASH_UNITS = 10**12
 OPEN_LIVES = ("intent", "sent", "acked", "unknown", "live", "partial")
 REMEMBERED = 10_000
 """Orders whose terms are remembered after they were settled, for facts that come late."""
@@ -540,7 +540,7 @@ class Bridge:
                 coin=listed.terms.settle or listed.terms.quote,
                 sums=moved,
                 base=listed.terms.base if spot else "",
-                size=0 if listed.category == "inverse" else _units(str(size)),
+                size=0 if listed.category == "inverse" else units(str(size)),
                 base_fee=round(moved.fees / Fraction(fact.price)) if in_base else None,
                 ts_venue=fact.ts_venue,
                 booked_at=now,
@@ -551,7 +551,7 @@ class Bridge:
     def _told_by(self, fact: ExecutionSeen, listed: Listed) -> Sums:
         """What an execution has to have moved, by its own words, rounded as the ledger rounds."""
         if fact.kind == "funding":
-            return Sums(funding=-_units(fact.fee))
+            return Sums(funding=-units(fact.fee))
         instrument, sign = listed.instrument, 1 if fact.side == "buy" else -1
         size = sign * Fraction(fact.qty) * Fraction(instrument.contract)
         flow = flow_of(size, Fraction(fact.price), inverse=instrument.kind == "inverse")
@@ -569,7 +569,7 @@ class Bridge:
             return
         before = self.ledger(index)
         if fact.kind == "funding":
-            now, paid = clock(), _units(fact.fee)
+            now, paid = clock(), units(fact.fee)
             self._core.funded(now, index, -paid, fact.ts_venue)
             self._await_statement(fact, index, before, now, news=news)
             return
@@ -635,9 +635,9 @@ class Bridge:
         """The fee in the settlement currency. A spot fee in the bought coin counts at the execution's own price."""
         settle = listed.terms.settle or listed.terms.quote
         if fact.fee_currency in ("", settle):
-            return _units(fact.fee)
+            return units(fact.fee)
         if fact.fee_currency == listed.terms.base:
-            return _units(str(Decimal(fact.fee) * Decimal(fact.price)))
+            return units(str(Decimal(fact.fee) * Decimal(fact.price)))
         self._listener.on_stray(fact, f"its fee is in {fact.fee_currency}, which {listed.symbol} cannot hold")
         return 0
 
@@ -652,8 +652,3 @@ def _reason(reason: Reason) -> str:
 
 def _same(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return one == other or all(Decimal(a) == Decimal(b) for a, b in zip(one, other, strict=True))
-
-
-def _units(amount: str) -> int:
-    """Whole 10^-12; finer ones are rounded half to even."""
-    return int((Decimal(amount or "0") * CASH_UNITS).to_integral_value())

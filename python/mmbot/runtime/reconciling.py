@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from mmbot.execution.client_ids import parse
@@ -16,6 +15,7 @@ from mmbot.execution.custody import Custody, Moved
 from mmbot.execution.reconcile import Account, BreakKind, Depth, OpenOrder, ReconReport, ReconTerms, Schedule, compare
 from mmbot.execution.recovery import OVERLAP_NS
 from mmbot.runtime.bell import Bell
+from mmbot.runtime.worth import units
 from mmbot.venues.port import VenueError
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ __all__ = ["Pulled", "Reconciler", "clean_account"]
 AGREE_S = 1.0
 """Between two lists of open orders that have to agree."""
 AGREE_TRIES = 5
-CASH_UNITS = 10**12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +229,7 @@ def _open(listed: Listed, seen: OrderSeen) -> OpenOrder:
 
 
 def _balances(wallet: Sequence[WalletSeen]) -> Mapping[str, int]:
-    return {one.coin: _units(one.balance) for one in wallet}
+    return {one.coin: units(one.balance) for one in wallet}
 
 
 def _moved(one: Posting) -> Moved:
@@ -239,16 +238,12 @@ def _moved(one: Posting) -> Moved:
         coin=one.coin,
         kind=one.kind,
         said=one.said,
-        change=_units(one.change),
-        balance=_units(one.balance),
+        change=units(one.change),
+        balance=units(one.balance),
         execution_id=one.execution_id,
         ts_venue=one.ts_venue,
-        parts=(_units(one.flow), _units(one.fee), _units(one.funding)) if one.flow or one.fee or one.funding else None,
+        parts=(units(one.flow), units(one.fee), units(one.funding)) if one.flow or one.fee or one.funding else None,
     )
-
-
-def _units(amount: str) -> int:
-    return int((Decimal(amount or "0") * CASH_UNITS).to_integral_value())
 
 
 async def clean_account(orders: OrderEntry, listed: Sequence[Listed], *, may_hold: bool = False) -> list[str]:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mmbot.config import ConfigError
-from mmbot.ops.account_state import write_durably
+from mmbot.ops.account_state import UNREADABLE, write_durably
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.ops.leader.fleet_log import FleetLog
 from mmbot.ops.leader.lease import DeposedError, LeaseRefusedError
@@ -204,7 +204,7 @@ def leads_on_ns(state: AccountState) -> int:
         return 0
     try:
         ttl_s = float(json.loads(state.fleet.read_bytes())["ttl_s"])
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (OSError, *UNREADABLE):
         return LEADS_ON_NS
     return round(ttl_s * 1e9) if 0 <= ttl_s <= LEADS_ON_NS / 1e9 else LEADS_ON_NS
 
