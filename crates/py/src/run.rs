@@ -261,6 +261,14 @@ impl PyRun {
     }
 
     /// See the stub.
+    fn open_orders(&self) -> Vec<u64> {
+        let core = self.stage.borrow();
+        let mut open: Vec<_> = core.engine(self.speaking.get()).orders().iter().collect();
+        open.sort_by_key(|order| order.request.instrument.0); // stable: by number within an instrument
+        open.into_iter().map(|order| order.id.0).collect()
+    }
+
+    /// See the stub.
     fn new_fills(&self) -> PyResult<Vec<(u16, i64, &'static str, i64, i64, bool, f64)>> {
         let seat = self.speaking.get();
         let mut seen = self.fills_seen.borrow_mut();

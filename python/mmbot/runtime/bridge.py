@@ -134,6 +134,8 @@ class Bridge:
         self._chain = chain
         self._listener = listener
         self._lag = lag
+        self._placed: dict[str, int] = {}
+        """By client id: orders of this run that are remembered; any other name has to be read."""
         self._adopted: dict[str, int] = {}
         self._executions: dict[str, None] = {}
         self.bookings = Bookings()
@@ -172,6 +174,7 @@ class Bridge:
             price, qty = listed.instrument.price(tick), listed.instrument.quantity(lots)
             sent = _Sent(self._chain.name(number), index, price, qty, now, {"place": now})
             self._remember(number, sent, now)
+            self._placed[sent.client_id] = number
             return PlaceOrder(
                 client_id=sent.client_id,
                 category=listed.category,
@@ -223,10 +226,11 @@ class Bridge:
             del self._sent[number - REMEMBERED]
             self._venue_ids.pop(old.venue_id, None)
             self._touched.pop(old.client_id or old.venue_id, None)
+            self._placed.pop(old.client_id, None)
 
     def open(self) -> list[int]:
         """List the orders that may still trade, by number, adopted ones included."""
-        return [order[0] for index in range(len(self._listed)) for order in self._core.order_rows(index)]
+        return self._core.open_orders()
 
     def crowded(self) -> None:
         """Note how many orders may be open: more than ever where new ones left and the old ones are not gone yet."""
@@ -314,7 +318,9 @@ class Bridge:
         return self._named(client_id)
 
     def _named(self, client_id: str) -> int | None:
-        number = self._chain.number(client_id)
+        number = self._placed.get(client_id)
+        if number is None:
+            number = self._chain.number(client_id)
         return self._adopted.get(client_id) if number is None else number
 
     def _doubt(self, number: int, request: Doubt) -> None:
@@ -336,13 +342,13 @@ class Bridge:
         """When orders were last asked or told about, and positions moved, by the names that they are compared under."""
         return self._touched
 
-    def waits_for(self, before: int) -> bool:
-        """Tell whether any order was taken in before then and has not been shown."""
-        return any(since < before for since in self._unconfirmed.values())
+    def oldest_unconfirmed(self) -> int | None:
+        """Return since when the venue has taken an order in and not shown it, the oldest; None for none."""
+        return min(self._unconfirmed.values(), default=None)
 
-    def unconfirmed(self, before: int) -> list[int]:
-        """List the orders that the venue took in before then and has not shown since."""
-        late = [number for number, since in self._unconfirmed.items() if since < before]
+    def unconfirmed(self, by: int) -> list[int]:
+        """List the orders that the venue took in by then and has not shown since."""
+        late = [number for number, since in self._unconfirmed.items() if since <= by]
         for number in late:
             del self._unconfirmed[number]
         return late

@@ -19,8 +19,6 @@ __all__ = ["Chaser"]
 
 CHASE_S = 0.25
 """How often to look whether it is time to ask, while anything is in doubt."""
-REST_S = 1.0
-"""How often while nothing is."""
 CONFIRM_NS = 2_000_000_000
 """An order that was taken in and not shown for so long is in doubt."""
 
@@ -63,10 +61,13 @@ class Chaser:
     async def _news(self) -> bool:
         """Wait for a doubt; False for none, and an order that was taken in and not shown for too long."""
         self._bridge.doubted.clear()
-        while not self._bridge.waits_for(self._clock() - CONFIRM_NS):
-            if await self._bridge.doubted.wait(REST_S):
+        while True:
+            now, since = self._clock(), self._bridge.oldest_unconfirmed()
+            late = (now if since is None else since) + CONFIRM_NS  # one that is taken in meanwhile is late after that
+            if late <= now:
+                return False
+            if await self._bridge.doubted.wait((late - now) / 1e9):
                 return True
-        return False
 
     async def turn(self, orders: OrderEntry) -> None:
         """Ask about what is due."""

@@ -239,9 +239,10 @@ class Runner:
             self._held += facts
             return
         try:
-            self._ring(self.clock.peek())
-            if not all(_is_our_own(fact) for fact in facts):
-                self.heard_at = self.clock.peek()
+            now = self.clock.peek()
+            self._ring(now)
+            if not all(map(_is_our_own, facts)):
+                self.heard_at = now
             self.hear(facts)
             self._watch()
             if self._cancelling is not None:

@@ -58,6 +58,10 @@ class Checks:
         """New orders that left last, and when."""
         self._under_way: list[tuple[int, str]] = []
         """Those of them that had left just before this life of the engine began."""
+        self._changes = 0
+        """Of orders and positions at the venue, so far."""
+        self._compared: tuple[int, tuple[int, int]] | None = None
+        """What stood when the venue's open orders were held against the books last."""
 
     def begun(self) -> None:
         """A process begins: what it wants out, it will say; what the one before sent may still be under way."""
@@ -75,6 +79,7 @@ class Checks:
 
     def changed(self, market: ModelMarket, why: str) -> None:
         """P6: worst-case position at the venue within the limit. P5: no order lives that was declared dead."""
+        self._changes += 1
         self._scene.stops.changed(market, why)
         if why == "placed" and self._scene.engine.end == "in order" and not market.foreign:
             self.fail("P4", f"an order of ours comes to be in {market.symbol} after the run ended in order")
@@ -108,8 +113,11 @@ class Checks:
             else:
                 after = (scene.world.now - since) / NS_PER_S
                 self.fail("P4", f"{name} is open {after:.0f} s after it was to be cancelled, and nothing is in the way")
-        for name in scene.engine.takes_for_over([*live]):
-            self.fail("P5", f"{name} is over by the books and is {live[name].status} at the venue")
+        compared = (self._changes, scene.engine.inputs())
+        if compared != self._compared:  # as long as nothing changed at either side, the answer is the last one
+            self._compared = compared
+            for name in scene.engine.takes_for_over([*live]):
+                self.fail("P5", f"{name} is over by the books and is {live[name].status} at the venue")
 
     def declared_dead(self, client_id: str, verdict: str) -> None:
         """P5, from the other side: the engine concludes that an order is dead."""

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import random
 
-__all__ = ["Dice", "below"]
-
-
-def below(rng: random.Random, end: int) -> int:
-    """`rng.randrange(end)`, draw for draw, without its checks; for what is drawn for every message."""
-    bits = end.bit_length()
-    drawn = rng.getrandbits(bits)
-    while drawn >= end:
-        drawn = rng.getrandbits(bits)
-    return drawn
+__all__ = ["Dice"]
 
 
 class Dice:

@@ -199,7 +199,7 @@ class Life:
             strategy=self.strategy,
             windows=windows,
             sync=True,
-            reconcile_s=10.0,
+            reconcile_s=20.0,
             settle_s=10.0,
             told=self.told,
             freezing=self.freezing,
@@ -327,6 +327,8 @@ class Life:
 
     def met(self, fact: Fact) -> bool:
         """A fact is about to be heard; True where the process dies just before."""
+        if not self.scene.traps:
+            return False
         if isinstance(fact, ExecutionSeen):
             return self.scene.sprung("fill")
         return isinstance(fact, Acked) and self.scene.sprung("ack")
@@ -591,6 +593,10 @@ class EngineNode:
         numbers = {name: bridge.number_of(name) for name in client_ids}
         over = bridge.over(number for number in numbers.values() if number is not None)
         return [name for name, number in numbers.items() if number in over]
+
+    def inputs(self) -> tuple[int, int]:
+        """Its life, and how much was written down in it: while that stands, so do its books."""
+        return self.lives, 0 if self._life is None else self._life.journal.entries
 
     def proven_empty(self) -> list[str]:
         """Symbols of which it says that nothing is open."""

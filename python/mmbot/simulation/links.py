@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mmbot.simulation.dice import below
-
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["Link", "Weather"]
 
 MS = 1_000_000
+TAIL = 0.01
+"""How many messages take much longer than the others: the heavy tail of every network."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Link:
     ) -> None:
         self.name = name
         self._world, self._rng = world, rng
-        self._least, self._most = least, most
+        self._least, self._span = least, most - least
         self._weather: list[Weather] = []
         self._last = 0
         self.lost = self.doubled = self.parked = 0
@@ -61,19 +61,24 @@ class Link:
     def send(self, deliver: Callable[[], object], to: NodeLoop | None = None) -> None:
         """Carry one message; `to` a process, which hears it when it comes to that."""
         world = self._world
-        delay = self._least + below(self._rng, self._most - self._least)
-        if self._rng.random() < 0.01:
-            delay += self._rng.randrange(300 * MS)  # the heavy tail of every network
+        drawn = self._rng.random()
+        delay = self._least + int(drawn * self._span)
+        if drawn < TAIL:
+            delay += self._rng.randrange(300 * MS)
+        if not self._weather:
+            when = world.now + delay
+            self._last = when = when if when > self._last else self._last + 1
+            world.deliver(when, to, deliver)
+            return
         times, parked = 1, 0
-        if self._weather:
-            self._weather = [each for each in self._weather if each.until > world.now]
-            for each in self._weather:
-                if each.hits(each.lose):
-                    self.lost += 1
-                    return
-                times += each.hits(each.double)
-                delay += each.rng.randrange(each.extra) if each.extra else 0
-                parked = max(parked, each.park if each.hits(each.park_chance) else 0)
+        self._weather = [each for each in self._weather if each.until > world.now]
+        for each in self._weather:
+            if each.hits(each.lose):
+                self.lost += 1
+                return
+            times += each.hits(each.double)
+            delay += each.rng.randrange(each.extra) if each.extra else 0
+            parked = max(parked, each.park if each.hits(each.park_chance) else 0)
         self.doubled += times > 1
         self.parked += parked > 0
         if parked:

@@ -16,8 +16,8 @@ variables: callbacks run in the context of whoever runs the world.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from collections import deque
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ class World:
 
     def deliver(self, when: int, loop: NodeLoop | None, act: Callable[[], object]) -> None:
         """Let it happen then, in a process where one is named."""
-        self._push(when, loop, act if loop is None else _Callback(loop, act, (), 0.0))
+        self._sequence += 1
+        what = act if loop is None else _Callback(loop, act, (), 0.0)
+        heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, what))
 
     def after(self, delay: int, act: Callable[[], object]) -> None:
         """Let it happen `delay` ns from now."""
@@ -102,7 +104,7 @@ class World:
 
     def _push(self, when: int, loop: NodeLoop | None, act: _Callback | Callable[[], object]) -> None:
         self._sequence += 1
-        heapq.heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, act))
+        heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, act))
 
     def _soon(self, loop: NodeLoop, handle: _Callback) -> None:
         self._ready.append((loop, handle))
@@ -131,20 +133,31 @@ class World:
             if at_once > TURNS_MAX:
                 raise StuckError(f"{at_once} callbacks at {self.now}; next is {(ready or due)[0][-1]!r}")
             if ready:
-                self._run(*ready.popleft())
-                continue
-            if not due or due[0][0] > until:
-                self.now = max(self.now, until)
-                return
-            when, _, node, act = heapq.heappop(due)
-            if when != self.now:
-                self.now, at_once = when, 0
-            if node is None:
-                self.trace = hash((self.trace, when))
-                self.enter(None)
-                act()
+                loop, handle = ready.popleft()
             else:
-                self._run(node, act)
+                if not due or due[0][0] > until:
+                    self.now = max(self.now, until)
+                    return
+                when, _, node, handle = heappop(due)
+                if when != self.now:
+                    self.now, at_once = when, 0
+                if node is None:
+                    self.trace = hash((self.trace, when))
+                    self.enter(None)
+                    handle()
+                    continue
+                loop = node
+            if handle._cancelled or loop.dead:
+                continue
+            if loop.paused or loop.blocked:
+                loop.backlog.append(handle)
+                continue
+            self.turns += 1
+            if self.turns > LIFE_TURNS_MAX:
+                raise StuckError(f"{self.turns} callbacks by {self.now}; the last was {handle!r}")
+            self.trace = hash((self.trace, self.now, loop.number))
+            self.enter(loop)
+            handle.run()
 
     def stand_still(self, loop: NodeLoop, until: int) -> None:
         """Let the world go on while a process stands in a call: until then, and as long as the process is stopped.
@@ -161,20 +174,6 @@ class World:
         if loop.dead:
             raise KilledError
         loop.release()
-
-    def _run(self, loop: NodeLoop, handle: _Callback) -> None:
-        if loop.dead or handle._cancelled:
-            return
-        if loop.paused or loop.blocked:
-            loop.backlog.append(handle)
-            return
-        self.turns += 1
-        if self.turns > LIFE_TURNS_MAX:
-            raise StuckError(f"{self.turns} callbacks by {self.now}; the last was {handle!r}")
-        self.trace = hash((self.trace, self.now, loop.number))
-        if self._running is not loop:
-            self.enter(loop)
-        handle.run()
 
 
 class NodeLoop(asyncio.AbstractEventLoop):
@@ -269,8 +268,8 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio; to the nanosecond."""
-        handle = _Callback(self, callback, args, when)
-        self.world._push(self.world.start + round(when * NS_PER_S), self, handle)
+        world, handle = self.world, _Callback(self, callback, args, when)
+        world._push(world.start + round(when * NS_PER_S), self, handle)
         return handle
 
     def call_later(
