@@ -270,6 +270,8 @@ def verify(files: Sequence[Path], *, head: str | None = None, state: AccountStat
             if fault:
                 return _found(lines, f"{where}: {fault}")
             lines.append(line)
+    if not lines and head is None and state is None:
+        return _found(lines, "there is no line in them, which says nothing; hold them against --head or --logs")
     if head is not None and head != (lines[-1].hash if lines else BEGIN):
         return _found(lines, f"the last hash is {lines[-1].hash if lines else BEGIN}; expected {head}")
     return _found(lines, "" if state is None else _unlike(lines, acts(state)))
@@ -300,12 +302,13 @@ def _unlike(lines: Sequence[Line], recorded: Sequence[Act]) -> str:
     for line in lines:
         if msgspec.json.encode(line.said, order="sorted") not in known:
             return f"line {line.seq} says what {line.source} does not: {line.act} by {line.actor}"
-    if lines:
-        whole, day = lines[0].seq == 0, utc_day(lines[0].ts)  # a dump begins with the first act there is, or of a day
-        for text, one in known.items():
-            since = whole or utc_day(one.ts) >= day
-            if since and one.ts < lines[-1].ts and text not in said:
-                return f"{one.source} says what no line does: {one.act} by {one.actor} at {_utc(one.ts)}"
+    if not lines:
+        return f"there is no line in them, and the logs say {len(recorded)} things" if recorded else ""
+    whole, day = lines[0].seq == 0, utc_day(lines[0].ts)  # a dump begins with the first act there is, or of a day
+    for text, one in known.items():
+        since = whole or utc_day(one.ts) >= day
+        if since and one.ts < lines[-1].ts and text not in said:
+            return f"{one.source} says what no line does: {one.act} by {one.actor} at {_utc(one.ts)}"
     return ""
 
 

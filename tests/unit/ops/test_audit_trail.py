@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mmbot import _core
 from mmbot.cli import app
 from mmbot.ops.account_state import AccountState
-from mmbot.ops.audit_trail import acts, chained, dump, verify
+from mmbot.ops.audit_trail import BEGIN, acts, chained, dump, verify
 from mmbot.ops.freeze_latch import FreezeLatch
 from mmbot.risk.freeze import Lowering
 from mmbot.risk.freeze_log import encode
@@ -144,6 +144,16 @@ def test_what_is_put_in_beside_the_words_is_a_change(state: AccountState, tmp_pa
     ):
         path.write_bytes(b"".join([touched, *rest]))
         assert "audit.jsonl:1: line 0 is not as a dump writes it" in verify([path]).fault
+
+
+def test_a_dump_of_nothing_is_good_only_where_something_says_so(state: AccountState, tmp_path: Path) -> None:
+    """An empty file is what is left of a dump that was emptied, and the dump of a day without acts."""
+    empty = tmp_path / "audit.jsonl"
+    empty.write_bytes(b"")
+    assert "no line in them" in verify([empty]).fault
+    assert verify([empty], state=state).fault
+    assert not verify([empty], head=BEGIN).fault
+    assert not verify([empty], state=AccountState.of(tmp_path, "testnet", "none")).fault
 
 
 def test_without_its_first_line_a_dump_is_not_what_the_logs_say(state: AccountState, tmp_path: Path) -> None:
