@@ -221,10 +221,14 @@ class FreezeBoard:
         if asked.level is FreezeLevel.NORMAL:
             return []
         before = self._frozen.get(asked.scope)
+        worst = max(asked.level, asked.worst, FreezeLevel.NORMAL if before is None else before.worst)
         if before is not None and asked.level <= before.level:
-            if asked.control == before.control or asked.control in before.noted:
+            known = asked.control == before.control or asked.control in before.noted
+            if known and worst == before.worst:
                 return []
-            self._frozen[asked.scope] = replace(before, noted=(*before.noted, asked.control))
+            self._frozen[asked.scope] = replace(
+                before, noted=before.noted if known else (*before.noted, asked.control), worst=worst
+            )
             return [self._changed("noted", before, before.level, before.level, asked)]
         self.last = Frozen(
             freeze_id=freeze_name(asked),
@@ -235,7 +239,7 @@ class FreezeBoard:
             since=asked.ts,
             noted=() if before is None else tuple(dict.fromkeys((before.control, *before.noted))),
             raised=asked.ts,
-            worst=asked.level if before is None else max(before.worst, asked.level),
+            worst=worst,
         )
         self._frozen[asked.scope] = self.last
         self.freeze_triggered_total[asked.control] += 1

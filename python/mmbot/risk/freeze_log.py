@@ -60,13 +60,15 @@ def asked_words(asked: FreezeAsked) -> dict[str, Any]:
         "control": asked.control,
         "reason": asked.reason,
         "ts": asked.ts,
+        **({"worst": asked.worst.name} if asked.worst > asked.level else {}),
     }
 
 
 def asked_from(words: Any) -> FreezeAsked:  # noqa: ANN401  whatever JSON holds
     """Read back what `asked_words` made. Raises ValueError, KeyError or TypeError for anything else."""
     level, scope = FreezeLevel[words["level"]], _scope(words["scope"])
-    return FreezeAsked(level, scope, _text(words["control"]), _text(words["reason"]), _whole(words["ts"]))
+    worst = FreezeLevel[words.get("worst", "NORMAL")]
+    return FreezeAsked(level, scope, _text(words["control"]), _text(words["reason"]), _whole(words["ts"]), worst)
 
 
 def read(raw: bytes) -> tuple[list[FreezeInput], str]:

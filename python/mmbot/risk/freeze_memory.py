@@ -24,7 +24,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mmbot.risk.freeze_log import asked_from, asked_words, canonical, checksum
-from mmbot.risk.levels import FreezeAsked
+from mmbot.risk.levels import FreezeAsked, FreezeLevel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,7 +81,17 @@ class Remembered:
 
 def standing(frozen: Iterable[Frozen]) -> tuple[FreezeAsked, ...]:
     """What stands, as it would be asked for anew."""
-    return tuple(FreezeAsked(one.level, one.scope, one.control, one.reason, one.since) for one in frozen)
+    return tuple(
+        FreezeAsked(
+            one.level,
+            one.scope,
+            one.control,
+            one.reason,
+            one.since,
+            one.worst if one.worst > one.level else FreezeLevel.NORMAL,
+        )
+        for one in frozen
+    )
 
 
 def higher(asked: Iterable[FreezeAsked], board: FreezeBoard) -> list[FreezeAsked]:

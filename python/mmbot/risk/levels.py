@@ -68,3 +68,5 @@ class FreezeAsked:
     """What was seen, with its numbers and the limit."""
     ts: int
     """When, ns since epoch."""
+    worst: FreezeLevel = FreezeLevel.NORMAL
+    """The highest level that it had, where it is asked for anew after people lowered a part of it."""

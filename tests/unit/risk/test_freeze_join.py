@@ -139,6 +139,23 @@ def test_what_was_lowered_in_two_steps_stays_lowered_beside_news() -> None:
     assert board_of(alone).level(FIRM) is FreezeLevel.NO_NEW
 
 
+def test_what_was_lowered_in_part_is_still_lifted_as_the_kill_that_it_was() -> None:
+    """On the machine that takes it over, too, nothing grows for a while after the last step: over one more join."""
+    common = grown(b"", [(FreezeLevel.KILL, FIRM, "operator")], 0)
+    first = lowering(common, FIRM, T0 + 10 * NS, FreezeLevel.NO_NEW)
+    assert first is not None
+    elsewhere = encode(FreezeAsked(FreezeLevel.REDUCE_ONLY, FIRM, "b", "", T0))
+    log = joined(common + encode(first), elsewhere, OPERATORS)
+    again = joined(log, elsewhere + encode(FreezeAsked(FreezeLevel.NO_NEW, FIRM, "c", "", T0)), OPERATORS)
+    for one in (log, again):
+        assert [(frozen.level, frozen.worst) for frozen in board_of(one).frozen] == [
+            (FreezeLevel.NO_NEW, FreezeLevel.KILL)
+        ]
+        lifted = board_of(grown(one, [FIRM], 20))
+        assert lifted.highest is FreezeLevel.NORMAL
+        assert lifted.shadow_until > T0 + 20 * NS
+
+
 def test_a_lowering_for_a_log_that_went_on_elsewhere_is_given_up() -> None:
     """It was signed for another head: what it lifted stands again."""
     killed = grown(b"", [(FreezeLevel.KILL, FIRM, "operator")], 0)
