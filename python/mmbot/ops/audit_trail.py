@@ -256,6 +256,19 @@ def verify(files: Sequence[Path], *, head: str | None = None, state: AccountStat
 
     Raises OSError, AnchorFault.
     """
+    lines, fault = _read(files)
+    if not fault and not lines and head is None and state is None:
+        fault = "there is no line in them, which says nothing; hold them against --head or --logs"
+    last = lines[-1].hash if lines else BEGIN
+    if not fault and head not in (None, last):
+        fault = f"the last hash is {last}; expected {head}"
+    if not fault and state is not None:
+        fault = _unlike(lines, acts(state))
+    return Verified(lines=len(lines), first=lines[0].seq if lines else 0, head=last, fault=fault)
+
+
+def _read(files: Sequence[Path]) -> tuple[list[Line], str]:
+    """Return the good lines up to the first bad one, and what is wrong with that."""
     lines: list[Line] = []
     for file in files:
         for number, raw in enumerate(file.read_bytes().splitlines(), 1):
@@ -263,23 +276,14 @@ def verify(files: Sequence[Path], *, head: str | None = None, state: AccountStat
             try:
                 line = msgspec.json.decode(raw, type=Line)
             except msgspec.MsgspecError as error:
-                return _found(lines, f"{where}: {error}; expected a line of an audit dump")
+                return lines, f"{where}: {error}; expected a line of an audit dump"
             fault = _out_of_place(line, lines[-1] if lines else None)
             if not fault and raw != msgspec.json.encode(line):
                 fault = f"line {line.seq} is not as a dump writes it: something was put in, or written in another way"
             if fault:
-                return _found(lines, f"{where}: {fault}")
+                return lines, f"{where}: {fault}"
             lines.append(line)
-    if not lines and head is None and state is None:
-        return _found(lines, "there is no line in them, which says nothing; hold them against --head or --logs")
-    if head is not None and head != (lines[-1].hash if lines else BEGIN):
-        return _found(lines, f"the last hash is {lines[-1].hash if lines else BEGIN}; expected {head}")
-    return _found(lines, "" if state is None else _unlike(lines, acts(state)))
-
-
-def _found(lines: Sequence[Line], fault: str) -> Verified:
-    first = lines[0].seq if lines else 0
-    return Verified(lines=len(lines), first=first, head=lines[-1].hash if lines else BEGIN, fault=fault)
+    return lines, ""
 
 
 def _out_of_place(line: Line, before: Line | None) -> str:
