@@ -8,12 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from mmbot.config import BacktestConfig
 from mmbot.exchange.admin import Admin, truth
 from mmbot.exchange.clock import VenueClock
 from mmbot.exchange.listed import open_hall
 from mmbot.exchange.opening import AccountTerms
 from mmbot.exchange.venue import Exchange
+from mmbot.exchange.wallet import LogRow
 from mmbot.ops.trade import trade
 from mmbot.runtime.ended import Ended
 from mmbot.wiring import Mode, Trading, wire
@@ -90,6 +93,19 @@ class PaperExchange:
     def truth(self) -> dict[str, Any]:
         """What the venue knows of our account."""
         return truth(self.exchange.gateway, self.uid)["accounts"][str(self.uid)]
+
+    def charge_more(self, units: int) -> list[LogRow]:
+        """Take so much more for the next execution than its own word says; returns the row, once it is there."""
+        wallet, charged = self.exchange.gateway.house.accounts[self.uid].wallet, list[LogRow]()
+
+        def dearer(row: LogRow) -> None:
+            wallet.coin(row.coin).balance -= units
+            charged.append(structs.replace(row, fee=row.fee + units, balance=row.balance - units))
+            del wallet.note  # once
+            wallet.note(charged[0])
+
+        wallet.note = dearer  # type: ignore[method-assign]
+        return charged
 
     def config(self, *, category: str = "linear", symbol: str = "BTCUSDT", **changes: Any) -> BacktestConfig:
         """A maker at the touch that quotes at once and is filled often."""

@@ -565,6 +565,56 @@ def test_an_adjustment_takes_two_people_and_a_difference(tmp_path: Path) -> None
     asyncio.run(story())
 
 
+def test_two_people_answer_for_coins_that_differ_and_the_run_goes_on(tmp_path: Path) -> None:
+    """The venue takes a dollar that nothing explains: trading stops. By the commands alone two people answer for it,
+    lift the freeze, and it quotes again; its journal names both, and holds when it is done again.
+    """
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM) as paper:
+            with Bot(paper, tmp_path, guardian=False, risk={**CALM, "one_sided_fills": 1_000}) as bot:
+                at = ("--runs", str(bot.runs))
+                await bot.quoting()
+                await bot.until(lambda: bool(bot.events("fill")))
+                keys = [str(tmp_path / f"{name}.pem") for name in ("ada", "bob")]
+                for name, key in zip(("ada", "bob"), keys, strict=True):
+                    public = (await bot.says("keys", "new", key)).split()[-1]
+                    await bot.says("keys", "enrol", public, "--identity", name, "--device", f"{name}'s", *at)
+                charged = paper.charge_more(1_000_000_000_000)
+                await bot.until(lambda: bool(bot.events("freeze")))
+                [asked] = [one for one in bot.events("freeze") if one["change"] == "raised"]
+                assert (asked["control"], asked["level"]) == ("reconcile", "NO_NEW")
+                assert charged[0].trade_id in asked["why"]
+                await bot.until(lambda: paper.truth()["open"] == [])
+                looks = len(bot.events("reconcile"))
+                await bot.until(lambda: len(bot.events("reconcile")) > looks + 2)
+                breaks = [text for text in bot.events("reconcile")[-1]["breaks"] if text.startswith("cash ")]
+                assert breaks
+                cash = [word for text in breaks for word in ("--cash", text)]
+                signing = ("adjust", "--token", str(tmp_path / "adjust.json"), *at)
+                await bot.says(*signing, "--sign", keys[0], *cash, "--reason", "they say it was a fee")
+                await bot.says(*signing, "--sign", keys[1])
+                assert f"{len(breaks)} differences answered for" in await bot.says(*signing)
+                [adjusted] = bot.events("adjusted")
+                assert "ada and bob" in adjusted["said"].replace("bob and ada", "ada and bob")
+                await bot.until(lambda: bot.events("reconcile")[-1].get("breaks") == [])
+                signing = ("unfreeze", "--token", str(tmp_path / "lift.json"), *at)
+                await bot.says(*signing, "--sign", keys[0], "--reason", "answered for")
+                await bot.says(*signing, "--sign", keys[1])
+                assert "lowered to NORMAL" in await bot.says(*signing)
+                frozen = len(bot.events("request"))
+                await bot.until(lambda: any(one["request"] == "place" for one in bot.events("request")[frozen:]))
+                await bot.stop()
+            [journal] = bot.runs.glob("*/journal.mmj")
+            await bot.says("replay", str(journal), "--verify")
+            shown = await bot.says("journal", "show", str(journal))
+            [line] = [line for line in shown.splitlines() if "they say it was a fee" in line and "adjusted" in line]
+            assert "ada" in line
+            assert "bob" in line
+
+    asyncio.run(story())
+
+
 def test_flatten_works_the_position_off(tmp_path: Path) -> None:
     """Everything leaves first; then reduce-only orders take the position to zero, at the venue and in the books. The
     journal, done again, gives the same orders.

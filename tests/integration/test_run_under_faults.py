@@ -6,13 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 from paper_exchange import SECRET, Collector, PaperExchange, run_on
 
 from mmbot.exchange.faults import Fault
 from mmbot.exchange.generator import MarketKind
 from mmbot.exchange.money import text
-from mmbot.exchange.wallet import LogRow
 from mmbot.research.journal import RecordedRun
 from mmbot.research.result import Result
 from mmbot.runtime.ended import Ended
@@ -229,7 +227,6 @@ def cash_breaks(watched: Collector) -> list[str]:
 
 def test_a_dollar_and_a_cent_that_our_books_do_not_have_stops_trading(tmp_path: Path):
     """Trades and funding agree to the last unit until the venue takes 1.01 more for one execution than it told."""
-    injected: list[LogRow] = []
 
     async def story() -> None:
         async with PaperExchange(tapes=["sample:btcusdt"]) as paper:
@@ -239,20 +236,13 @@ def test_a_dollar_and_a_cent_that_our_books_do_not_have_stops_trading(tmp_path: 
                 paper.admin.market({"category": "linear", "symbol": "BTCUSDT", "funding": {"rate": "0.0001"}})
                 return any(row.kind == "SETTLEMENT" for row in wallet.log)  # none while the position is flat
 
-            def dearer(row: LogRow) -> None:
-                more = 1_010_000_000_000
-                wallet.coin(row.coin).balance -= more
-                injected.append(structs.replace(row, fee=row.fee + more, balance=row.balance - more))
-                del wallet.note  # once
-                wallet.note(injected[0])
-
             async def meanwhile(watched: Collector) -> None:
                 await watched.until(lambda: watched.count("fill") >= FILLS)
                 await watched.until(settled)
                 looks = watched.count("reconcile")
                 await watched.until(lambda: watched.count("reconcile") >= looks + 2)
                 assert cash_breaks(watched) == []
-                wallet.note = dearer
+                injected = paper.charge_more(1_010_000_000_000)
                 await watched.until(lambda: watched.count("freeze asked") > 0, 25)
                 [asked] = [event for event in watched.events if event["event"] == "freeze asked"]
                 assert asked["control"] == "reconcile"
