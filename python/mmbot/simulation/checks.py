@@ -83,19 +83,22 @@ class Checks:
         self._scene.stops.changed(market, why)
         if why == "placed" and self._scene.engine.end == "in order" and not market.foreign:
             self.fail("P4", f"an order of ours comes to be in {market.symbol} after the run ended in order")
-        long, short = self._scene.venue.worst(market.symbol)
-        limit = market.role.position_max
-        if why in ("placed", "amended") and not market.foreign and (long > limit or short < -limit):
-            self.fail(
-                "P6",
-                f"{market.symbol}: {long} lots long or {short} short are possible at the venue after one was {why}; "
-                f"the limit is {limit}",
-            )
+        if why in ("placed", "amended") and not market.foreign:
+            self._within(market, why)
         if self.dead_words:
             for order in self._scene.venue.open_now():
                 verdict = self.dead_words.get(order.client_id)
                 if verdict is not None:
                     self.fail("P5", f"{order.client_id} was declared {verdict} and is {order.status} at the venue")
+
+    def _within(self, market: ModelMarket, why: str) -> None:
+        limit, (long, short) = market.role.position_max, self._scene.venue.worst(market.symbol)
+        if long > limit or short < -limit:
+            self.fail(
+                "P6",
+                f"{market.symbol}: {long} lots long or {short} short are possible at the venue after one was {why}; "
+                f"the limit is {limit}",
+            )
 
     def watch(self) -> None:
         """P5, once a second: no order lives of which the books say that it is over. P4: none that was to leave."""

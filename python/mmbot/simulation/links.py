@@ -58,8 +58,8 @@ class Link:
         """A fault begins."""
         self._weather.append(weather)
 
-    def send(self, deliver: Callable[[], object], to: NodeLoop | None = None) -> None:
-        """Carry one message; `to` a process, which hears it when it comes to that."""
+    def send(self, deliver: Callable[[], object], to: NodeLoop | None = None) -> int:
+        """Carry one message; `to` a process, which hears it when it comes to that. Returns its arrival, 0 for never."""
         world = self._world
         drawn = self._rng.random()
         delay = self._least + int(drawn * self._span)
@@ -69,21 +69,22 @@ class Link:
             when = world.now + delay
             self._last = when = when if when > self._last else self._last + 1
             world.deliver(when, to, deliver)
-            return
+            return when
         times, parked = 1, 0
         self._weather = [each for each in self._weather if each.until > world.now]
         for each in self._weather:
             if each.hits(each.lose):
                 self.lost += 1
-                return
+                return 0
             times += each.hits(each.double)
             delay += each.rng.randrange(each.extra) if each.extra else 0
             parked = max(parked, each.park if each.hits(each.park_chance) else 0)
         self.doubled += times > 1
         self.parked += parked > 0
         if parked:
-            world.deliver(world.now + delay + parked, to, deliver)
-            return
-        self._last = max(world.now + delay, self._last + 1)
-        for _ in range(times):
-            world.deliver(self._last, to, deliver)
+            when = world.now + delay + parked
+        else:
+            when = self._last = max(world.now + delay, self._last + 1)
+        for _ in range(1 if parked else times):
+            world.deliver(when, to, deliver)
+        return when

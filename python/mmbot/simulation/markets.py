@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MOODS", "Walk"]
 
+SPREADS = (1, 1, 1, 2, 3)
+CALM = (-1, -1, 0, 0, 1, 1)
 MOODS = ("calm", "trend", "gap", "cascade")
 """calm: back and forth; trend: mostly one way; gap: jumps now and then; cascade: falls, fast, and comes back."""
 
@@ -31,7 +33,7 @@ class Walk:
     def step(self) -> BookUpdate:
         """Move the market, let it trade, and return what a feed says of it."""
         market, rng = self._venue.markets[self._symbol], self._rng
-        spread = rng.choice((1, 1, 1, 2, 3))
+        spread = SPREADS[int(rng.random() * len(SPREADS))]
         middle = market.bid + self._move() * self._unit
         bid = min(max(middle, self._start // 5), self._start * 5)
         self._venue.trade(self._symbol, bid, bid + spread)
@@ -45,7 +47,7 @@ class Walk:
             return rng.choice((-40, 40))
         if self._mood == "cascade" and rng.random() < 0.1:
             return rng.choice((-15, -10, 8))
-        return rng.choice((-1, -1, 0, 0, 1, 1))
+        return CALM[int(rng.random() * len(CALM))]
 
     def delta(self) -> BookUpdate:
         """The change since the last message."""

@@ -54,7 +54,7 @@ __all__ = ["Paths", "SimFeed", "SimOrders"]
 Answer = TypeVar("Answer")
 ACK_NS = 1 * NS_PER_S
 """A request without an answer for so long is unanswered."""
-READ_S = 5.0
+READ_NS = 5 * NS_PER_S
 RECONNECT_NS = 500 * MS
 RESYNC_NS = 300 * MS
 """Until a whole book comes that was asked for."""
@@ -218,30 +218,31 @@ class SimOrders:
 
     async def _ask(self, answer: Callable[[], Answer]) -> Answer:
         """Ask by REST. Raises VenueError for no answer in time, and for what the venue refuses to say."""
+        if not self._alive:
+            raise VenueError("the session is closed")
         future: asyncio.Future[Answer] = self._loop.create_future()
+        until = self._world.now + READ_NS
 
         def arrive() -> None:
             try:
                 if self._venue.maintenance:
                     raise VenueError("503 maintenance")
-                value = answer()
+                value: Answer | VenueError = answer()
             except (VenueError, ValueError) as error:
-                why = VenueError(str(error))
-                self._back(self._paths.rest_in, future, why)
-            else:
-                self._back(self._paths.rest_in, future, value)
+                value = VenueError(str(error))
+            give_up(self._back(self._paths.rest_in, future, value))
 
-        if not self._alive:
-            raise VenueError("the session is closed")
-        self._paths.rest_out.send(arrive)
-        late = self._loop.call_later(READ_S, _settle, future, VenueError(f"no answer within {READ_S:g} s"))
-        try:
-            return await future
-        finally:
-            late.cancel()
+        def give_up(there: int) -> None:
+            """Where the message is not there in time, a wait that has an end."""
+            if not 0 < there <= until:
+                late = VenueError(f"no answer within {READ_NS // NS_PER_S} s")
+                self._world.deliver(until, self._loop, partial(_settle, future, late))
 
-    def _back(self, path: Link, future: asyncio.Future[Any], answer: object) -> None:
-        path.send(lambda: _settle(future, answer) if self._alive else None, self._loop)
+        give_up(self._paths.rest_out.send(arrive))
+        return await future
+
+    def _back(self, path: Link, future: asyncio.Future[Any], answer: object) -> int:
+        return path.send(lambda: _settle(future, answer) if self._alive else None, self._loop)
 
     def _past(self) -> int:
         """The time of the past that an answer shows."""

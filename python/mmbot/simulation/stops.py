@@ -234,7 +234,7 @@ class Stops:
         if why != "placed" or market.foreign:
             return
         order = next(reversed(self._scene.venue.orders.values()))
-        empty = market.symbol in self._scene.engine.proven_empty()
+        empty = self._held and market.symbol in self._scene.engine.proven_empty()
         if empty and not order.reduce_only and self._since(market.symbol, FreezeLevel.CANCEL_ALL) is not None:
             self._fail(f"{order.client_id} comes to be after it was proven that nothing of {market.symbol} is open")
         if self.lifted_at and self._scene.world.now > self.lifted_at + UNDER_WAY_NS:

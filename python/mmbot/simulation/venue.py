@@ -4,7 +4,8 @@ Written from the venue's documents and recordings, not from what the engine expe
 a market without depth, tells facts over links that it does not trust, and forgets as the real one does:
 
 - a request older than `RECV_WINDOW` by the venue's clock is refused, however it came to be late;
-- an acknowledgement says that the request was taken in; post-only orders that would take are cancelled afterwards;
+- an acknowledgement says that the request was taken in: post-only orders that would take are cancelled afterwards, and
+  an order trades on for up to 40 ms after its cancel was;
 - what REST shows is up to `lag` old; closed orders leave `realtime` at a restart, and history after 24 h;
 - funding appears among the executions, with the position as its quantity; auto-deleveraging moves a position without an
   order; a cancel-all takes at most 500, in no order of ours.
@@ -50,6 +51,8 @@ NS_PER_S = 1_000_000_000
 MS = 1_000_000
 RECV_WINDOW = 2 * NS_PER_S
 AHEAD_MAX = 1 * NS_PER_S
+CANCEL_TAKES = 40 * MS
+"""Within so long an order ends whose cancel was taken in; until then it may trade."""
 MAKER, TAKER = Fraction(-5, 100_000), Fraction(55, 100_000)
 BULK_MAX = 500
 DEPOSIT = 100_000 * 10**12
@@ -198,7 +201,7 @@ class ModelVenue:
         if order is None or not order.open:
             return self._no(request, "unknown_order", 110001, "order not exists or too late")
         if isinstance(request, CancelOrder):
-            self._close(order, "canceled", "requested")
+            self.world.after(int(self.rng.random() * CANCEL_TAKES), lambda: self._close(order, "canceled", "requested"))
             return self._yes(request, order)
         return self._amend(request, order)
 
@@ -438,7 +441,7 @@ class ModelVenue:
             fee_currency="USDT",
             ts_venue=self.world.now,
         )
-        self.executions.append((self.world.now + self.rng.randrange(self.lag), seen))
+        self.executions.append((self.world.now + int(self.rng.random() * self.lag), seen))
         self.hear(seen)
         self._post(kind, seen.execution_id, fee)
 
@@ -489,7 +492,7 @@ class ModelVenue:
             reason=order.reason,
             ts_venue=self.world.now,
         )
-        since = max(self.world.now + self.rng.randrange(self.lag), order.shown[-1][0] if order.shown else 0)
+        since = max(self.world.now + int(self.rng.random() * self.lag), order.shown[-1][0] if order.shown else 0)
         order.shown.append((since, seen))
         self.hear(seen)
 

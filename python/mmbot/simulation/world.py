@@ -31,7 +31,7 @@ UNWIND_MAX = 20
 TURNS_MAX = 20_000
 """What may happen in one instant: more is a loop without end."""
 LIFE_TURNS_MAX = 1_000_000
-"""Callbacks of a whole world, a hundred times the usual: more is a loop in which time creeps on."""
+"""Turns of a whole world, a hundred times the usual: more is a loop in which time creeps on."""
 
 
 class StuckError(Exception):
@@ -78,7 +78,7 @@ class World:
         self.now = start_ns
         self.start = start_ns
         self.turns = 0
-        """Callbacks run so far."""
+        """What happened so far: callbacks of processes, and acts of the world."""
         self.stopped = False
         """Somebody has seen enough: nothing more happens."""
         self.trace = 0
@@ -90,7 +90,7 @@ class World:
 
     def at(self, when: int, act: Callable[[], object]) -> None:
         """Let something of the world happen then: a message arrives, a disk fails, somebody kills a process."""
-        self._push(when, None, act)
+        self.deliver(when, None, act)
 
     def deliver(self, when: int, loop: NodeLoop | None, act: Callable[[], object]) -> None:
         """Let it happen then, in a process where one is named."""
@@ -100,11 +100,8 @@ class World:
 
     def after(self, delay: int, act: Callable[[], object]) -> None:
         """Let it happen `delay` ns from now."""
-        self.at(self.now + delay, act)
-
-    def _push(self, when: int, loop: NodeLoop | None, act: _Callback | Callable[[], object]) -> None:
         self._sequence += 1
-        heappush(self._due, (when if when > self.now else self.now, self._sequence, loop, act))
+        heappush(self._due, (self.now + delay, self._sequence, None, act))
 
     def _soon(self, loop: NodeLoop, handle: _Callback) -> None:
         self._ready.append((loop, handle))
@@ -127,11 +124,10 @@ class World:
 
     def _turn_until(self, until: int) -> None:
         due, ready = self._due, self._ready
-        at_once = 0
+        most = self.turns + TURNS_MAX
         while not self.stopped:
-            at_once += 1
-            if at_once > TURNS_MAX:
-                raise StuckError(f"{at_once} callbacks at {self.now}; next is {(ready or due)[0][-1]!r}")
+            if not most >= self.turns <= LIFE_TURNS_MAX:
+                raise StuckError(f"{self.turns} turns by {self.now}; next is {(ready or due)[0][-1]!r}")
             if ready:
                 loop, handle = ready.popleft()
             else:
@@ -140,8 +136,9 @@ class World:
                     return
                 when, _, node, handle = heappop(due)
                 if when != self.now:
-                    self.now, at_once = when, 0
+                    self.now, most = when, self.turns + TURNS_MAX
                 if node is None:
+                    self.turns += 1
                     self.trace = hash((self.trace, when))
                     self.enter(None)
                     handle()
@@ -153,10 +150,9 @@ class World:
                 loop.backlog.append(handle)
                 continue
             self.turns += 1
-            if self.turns > LIFE_TURNS_MAX:
-                raise StuckError(f"{self.turns} callbacks by {self.now}; the last was {handle!r}")
             self.trace = hash((self.trace, self.now, loop.number))
-            self.enter(loop)
+            if self._running is not loop:
+                self.enter(loop)
             handle.run()
 
     def stand_still(self, loop: NodeLoop, until: int) -> None:
@@ -268,15 +264,21 @@ class NodeLoop(asyncio.AbstractEventLoop):
         self, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio; to the nanosecond."""
-        world, handle = self.world, _Callback(self, callback, args, when)
-        world._push(world.start + round(when * NS_PER_S), self, handle)
-        return handle
+        return self._timer(self.world.start + round(when * NS_PER_S), callback, args)
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: object, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """As asyncio."""
-        return self.call_at(self.time() + delay, callback, *args, context=context)
+        return self._timer(self.world.now + round(delay * NS_PER_S), callback, args)
+
+    def _timer(self, due: int, callback: Callable[..., object], args: tuple[object, ...]) -> _Callback:
+        """Call back at a time of the world; what asks for its `when` hears seconds, as of `time`."""
+        world = self.world
+        handle = _Callback(self, callback, args, (due - world.start) / NS_PER_S)
+        world._sequence += 1
+        heappush(world._due, (due if due > world.now else world.now, world._sequence, self, handle))
+        return handle
 
     def create_future(self) -> asyncio.Future[Any]:
         """As asyncio."""
