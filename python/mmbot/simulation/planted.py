@@ -292,7 +292,7 @@ BUGS: Mapping[str, Bug] = {
     "fees too high": Bug("fees are booked 5 USDT too high", _fees_too_high, "quiet"),
     "fees forgotten": Bug("fees are not booked", _changed(_fees_forgotten)),
     "ends forget executions": Bug(
-        "an order's end frees what was executed and not booked yet", _changed(_ends_forget_executions), "stream"
+        "an order's end frees what was executed and not booked yet", _changed(_ends_forget_executions), "network"
     ),
     "cancel ack is the end": Bug(
         "a cancel that was taken in counts as done", _misheard(_cancel_ack_is_the_end), "stream"
