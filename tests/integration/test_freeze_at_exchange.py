@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from msgspec import structs
 from paper_exchange import CALM, KEY, SECRET, Collector, PaperExchange, run_on
 from pydantic import SecretStr
 
@@ -213,6 +214,38 @@ def test_a_run_obeys_a_freeze_of_another_process(tmp_path: Path) -> None:
 
             ended = await run_on(paper, config, tmp_path, meanwhile)
             assert ended.failure is None
+
+    asyncio.run(story())
+
+
+def test_zero_is_not_proven_while_a_live_order_is_not_listed_yet(tmp_path: Path) -> None:
+    """The lists of the venue lag by 1.9 s, and it refuses cancels for a while: where zero is said, nothing is open."""
+
+    async def story() -> None:
+        async with PaperExchange(tapes=[], kind=MarketKind.CALM, speed=0.1) as paper:
+            house = paper.exchange.gateway.house
+            house.switches = structs.replace(house.switches, realtime_lag_ms=1_900)
+            config = paper.config(risk={**CALM, "one_sided_fills": 1_000}, recon_interval_s=60.0)
+
+            def young() -> bool:
+                now = time.time() * 1_000
+                return any(now - int(one["createdTime"]) < 400 for one in paper.truth()["open"])
+
+            async def meanwhile(watched: Collector) -> None:
+                await watched.until(young)
+                faults = paper.exchange.gateway.faults
+                for where in ("rest:POST /v5/order/cancel*", "trade:order.cancel*"):
+                    faults.arm(Fault(where=where, what="answer", code=10016, count=None))
+                [state] = AccountState.every(tmp_path)
+                asked = FreezeAsked(FreezeLevel.CANCEL_ALL, FIRM, "operator", "test", time.time_ns())
+                FreezeLatch(state, time.time_ns).ask(asked)
+                asyncio.get_running_loop().call_later(1.5, faults.clear)
+                await watched.until(lambda: watched.count("cancel_all_done") > 0)
+                assert paper.truth()["open"] == []
+                [done] = [one for one in watched.events if one["event"] == "cancel_all_done"]
+                assert (done["proof"], done["failed"]) == ("asked", [])
+
+            await run_on(paper, config, tmp_path, meanwhile)
 
     asyncio.run(story())
 

@@ -20,7 +20,8 @@ EVERY_CODE = {
     *CONTROLS,
     *(f"gateway:{rule}" for rule in get_args(Rule)),
     *(f"guard:{guard}" for guard in RiskGuard),
-    GateDenial.DECISION_AGE.value,
+    *(one.value for one in (GateDenial.DECISION_AGE, GateDenial.THROTTLED, GateDenial.BREAKER_OPEN)),
+    GateDenial.TAKER_SHARE.value,
 }
 BOUNDARY_TABLE = Path(__file__).with_name("boundaries.md").read_text(encoding="utf-8")
 
@@ -51,7 +52,12 @@ def of_table(path: Path, title: str, code: str) -> tuple[bool, bool]:
     return any(asked), not all(asked)
 
 
-SAID_AS = {"decision_age": "decided"}
+SAID_AS = {
+    "decision_age": "decided",
+    "throttled": "calls in the last",
+    "breaker_open": "breaker",
+    "taker_share": "taker share",
+}
 """Where a test looks at the words of a refusal."""
 BOUNDARIES = dict(re.findall(r"^\| `([a-z_:]+)` +\| `([^`]+)` +\|$", BOUNDARY_TABLE, re.MULTILINE))
 

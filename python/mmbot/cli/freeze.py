@@ -189,6 +189,8 @@ def _frozen(state: AccountState, asked: FreezeAsked) -> str:
         raise OSError(latch.trouble)
     fleet = "; ".join(filter(None, [_told_fleet(each, asked) for each in accounts]))
     said = "; ".join(map(describe, changes)) or f"{asked.scope} is at {latch.board.own_level(asked.scope).name} already"
+    if not latch.board.operators:
+        said += "; nobody's key is enrolled here, so nobody can lift it, and none can be enrolled while it stands"
     return f"{said}; {fleet}" if fleet else said
 
 

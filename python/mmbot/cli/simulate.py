@@ -51,6 +51,8 @@ def simulate(  # noqa: PLR0917 (typer reads options from parameters)
         report = campaign(range(first, last), bugs=bugs, profile=profile, once=once, workers=workers, heard=_progress)
         missing = report.missing if seeds >= WHOLE and profile is None else []
         _summarise(report, missing)
+        if bugs and not report.failures:
+            typer.echo(f"not caught: {', '.join(bugs)}")
         failures = report.failures
         if report.unequal:
             missing.append("two equal runs of every seed")

@@ -13,7 +13,7 @@ executed and we did not book is fetched as executions, and booked as such.
 Amounts are whole: ticks, lots, and cash in the ledger's units. Times are ns since epoch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -82,6 +82,11 @@ class BreakKind(StrEnum):
         """What it asks for."""
         return _REMEDIES[self]
 
+    @property
+    def seen_at(self) -> Depth:
+        """How deep a look has to go to see it: a shallower one says nothing of it."""
+        return _DEPTHS.get(self, Depth.ORDERS)
+
 
 _REMEDIES = {
     BreakKind.ORDER_MISSING: Remedy.RESOLVE,
@@ -93,6 +98,7 @@ _REMEDIES = {
     BreakKind.POSITION: Remedy.FREEZE,
     BreakKind.CASH: Remedy.FREEZE,
 }
+_DEPTHS = {BreakKind.POSITION: Depth.POSITIONS, BreakKind.CASH: Depth.CASH}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,12 +221,12 @@ class Schedule:
             if each <= depth:
                 self._due[each] = report.now_ns + round(self._every[each] * _NS_PER_SECOND)
         if report.deferred:
-            again = max(_DEPTHS.get(one.kind, Depth.ORDERS) for one in report.deferred)
-            soon = report.now_ns + round(self._terms.quiet_ms * _NS_PER_MS)
-            self._due[again] = min(self._due[again], soon)
+            self.again(report.deferred, report.now_ns)
 
-
-_DEPTHS = {BreakKind.POSITION: Depth.POSITIONS, BreakKind.CASH: Depth.CASH}
+    def again(self, found: Iterable[Break], now_ns: int) -> None:
+        """Look again soon, as deep as these need."""
+        depth = max(one.kind.seen_at for one in found)
+        self._due[depth] = min(self._due[depth], now_ns + round(self._terms.quiet_ms * _NS_PER_MS))
 
 
 def compare(
@@ -231,22 +237,22 @@ def compare(
     *,
     named_ours: frozenset[str] = frozenset(),
     touched_ns: Mapping[str, int] | None = None,
-    before: ReconReport | None = None,
+    earlier: Iterable[Break] = (),
 ) -> ReconReport:
     """Compare both sides.
 
     named_ours: which of the venue's orders bear a name that a run of ours gave (`client_ids.parse`). touched_ns: when
     an order, symbol or coin last moved or was last asked to, by the name under which it is compared; what is not there
-    rests. before: the report of the look before, whose deferred differences count if they repeat.
+    rests. earlier: what the last look found that saw as deep, put off or not; it counts if it repeats.
     """
     touched = touched_ns or {}
     quiet_since_ns = now_ns - round(terms.quiet_ms * _NS_PER_MS)
-    put_off = before.deferred if before is not None else ()
+    known = tuple(earlier)
     breaks: list[Break] = []
     deferred: list[Break] = []
     for found in _differences(ours, venue, named_ours):
         rests = touched.get(found.name, quiet_since_ns) <= quiet_since_ns
-        sure = rests or any(found.repeats(earlier) for earlier in put_off)
+        sure = rests or any(found.repeats(one) for one in known)
         (breaks if sure else deferred).append(found)
     compared = sum(
         len({**mine, **theirs})

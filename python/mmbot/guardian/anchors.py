@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Anchor", "AnchorFault", "AnchorKeeper", "damaged", "read_anchors", "set_aside"]
+__all__ = ["Anchor", "AnchorFault", "AnchorKeeper", "are_gone", "damaged", "read_anchors", "set_aside"]
 
 KEY, PUBLIC = "guardian.key", "guardian.pub"
+GONE = "The anchors were not there any more, and their key was.\n"
 FILE_BYTES_MAX = 4 << 20
 """Beyond that the file is thinned to the last anchor of each journal when a guardian starts."""
 
@@ -63,9 +64,14 @@ class AnchorKeeper:
         """Open the file and the key beside it, or make them. Raises OSError.
 
         A file with a line that cannot be read is set aside, for orders have to be watched whatever became of it; what
-        is good before that line goes on. The next start of an engine finds it, and freezes until it is gone.
+        is good before that line goes on. The next start of an engine finds it, and freezes until it is gone; so it does
+        where the file is not there any more, and a note in its place says so.
         """
         self._path = path
+        if are_gone(path):
+            _put(path.with_name(f"{path.name}.damaged-{len(damaged(path)) + 1}"), GONE.encode(), 0o666)
+        elif not path.exists():  # before its key, which says that there was one
+            _put(path, b"", 0o600)
         self._key = _key(path.parent)
         self.kept, self.fault = _last_of_each(path, self._key.public_key())
         """The last anchor of each journal, the latest last; and why a file was set aside, or ""."""
@@ -143,6 +149,12 @@ def _last_of_each(path: Path, public: Ed25519PublicKey) -> tuple[list[Anchor], s
 def set_aside(path: Path) -> None:
     """Give a damaged file another name, which `damaged` finds. Raises OSError."""
     path.rename(path.with_name(f"{path.name}.damaged-{len(damaged(path)) + 1}"))
+
+
+def are_gone(path: Path) -> bool:
+    """Whether there is no file, and a key that signed for one."""
+    key = path.with_name(KEY)
+    return not path.exists() and key.exists() and key.stat().st_size > 0
 
 
 def damaged(path: Path) -> list[Path]:

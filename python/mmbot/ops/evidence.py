@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mmbot import _core
 from mmbot.config import ConfigError
-from mmbot.guardian.anchors import Anchor, AnchorFault, damaged, read_anchors
+from mmbot.guardian.anchors import Anchor, AnchorFault, are_gone, damaged, read_anchors
 from mmbot.ops.journal_check import FILE
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 
@@ -49,14 +49,17 @@ class Believed:
 
 
 def is_missing(state: AccountState, folder: Path) -> bool:
-    """Whether the run at `folder` has no journal. Raises ConfigError where anchors prove that it had one."""
+    """Whether the run at `folder` has no journal. Raises ConfigError where anchors prove that it had one, or are gone
+    themselves.
+    """
     if (folder / FILE).exists():
         return False
-    anchors, _ = _anchors(state)
-    if any(anchor.journal == f"{folder.name}/{FILE}" for anchor in anchors):
+    anchors, fault = _anchors(state)
+    if fault or any(anchor.journal == f"{folder.name}/{FILE}" for anchor in anchors):
+        why = fault or "anchors were kept of it"
         raise ConfigError(
-            f"{folder / FILE} is gone, and anchors were kept of it: bring it back (`mmbot journal restore`, "
-            f"docs/journal.md), or, where the account is known to hold nothing, remove {state.path / 'last-run'}"
+            f"{folder / FILE} is gone, and {why}: bring it back (`mmbot journal restore`, docs/journal.md), or, where "
+            f"the account is known to hold nothing, remove {state.path / 'last-run'}"
         )
     return True
 
@@ -124,7 +127,8 @@ def _anchors(state: AccountState, newest: int | None = None) -> tuple[list[Ancho
     aside = damaged(state.anchors)
     fault = f"{aside[0]} was damaged: look at it, then take it away" if aside else ""
     if not state.anchors.exists():
-        return kept, fault
+        gone = are_gone(state.anchors)
+        return kept, f"{state.anchors} is gone, and the key that signed it is there" if gone else fault
     try:
         kept.extend(read_anchors(state.anchors, newest=newest))
     except (AnchorFault, OSError, ValueError) as error:

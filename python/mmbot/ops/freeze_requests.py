@@ -46,6 +46,8 @@ __all__ = [
 LOOK_S = 0.1
 COMPARED_S = 20.0
 """How long a comparison with the venue may take."""
+AGAIN_NS = 3_000_000_000
+"""What had moved a moment before rests by then."""
 
 
 def write_session(
@@ -159,14 +161,18 @@ async def _judged(raw: bytes, latch: FreezeLatch, runner: Runner, clock: Callabl
 
 
 async def _reconciled(runner: Runner, clock: Callable[[], int]) -> Reconciled:
-    """Compare with the venue now."""
-    asked = clock()
-    runner.compare_soon()
+    """Compare with the venue now; what moved a moment ago is looked at again, until all agrees or something differs."""
+    asked = again = clock()
     with suppress(TimeoutError):
         async with asyncio.timeout(COMPARED_S):
             while runner.reconciled is None or runner.reconciled.ts < asked:
+                if clock() >= again:
+                    runner.compare_soon()
+                    again = clock() + AGAIN_NS
                 await asyncio.sleep(LOOK_S)
-    return runner.reconciled or Reconciled(clean=False, ts=asked, said="the venue was not compared with")
+            return runner.reconciled
+    why = f"no whole look at the venue came to an end in {COMPARED_S:g} s, or what it found was still moving"
+    return Reconciled(clean=False, ts=asked, said=why)
 
 
 async def ask_engine(state: AccountState, override: Override) -> dict[str, Any]:

@@ -94,6 +94,8 @@ class _Sent:
     venue_id: str = ""
     exists: bool = False
     """The venue has spoken of the order itself."""
+    taken_at: int | None = None
+    """When the venue spoke of it first: its lists show it later."""
 
 
 class BridgeListener(Protocol):
@@ -273,6 +275,7 @@ class Bridge:
                 held.decided,
                 venue_id=held.venue_id,
                 exists=held.exists,
+                taken_at=now if held.exists else None,  # a moment before the other run died, perhaps
             )
             if not held.exists:  # it was sent by now at the latest, and may still arrive
                 sent.asked_at["place"] = now
@@ -293,6 +296,12 @@ class Bridge:
         """Return when the last order was sent that the venue has not spoken of since; None if there is none."""
         asked = [self._sent[number].asked_at.get("place") for number in self.open() if number in self._sent]
         return max((at for at in asked if at is not None), default=None)
+
+    def listed_by(self, now: int) -> int:
+        """Return until when the venue's lists may not show an order that it has, ns; 0 for none that is open."""
+        taken = [self._sent[number].taken_at for number in self.open() if number in self._sent]
+        last = max((at for at in taken if at is not None), default=None)
+        return 0 if last is None else last + self._lag.bound(now)
 
     def oldest_unanswered(self) -> int | None:
         """Return when the oldest request about an open order was sent that has no answer; None if there is none."""
@@ -353,8 +362,11 @@ class Bridge:
             del self._unconfirmed[number]
         return late
 
-    def _name(self, number: int, venue_id: str) -> None:
-        self._sent[number].venue_id = venue_id
+    def _name(self, number: int, venue_id: str, now: int) -> None:
+        sent = self._sent[number]
+        sent.venue_id = venue_id
+        if sent.taken_at is None:
+            sent.taken_at = now
         self._venue_ids[venue_id] = number
 
     # ---- in
@@ -397,7 +409,7 @@ class Bridge:
         self._touch(self._sent[number], now)
         match fact:
             case Acked():
-                self._name(number, fact.venue_id)
+                self._name(number, fact.venue_id, now)
                 self._answer(number, fact.request, now)
                 if fact.request == "place":
                     self._unconfirmed[number] = now
@@ -411,7 +423,7 @@ class Bridge:
                 self._doubt(number, fact.request)
                 self._core.unknown(now, number)
             case OrderSeen():
-                self._name(number, fact.venue_id)
+                self._name(number, fact.venue_id, now)
                 acked = self._unconfirmed.pop(number, None)
                 if acked is not None:
                     self._lag.shown(now, now - acked)
@@ -458,7 +470,9 @@ class Bridge:
         if number in self._sent:
             return
         now = clock()
-        sent = _Sent(seen.client_id, index, seen.price, seen.qty, now, venue_id=seen.venue_id, exists=True)
+        sent = _Sent(
+            seen.client_id, index, seen.price, seen.qty, now, venue_id=seen.venue_id, exists=True, taken_at=now
+        )
         self._sent[number] = sent
         self._touch(sent, now)
         self._venue_ids[seen.venue_id] = number

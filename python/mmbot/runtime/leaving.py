@@ -79,7 +79,8 @@ class Leaving:
         now = run.clock.peek()
         late_s = max(0, self._late_until() - now) / 1e9
         if late_s:
-            run.told({"event": "stopping", "why": f"a create had no answer; the proof takes {late_s:.1f} s longer"})
+            why = f"an order may come to be, or be listed, late; the proof takes {late_s:.1f} s longer"
+            run.told({"event": "stopping", "why": why})
         return await run.cancelling_on(self._orders).run(
             "end",
             believed=[target for each in run.listed for target in obedience.believed(each.category, each.symbol)],
@@ -90,11 +91,12 @@ class Leaving:
 
     def _late_until(self) -> int:
         """Until then a create without an answer may still come to be: a request is refused once it is older than the
-        venue's window.
+        venue's window. Or an order that is open as far as we know may be missing in the venue's lists.
         """
-        last = self._run.bridge.last_unanswered_place()
-        known = 0 if last is None else self._run.resolver.deadline(last, self._run.clock.peek())
-        return max(self._run.strangers_until, known)
+        bridge, now = self._run.bridge, self._run.clock.peek()
+        last = bridge.last_unanswered_place()
+        known = 0 if last is None else self._run.resolver.deadline(last, now)
+        return max(self._run.strangers_until, known, bridge.listed_by(now))
 
     async def _last_word(self, each: Listed) -> str:
         """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""

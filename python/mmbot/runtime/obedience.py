@@ -47,9 +47,13 @@ class Obedience:
         return [Target(category, symbol, self._runner.bridge.name(order[0])) for order in orders]
 
     def late_until(self) -> int:
-        """Until then a create without an answer may still come to be at the venue."""
-        last = self._runner.bridge.last_unanswered_place()
-        return max(self._runner.strangers_until, 0 if last is None else last + ARRIVES_NS)
+        """Until then a create without an answer may still come to be at the venue, or an order that is open as far as
+        we know may be missing in its lists.
+        """
+        bridge = self._runner.bridge
+        last = bridge.last_unanswered_place()
+        unlisted = bridge.listed_by(self._runner.clock.peek())
+        return max(self._runner.strangers_until, 0 if last is None else last + ARRIVES_NS, unlisted)
 
     def mark_canceled(self, order: str, *, trigger: str) -> None:
         """Write down in the journal for what an order left."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mmbot import _core
     from mmbot.execution.bookings import Bookings, Sums
+    from mmbot.execution.reconcile import Break
     from mmbot.runtime.bridge import Bridge, Listed
     from mmbot.venues.port import Fact, OrderEntry, OrderSeen, Posting, WalletSeen
 
@@ -54,7 +55,8 @@ class Reconciler:
         self._terms = terms
         self._schedule = Schedule(terms)
         self._hurry = Bell()
-        self._last: ReconReport | None = None
+        self._differed: tuple[Break, ...] = ()
+        """What differed, by the last look that saw as deep: it counts where it repeats, however busy the market is."""
         self._began = 0
         self._agreed = 0
         self._coins: Pulled | None = None
@@ -150,11 +152,12 @@ class Reconciler:
             now,
             named_ours=pulled.named_ours,
             touched_ns=self._bridge.touched,
-            before=self._last,
+            earlier=self._differed,
         )
         if pulled.depth >= Depth.CASH:
             report = self._with_cash(report, pulled, now)
-        self._last = report
+        deeper = (one for one in self._differed if one.kind.seen_at > pulled.depth)
+        self._differed = (*report.breaks, *report.deferred, *deeper)
         self._schedule.looked(pulled.depth, report)
         if pulled.depth >= Depth.POSITIONS and report.clean:
             self._agreed = now
@@ -187,6 +190,10 @@ class Reconciler:
         """The books were changed by people's word: no statement will say so."""
         if self.custody is not None:
             self.custody.adjusted(market, moved)
+
+    def look_again(self, found: Sequence[Break], now: int) -> None:
+        """What was found is to be seen again soon."""
+        self._schedule.again(found, now)
 
     def drifts(self, report: ReconReport) -> bool:
         """Whether a position differs: executions may be missing that are older than what was asked for."""

@@ -749,6 +749,7 @@ class Runner:
 
     async def look(self, depth: Depth | None, *, wide: bool = False) -> ReconReport | None:
         """Look at the venue once and judge what was found; None where it could not be asked."""
+        began = self.clock.peek()
         try:
             pulled = await self.reconciler.pull(self.session(), depth, wide=wide)
         except VenueError as error:
@@ -767,7 +768,7 @@ class Runner:
             self._tell_coins(report)
         if self.reconciler.drifts(report) and not wide:
             return await self.look(None, wide=True)  # what was not booked may be older than what was asked for
-        self._judge(report)
+        self._judge(report, pulled.depth, began)
         return report
 
     def _tell_coins(self, report: ReconReport) -> None:
@@ -782,35 +783,44 @@ class Runner:
         if self.reconciler.custody is not None:
             self.note("custody", self.reconciler.custody.words())
 
-    def _judge(self, report: ReconReport) -> None:
+    def _judge(self, report: ReconReport, depth: Depth, began: int) -> None:
         """Ask about orders that the venue sees otherwise, which stay exposure. Any other break takes the quotes out,
-        and one that is still there at the next look stops trading until a person has looked.
+        and one that is still there at the next look as deep stops trading until a person has looked.
+
+        began: when the venue was asked first. A freeze is lifted on a whole look after it that put nothing off.
         """
         serious = [one for one in report.breaks if one.kind.remedy is not Remedy.RESOLVE]
         for one in report.breaks:
             if one.kind.remedy is Remedy.RESOLVE:
                 self.bridge.doubt(one.name)
-        found = "; ".join(one.said for one in report.breaks) or f"{report.compared} compared"
-        self.reconciled = Reconciled(not report.breaks, self.clock.peek(), found)
-        if serious:
-            self.pause("reconcile", "; ".join(one.said for one in serious))
+        unseen = [one for one in self._serious if _says_nothing_of(one, report, depth)]
+        stands = [*unseen, *serious]
+        differs = [*unseen, *report.breaks]
+        if differs or (depth is Depth.CASH and report.clean):
+            found = "; ".join(one.said for one in differs) or f"{report.compared} compared"
+            self.reconciled = Reconciled(not differs, began, found)
+        if stands:
+            self.pause("reconcile", "; ".join(one.said for one in stands))
         elif not report.deferred:
             self.resume("reconcile")
-        self._freeze_what_stays(serious)
+        self._freeze_what_stays(serious, stands)
 
     def compare_soon(self) -> None:
         """Compare with the venue now, not at the next time."""
         self.reconciler.hurry()
 
-    def _freeze_what_stays(self, serious: Sequence[Break]) -> None:
+    def _freeze_what_stays(self, serious: Sequence[Break], stands: Sequence[Break]) -> None:
+        """Freeze for what was there at the last look that saw as deep; what is new is looked at again soon."""
+        fresh = [one for one in serious if not any(one.repeats(before) for before in self._serious)]
         for one in serious:
-            again = any(one.repeats(before) for before in self._serious)
-            if again and not any(one.repeats(before) for before in self._frozen):
+            if one not in fresh and not any(one.repeats(before) for before in self._frozen):
                 self._frozen += (one,)
                 scope = Scope("symbol", one.symbol) if one.symbol else Scope("account", self._account)
                 self.on_freeze(FreezeAsked(FreezeLevel.NO_NEW, scope, "reconcile", one.said, self.clock.peek()))
-        self._serious = tuple(serious)
-        self._frozen = tuple(one for one in self._frozen if any(one.repeats(now) for now in serious))
+        if fresh:
+            self.reconciler.look_again(fresh, self.clock.peek())
+        self._serious = tuple(stands)
+        self._frozen = tuple(one for one in self._frozen if any(one.repeats(now) for now in stands))
 
     # ---- what asking came to (ChaseListener)
 
@@ -863,6 +873,12 @@ class Runner:
         if self._orders is None:
             raise VenueError("the order session has not been started")
         return self._orders
+
+
+def _says_nothing_of(known: Break, report: ReconReport, depth: Depth) -> bool:
+    """Whether a look leaves open what became of a break: it did not look as deep, or found it moved a moment ago."""
+    moved = any((one.kind, one.name) == (known.kind, known.name) for one in report.deferred)
+    return moved or known.kind.seen_at > depth
 
 
 def _custody(estate: Estate) -> Custody | None:

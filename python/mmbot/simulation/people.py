@@ -277,16 +277,18 @@ class People:
             self._apply(token, bad, again)
             return
         state.override_answer.unlink(missing_ok=True)
-        write_durably(state.override, json.dumps(override_words(token)).encode())
+        write_durably(state.override, _word(token))
         self._waits = True
         self._scene.world.after(self._rng.randrange(100 * MS), engine.judge)
         self._await(token, bad, again, ANSWERS_MAX)
 
     def _await(self, token: Override, bad: str, again: Callable[[], None], left: int) -> None:
+        of = sha256(_word(token)).hexdigest()
+
         def look() -> None:
             answer = self._scene.engine.state.override_answer
-            if answer.exists():
-                said = json.loads(answer.read_bytes())
+            said = json.loads(answer.read_bytes()) if answer.exists() else {}
+            if said.get("of") == of:
                 self._answered(token, bad, again, "" if said["lowered"] else said["why"])
             elif left > 1:
                 self._await(token, bad, again, left - 1)
@@ -406,6 +408,11 @@ def strike_bad_token(scene: Scene, symbol: str, for_ns: int, rng: random.Random)
     names = rng.sample(sorted({*BAD_TOKENS, "a spent nonce", "a spent token"}), 3)
     for number, name in enumerate(names):
         scene.world.after(round(for_ns * (number + 0.5) / 3), partial(scene.people.try_bad, name))
+
+
+def _word(token: Override) -> bytes:
+    """What is handed in; the answer names it."""
+    return json.dumps(override_words(token)).encode()
 
 
 def strike_kill(scene: Scene, for_ns: int) -> None:

@@ -57,7 +57,7 @@ def test_an_injected_mismatch_is_reported_within_one_interval() -> None:
     assert again_ns == 62 * SECOND
     assert schedule.depth(again_ns) is Depth.POSITIONS
     moved_on, told_on = Account(positions={"BTC": 8}), Account(positions={"BTC": 10})
-    second = compare(TERMS, moved_on, told_on, again_ns, touched_ns={"BTC": again_ns}, before=first)
+    second = compare(TERMS, moved_on, told_on, again_ns, touched_ns={"BTC": again_ns}, earlier=first.deferred)
     assert [found.said for found in second.breaks] == ["position BTC: we hold 8, the venue says 10; freeze"]
     schedule.looked(Depth.POSITIONS, second)
     assert schedule.next_ns() == 67 * SECOND
@@ -84,7 +84,7 @@ def test_whatever_is_wrong_and_whenever_it_is_reported_within_one_interval(
         depth = schedule.depth(now)
         assert depth is not None
         seen = wrong if now >= at_s * SECOND and depth >= deepest else Account()
-        report = compare(terms, Account(), seen, now, before=report)
+        report = compare(terms, Account(), seen, now, earlier=report.deferred if report else ())
         schedule.looked(depth, report)
     assert at_s * SECOND <= report.now_ns <= (at_s + terms.interval_s) * SECOND
 
@@ -98,7 +98,7 @@ def test_a_fill_on_its_way_is_no_mismatch() -> None:
         Account(positions={"BTC": 8}),
         2 * SECOND,
         touched_ns={"BTC": 2 * SECOND},
-        before=first,
+        earlier=first.deferred,
     )
     assert second.breaks == ()
     assert len(second.deferred) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbot.guardian.anchors import AnchorFault, AnchorKeeper, damaged, read_anchors
+from mmbot.guardian.anchors import AnchorFault, AnchorKeeper, are_gone, damaged, read_anchors
 from mmbot.guardian.words import Head
 
 
@@ -64,6 +64,18 @@ def test_a_damaged_file_is_set_aside_and_the_guardian_begins(tmp_path: Path):
     again.close()
     assert [anchor.seq for anchor in read_anchors(path)] == [1, 4]
     assert [file.name for file in damaged(path)] == ["anchors.jsonl.damaged-1"]
+
+
+def test_a_file_that_is_gone_leaves_a_note_that_it_was_there(tmp_path: Path):
+    """The guardian begins, and an engine's start finds the note; a new account, or one without its key, has none."""
+    path = kept(tmp_path, 2)
+    assert not are_gone(path)
+    path.unlink()
+    assert are_gone(path)
+    assert AnchorKeeper(path).kept == []
+    assert [note.name for note in damaged(path)] == ["anchors.jsonl.damaged-1"]
+    assert not are_gone(path)
+    assert not are_gone(tmp_path / "new" / "anchors.jsonl")
 
 
 def test_an_anchor_that_is_written_in_part_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -104,10 +104,23 @@ def account(tmp_path: Path) -> Account:
 
 
 def test_a_journal_that_fits_its_anchors_is_taken_over(account: Account) -> None:
-    """Nothing is said against it; without anchors neither."""
+    """Nothing is said against it; where no guardian kept anchors neither."""
     assert (account.estate().lost, account.estate().frozen) == ("", ())
+    for kept in account.state.path.glob("guardian.*"):
+        kept.unlink()
     account.state.anchors.unlink()
     assert (account.estate().lost, account.estate().frozen) == ("", ())
+
+
+def test_anchors_that_are_gone_freeze_the_account(account: Account) -> None:
+    """Their key says that there were some, before and after a guardian began anew; nothing without them is believed."""
+    account.state.anchors.unlink()
+    assert "anchors.jsonl is gone, and the key" in account.estate().frozen[0].reason
+    AnchorKeeper(account.state.anchors).close()
+    assert "damaged-1 was damaged: look at it" in account.estate().frozen[0].reason
+    account.journal.unlink()
+    with pytest.raises(ConfigError, match=r"is gone, and .*damaged-1 was damaged"):
+        account.estate()
 
 
 def test_a_torn_end_that_no_anchor_covers_is_waited_for(account: Account) -> None:
@@ -177,6 +190,8 @@ def test_a_journal_that_is_gone_is_not_passed_over(account: Account) -> None:
     account.journal.unlink()
     with pytest.raises(ConfigError, match="is gone, and anchors were kept of it"):
         account.estate()
+    for kept in account.state.path.glob("guardian.*"):
+        kept.unlink()
     account.state.anchors.unlink()
     assert left_on(account.state, LISTED, BEGAN, "7") is None
 

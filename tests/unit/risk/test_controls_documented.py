@@ -20,7 +20,8 @@ PAGE = (ROOT / "docs/controls.md").read_text(encoding="utf-8")
 GATEWAY = (ROOT / "docs/gateway.md").read_text(encoding="utf-8")
 DENIALS = [name for _, name, _, _ in _core.denial_table()]
 RULES = [str(rule) for rule in get_args(Rule)]
-EVERY_CODE = {*DENIALS, *CONTROLS, GateDenial.DECISION_AGE.value}
+OF_THE_GATE = (GateDenial.DECISION_AGE, GateDenial.THROTTLED, GateDenial.BREAKER_OPEN, GateDenial.TAKER_SHARE)
+EVERY_CODE = {*DENIALS, *CONTROLS, *(one.value for one in OF_THE_GATE)}
 EVERY_CODE |= {f"gateway:{rule}" for rule in RULES} | {f"guard:{guard}" for guard in RiskGuard}
 
 

@@ -93,6 +93,10 @@ class Passage:
         """What the gate itself refused."""
         return [fact.client_id for fact in self.heard.facts if isinstance(fact, Refused) and fact.code == 0]
 
+    def said(self) -> str:
+        """Why the gate refused what it refused last."""
+        return [fact.message for fact in self.heard.facts if isinstance(fact, Refused) and fact.code == 0][-1]
+
     async def open_ids(self) -> list[str]:
         """What rests at the venue."""
         return [seen.client_id for seen in await self.venue.open_orders("linear", "BTCUSDT")]
@@ -130,6 +134,7 @@ def test_seven_orders_leave_in_a_second_and_the_others_are_refused() -> None:
         assert passage.refused() == []
         await turns()
         assert passage.refused() == ["o8"]
+        assert "calls in the last" in passage.said()
         assert await passage.open_ids() == [f"o{number}" for number in range(1, 8)]
         passage.send(AmendOrder(client_id="o1", category="linear", symbol="BTCUSDT", price="89.0"))
         await turns()
@@ -240,9 +245,11 @@ def test_after_a_minute_one_order_is_the_probe() -> None:
         passage.gate._half_open()
         assert passage.heard.links[2:] == ["trade breaker down", "trade breaker up"]
         assert passage.gate.circuit_breaker_state == 0
+        assert passage.refused() == []
         passage.gate.send([passage.place(), passage.place()])
         await turns()
         assert passage.refused() == ["o2"]
+        assert "breaker" in passage.said()
         passage.venue.deliver()
         assert len(passage.heard.told("circuit_breaker_closed")) == 1
         passage.send(passage.place())
@@ -410,8 +417,10 @@ def test_what_is_taken_stays_within_its_share() -> None:
         def taker(qty: str, **changed: object) -> PlaceOrder:
             return msgspec.structs.replace(passage.place(), qty=qty, tif="ioc", post_only=False, **changed)
 
+        assert passage.refused() == []
         passage.send(taker("1"))
         await turns()
+        assert "taker share" in passage.said()
         assert passage.refused() == ["o1"], "nothing was made yet, so all of it would be taken"
         made = executed("e1", maker=True, qty="91")
         passage.gate.on_facts([made, made], passage.now)

@@ -1,14 +1,19 @@
 """The loop of a run: what it sends, what it never assumes, and how it leaves."""
 
 import asyncio
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from trading_desk import Desk, Quoter, settle
 
-from mmbot.execution.reconcile import Break, BreakKind, ReconReport
+from mmbot.execution.reconcile import Break, BreakKind, Depth, ReconReport
 from mmbot.execution.resolve import Resolver
+from mmbot.risk import FreezeBoard, Reconciled
+from mmbot.runtime import reconciling
+from mmbot.runtime.obedience import Obedience
 from mmbot.runtime.runner import RunFailedError
 from mmbot.strategy import Strategy, Wake
 from mmbot.venues.port import ExecutionSeen, PlaceOrder, Unanswered, VenueError
@@ -135,13 +140,93 @@ def test_an_order_that_the_venue_does_not_list_is_asked_for_and_quoting_goes_on(
     desk = opened(tmp_path)
     missing = Break(BreakKind.ORDER_MISSING, desk.ids.name(1), "linear BTCUSDT", 10, None)
     drift = Break(BreakKind.POSITION, "linear BTCUSDT", "linear BTCUSDT", 0, 3)
-    desk.runner._judge(ReconReport(now_ns=1, compared=2, breaks=(missing,)))
+    desk.runner._judge(ReconReport(now_ns=1, compared=2, breaks=(missing,)), Depth.ORDERS, 1)
     assert desk.runner.bridge.doubts == {1: "place"}
     assert desk.runner.pauses == {}
-    desk.runner._judge(ReconReport(now_ns=2, compared=2, breaks=(missing, drift)))
+    desk.runner._judge(ReconReport(now_ns=2, compared=2, breaks=(missing, drift)), Depth.POSITIONS, 2)
     assert desk.runner.pauses == {"reconcile": "position linear BTCUSDT: we hold 0, the venue says 3; freeze"}
-    desk.runner._judge(ReconReport(now_ns=3, compared=2))
+    desk.runner._judge(ReconReport(now_ns=3, compared=2), Depth.ORDERS, 3)
+    assert "reconcile" in desk.runner.pauses  # nobody looked at the position
+    desk.runner._judge(ReconReport(now_ns=4, compared=2, deferred=(drift,)), Depth.POSITIONS, 4)
+    assert "reconcile" in desk.runner.pauses
+    desk.runner._judge(ReconReport(now_ns=5, compared=2), Depth.POSITIONS, 5)
     assert desk.runner.pauses == {}
+
+
+def looked(desk: Desk, depth: Depth, *, busy: bool = False) -> None:
+    """One look at the venue. busy: the position moved a moment ago."""
+    if busy:
+        desk.runner.bridge._touched["linear BTCUSDT"] = desk.clock.peek()
+    asyncio.run(desk.runner.look(depth))
+    settle(desk)
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["at rest", "filled all the time"])
+def test_a_position_that_differs_for_good_pauses_and_then_freezes(busy: bool, tmp_path: Path, monkeypatch):
+    """Looks at open orders alone, of which there are two for each at positions, say nothing of it."""
+    monkeypatch.setattr(reconciling, "AGREE_S", 0.0)
+    desk = opened(tmp_path, board=FreezeBoard())
+    began = desk.clock.peek()
+    desk.runner.reconciler.begin(began, began)
+    desk.venue._market("BTCUSDT").position.qty += Decimal("0.005")
+    if busy:  # at first sight it may be a fill on its way
+        looked(desk, Depth.POSITIONS, busy=True)
+        assert desk.runner.pauses == {}
+    looked(desk, Depth.POSITIONS, busy=busy)
+    assert "reconcile" in desk.runner.pauses
+    looked(desk, Depth.ORDERS, busy=busy)
+    assert "reconcile" in desk.runner.pauses
+    assert desk.told("freeze asked") == []
+    looked(desk, Depth.POSITIONS, busy=busy)
+    looked(desk, Depth.ORDERS, busy=busy)
+    [asked] = desk.told("freeze asked")
+    assert (asked["control"], asked["scope"]) == ("reconcile", "symbol linear BTCUSDT")
+    assert "we hold 0, the venue says 5" in asked["reason"]
+    assert "reconcile" in desk.runner.pauses
+
+
+def test_coins_that_differ_for_good_pause_and_then_freeze(tmp_path: Path):
+    """Twelve looks that see no coins lie between two that do; the second that finds the difference is soon."""
+    desk = opened(tmp_path, board=FreezeBoard())
+    began = desk.clock.peek()
+    desk.runner.reconciler.begin(began, began)
+    looked(desk, Depth.CASH)
+    desk.venue._pay("USDT", Fraction(-1))
+    for _ in range(2):  # what differs for the first time is looked at again
+        assert "reconcile" not in desk.runner.pauses
+        looked(desk, Depth.CASH)
+        looked(desk, Depth.ORDERS)
+        looked(desk, Depth.POSITIONS)
+    assert "reconcile" in desk.runner.pauses
+    looked(desk, Depth.CASH)
+    assert [asked["scope"] for asked in desk.told("freeze asked")] == ["account 7"]
+
+
+def test_a_freeze_is_lifted_on_a_whole_look_that_put_nothing_off(tmp_path: Path):
+    """A look at open orders is no reconciliation, nor one that found what moved a moment ago; breaks always count."""
+    desk = opened(tmp_path)
+    run = desk.runner
+    drift = Break(BreakKind.POSITION, "linear BTCUSDT", "linear BTCUSDT", 0, 3)
+    run._judge(ReconReport(now_ns=9, compared=2), Depth.POSITIONS, 1)
+    run._judge(ReconReport(now_ns=9, compared=2, deferred=(drift,)), Depth.CASH, 2)
+    assert run.reconciled is None
+    run._judge(ReconReport(now_ns=9, compared=2), Depth.CASH, 3)
+    assert run.reconciled == Reconciled(True, 3, "2 compared")
+    run._judge(ReconReport(now_ns=9, compared=2, breaks=(drift,)), Depth.POSITIONS, 4)
+    assert (run.reconciled.clean, run.reconciled.ts) == (False, 4)
+    run._judge(ReconReport(now_ns=9, compared=2), Depth.ORDERS, 5)
+    assert (run.reconciled.clean, run.reconciled.ts) == (False, 5)
+
+
+def test_a_proof_of_zero_waits_for_the_lists_while_an_order_is_open_as_far_as_we_know(tmp_path: Path):
+    """Two seconds after the venue spoke of it, a list that does not have it says something; its end, told, at once."""
+    desk = opened(tmp_path)
+    now, until = desk.clock.peek(), Obedience(desk.runner).late_until()
+    assert now < until <= now + 2_000_000_000
+    desk.runner.pull_all()
+    settle(desk)
+    assert desk.runner.bridge.open() == []
+    assert Obedience(desk.runner).late_until() == 0
 
 
 def test_an_unanswered_order_stays_exposure_until_the_venue_has_spoken(tmp_path: Path):
@@ -379,7 +464,7 @@ def test_a_run_does_not_leave_before_an_unanswered_create_has_had_its_time(tmp_p
     run_whole(desk, meanwhile=wait)
     [done] = desk.told("cancel_all_done")
     assert done["proof"] == "asked"
-    assert any("a create had no answer" in str(event.get("why")) for event in desk.told("stopping"))
+    assert any("an order may come to be" in str(event.get("why")) for event in desk.told("stopping"))
     assert desk.runner.left
 
 
