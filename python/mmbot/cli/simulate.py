@@ -50,9 +50,7 @@ def simulate(  # noqa: PLR0917 (typer reads options from parameters)
         first, last = first_seed, first_seed + seeds
         report = campaign(range(first, last), bugs=bugs, profile=profile, once=once, workers=workers, heard=_progress)
         missing = report.missing if seeds >= WHOLE and profile is None else []
-        _summarise(report, missing)
-        if bugs and not report.failures:
-            typer.echo(f"not caught: {', '.join(bugs)}")
+        _summarise(report, missing, bugs)
         failures = report.failures
         if report.unequal:
             missing.append("two equal runs of every seed")
@@ -117,12 +115,14 @@ def _progress(report: CampaignReport) -> None:
         typer.echo(f"{report.seeds} seeds, {len(report.failures)} failed, {report.wall_s:.0f} s", err=True)
 
 
-def _summarise(report: CampaignReport, missing: list[str]) -> None:
+def _summarise(report: CampaignReport, missing: list[str], bugs: tuple[str, ...]) -> None:
     hours = report.simulated_s / 3600
     typer.echo(
         f"{report.seeds} seeds, {hours:,.0f} simulated hours in {report.wall_s:.0f} s, {report.orders:,} orders, "
         f"{report.fills:,} executions, {report.turns:,} turns"
     )
+    if bugs and not report.failures:
+        typer.echo(f"not caught: {', '.join(bugs)}")
     for failure in report.failures[:20]:
         typer.echo(f"FAILED seed {failure.seed} ({failure.profile}): {failure.violation}")
     if report.unequal:

@@ -795,15 +795,17 @@ class Runner:
                 self.bridge.doubt(one.name)
         unseen = [one for one in self._serious if _says_nothing_of(one, report, depth)]
         stands = [*unseen, *serious]
-        differs = [*unseen, *report.breaks]
-        if differs or (depth is Depth.CASH and report.clean):
-            found = "; ".join(one.said for one in differs) or f"{report.compared} compared"
-            self.reconciled = Reconciled(not differs, began, found)
+        self._conclude([*unseen, *report.breaks], report, depth, began)
         if stands:
             self.pause("reconcile", "; ".join(one.said for one in stands))
         elif not report.deferred:
             self.resume("reconcile")
         self._freeze_what_stays(serious, stands)
+
+    def _conclude(self, differs: Sequence[Break], report: ReconReport, depth: Depth, began: int) -> None:
+        if differs or (depth is Depth.CASH and report.clean):
+            found = "; ".join(one.said for one in differs) or f"{report.compared} compared"
+            self.reconciled = Reconciled(not differs, began, found)
 
     def compare_soon(self) -> None:
         """Compare with the venue now, not at the next time."""

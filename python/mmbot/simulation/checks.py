@@ -28,6 +28,9 @@ CREATES = 32
 """New orders that are remembered over a death."""
 QUARANTINE_NS = 5 * NS_PER_S
 """R + 2ε + V + M: the window of a request, twice the clock's error, what the venue shows late, and a margin."""
+APART_NS = 60 * NS_PER_S
+"""Until nothing new leaves any more where venue and books differ for good: three looks at the coins, one every 20 s, of
+which two follow the first at once."""
 GONE_NS = 20 * NS_PER_S
 """Until an order is gone that somebody wanted out, with nothing wrong on the way."""
 
@@ -58,6 +61,10 @@ class Checks:
         """New orders that left last, and when."""
         self._under_way: list[tuple[int, str]] = []
         """Those of them that had left just before this life of the engine began."""
+        self.books_apart = False
+        """Something happened that nothing explains: what stops for it is nobody's here to lift."""
+        self._apart: tuple[int, str, int] | None = None
+        """The life in which venue and books came apart for good, the symbol (empty: all of them), and when."""
         self._changes = 0
         """Of orders and positions at the venue, so far."""
         self._compared: tuple[int, tuple[int, int]] | None = None
@@ -67,6 +74,12 @@ class Checks:
         """A process begins: what it wants out, it will say; what the one before sent may still be under way."""
         self._wanted_out.clear()
         self._under_way = list(self._creates)
+
+    def apart(self, symbol: str) -> None:
+        """From now on venue and books differ, for who knew before that they agreed."""
+        self.books_apart, life = True, self._scene.engine.life
+        if self._apart is None and life is not None and life.runner.reconciler.custody is not None:
+            self._apart = (life.number, symbol, self._scene.world.now)
 
     def fail(self, promise: str, said: str) -> None:
         """A promise is broken; the first one counts."""
@@ -145,6 +158,7 @@ class Checks:
         if isinstance(request, PlaceOrder):
             if not request.reduce_only:
                 self._forgotten(life)
+                self._traded_apart(request, life)
             self._creates.append((self._scene.world.now, request.client_id))
             age = self._scene.world.now - life.core.now
             if age > AGE_MAX_NS:
@@ -154,6 +168,15 @@ class Checks:
                 self.fail(
                     "P10", f"{request.client_id} leaves {silence / NS_PER_S:.1f} s after the market was heard last"
                 )
+
+    def _traded_apart(self, request: PlaceOrder, life: Life) -> None:
+        """P3: who has had the time to see that venue and books differ for good does not trade."""
+        if self._apart is None or life.number != self._apart[0] or self._apart[1] not in ("", request.symbol):
+            return
+        since = max(self._apart[2], self._scene.stops.ill_until)
+        if self._scene.world.now > since + APART_NS:
+            after = (self._scene.world.now - since) / NS_PER_S
+            self.fail("P3", f"{request.client_id} leaves {after:.0f} s after venue and books came apart for good")
 
     def _forgotten(self, life: Life) -> None:
         """P6: nothing new leaves while something may still arrive that an earlier process sent and nobody remembers;

@@ -146,6 +146,18 @@ def _deleverage(scene: Scene, fault: Fault, rng: random.Random) -> None:
         scene.mark("position moved without an order")
 
 
+def _apart(scene: Scene, fault: Fault, rng: random.Random) -> None:
+    """Nothing that anybody is told explains it, and nothing takes it back."""
+    if rng.random() < 0.5:
+        scene.venue.cash -= 10**12
+        scene.checks.apart("")
+    else:
+        market = scene.venue.markets[fault.symbol]
+        market.foreign = True
+        market.position += 1
+        scene.checks.apart(fault.symbol)
+
+
 def _foreign(scene: Scene, fault: Fault, rng: random.Random) -> None:
     market = scene.venue.markets[fault.symbol]
     buys = rng.random() < 0.5
@@ -407,6 +419,7 @@ KINDS: Mapping[str, FaultKind] = {
     **GUARD_KINDS,
     **PEOPLE_KINDS,
     **LEASE_KINDS,
+    "books apart": FaultKind((), "a coin is gone, or a lot is there, that nothing explains", _apart, of_symbol=True),
 }
 """Every fault that the simulator knows, by name."""
 
@@ -426,7 +439,7 @@ PROFILES: Mapping[str, tuple[str, ...]] = {
     ),
     "disk": ("lying disk", "disk error", "disk full", "slow disk", "kill", "requests parked", "answers lost"),
     "clock": ("clock step", "pause", "requests late", "requests parked"),
-    "people": ("foreign order", "deleveraged", "kill", "nobody looks at alarms"),
+    "people": ("foreign order", "deleveraged", "kill", "nobody looks at alarms", "books apart"),
     "operators": (
         *PEOPLE_KINDS,
         *("kill", "kill at place", "kill in recovery", "pause", "slow disk", "rest dark", "trade link down"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mmbot.execution.reconcile import Depth
 from mmbot.risk.levels import FreezeAsked, FreezeLevel, Scope
 from mmbot.simulation.stops import ACCOUNT
 from mmbot.venues.port import CancelOrder
@@ -12,6 +13,7 @@ from mmbot.venues.port import CancelOrder
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from mmbot.execution.reconcile import ReconReport
     from mmbot.simulation.engine import Life
     from mmbot.venues.port import ExecutionSeen, LinkEvent, OrderRequest, OrderSeen
 
@@ -106,6 +108,19 @@ def _freezes_at_a_reconnect(life: Life) -> None:
     life.runner.on_link = on_link  # type: ignore[method-assign]
 
 
+def _forgets_at_every_look(life: Life) -> None:
+    """A look that saw no position and no coin takes back what one that did had found, which is not looked at soon."""
+    runner, judge = life.runner, life.runner._judge
+    runner.reconciler.look_again = lambda found, now: None  # type: ignore[method-assign]
+
+    def forgetful(report: ReconReport, depth: Depth, began: int) -> None:
+        if depth is Depth.ORDERS:
+            runner._serious = ()
+        judge(report, depth, began)
+
+    runner._judge = forgetful  # type: ignore[method-assign]
+
+
 LIFE_BUGS: Mapping[str, tuple[str, str, int, Callable[[Life], None]]] = {
     "cancelled before adopted": ("an orphan is cancelled before it counts", "disk", 200, _cancelled_unadopted),
     "cancels are said once": ("a cancel is not said again", "network", 200, _cancels_are_said_once),
@@ -113,6 +128,7 @@ LIFE_BUGS: Mapping[str, tuple[str, str, int, Callable[[Life], None]]] = {
     "missed executions": ("nobody asks what was executed while a run was down", "process", 200, _asks_for_nothing),
     "in flight is dead": ("what was under way at a death is taken for dead", "process", 200, _in_flight_is_dead),
     "stops quoting": ("a run stops quoting after a minute, for ever", "network", 200, _stops_quoting),
+    "looks forget": ("a look at orders takes back what one at coins found", "people", 200, _forgets_at_every_look),
     "starts at shadows": ("a run freezes for nothing, some time", "venue", 200, _starts_at_shadows),
     "freezes at a reconnect": ("a run freezes when a link comes back", "network", 200, _freezes_at_a_reconnect),
 }

@@ -51,13 +51,13 @@ UNPRICED = frozenset({"public link down", "venue restart", "frozen feed", "book 
 
 REASONS: Mapping[str, frozenset[str]] = {
     "unknown_order": WAYS | DEATHS,
-    "reconcile": FORGETS | {"venue lag"},
+    "reconcile": FORGETS | {"venue lag", "books apart"},
     "foreign_order": frozenset({"foreign order"}),
     "position_moved": FORGETS | {"deleveraged", "foreign order"},
     "risen_order": FORGETS,
     "journal_differs": FORGETS,
     "guardian_lost": GUARDS | {"pause", "slow disk"},
-    "guardian_acting": GUARDS | WAYS | DEATHS,
+    "guardian_acting": GUARDS | WAYS | DEATHS | {"books apart"},
     "guardian_blind": frozenset({"guardian cut from the venue", "maintenance"}),
     "latch": frozenset({"half a line in the freeze log"}),
     "alarm": frozenset({"nobody looks at alarms"}),

@@ -54,6 +54,7 @@ HARMLESS = frozenset(
     {
         *("private link down", "public link down", "private late", "fills late", "told again", "venue lag"),
         *("rate limited", "overloaded", "funding", "deleveraged", "foreign order", "book gap", "frozen feed", "burst"),
+        "books apart",
         *(
             "frozen by a person",
             "frozen by a signal",
@@ -325,16 +326,20 @@ class Stops:
     def resumed(self) -> None:
         """Long after the last fault: who was let go trades again, or has said why not."""
         scene, now = self._scene, self._scene.world.now
-        refused = scene.people.refused.partition(":")[0]
-        long_held = [str(scope) for scope, levels in self._held.items() if max(levels.values()) + LIFTED_NS < now]
-        if long_held and refused not in EXCUSED and scene.engine.runs():  # one that is down for good compares nothing
-            self._fail(f"{', '.join(long_held)} cannot be lifted: {scene.people.refused}")
+        if scene.engine.runs() and not scene.checks.books_apart:  # who is down for good compares nothing
+            self._judge_lifted(now)
         if self._held or now < self.lifted_at + RESUMES_NS or self._waits_for_a_person():
             return
         scene.mark("trades again after a stop" if self.lifted_at else "trades again")
         if self.sent_at < now - RESUMES_NS and not any(scene.is_ours(each) for each in scene.venue.open_now()):
             why = "the stop was lifted" if self.lifted_at else "nothing stops it"
             self._fail(f"nothing left for {(now - self.sent_at) / NS_PER_S:.0f} s, and {why}; {scene.engine.pauses()}")
+
+    def _judge_lifted(self, now: int) -> None:
+        refused = self._scene.people.refused
+        long_held = [str(scope) for scope, levels in self._held.items() if max(levels.values()) + LIFTED_NS < now]
+        if long_held and refused.partition(":")[0] not in EXCUSED:
+            self._fail(f"{', '.join(long_held)} cannot be lifted: {refused}")
 
     def _waits_for_a_person(self) -> bool:
         """It does not run, or waits to be started again; or others, or a small limit, leave it nothing to do."""
