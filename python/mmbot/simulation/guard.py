@@ -539,9 +539,8 @@ class Guarded:
         if self._hung and not gone:
             self._since = now  # it goes again, and cannot know yet that it is not heard
         self._hung = gone
-        self._since = self._since or now
-        if gone:  # it may have woken and died between two looks
-            self._since = max(self._since, self.scene.stops.sent_at)
+        # People lift where it hears the guardian, whoever does not hear it; and it may have woken and died in between.
+        self._since = max(self._since or now, self.scene.stops.sent_at if gone else self.scene.stops.lifted_at)
         silent = now - self._since
         if silent >= CUT_NS:
             self._condemned = self.begun
