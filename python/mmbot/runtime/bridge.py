@@ -41,7 +41,7 @@ from mmbot.venues.port import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from mmbot.execution.recovery import Chain, HeldOrder, Owner
     from mmbot.execution.resolve import VenueLag
@@ -292,14 +292,19 @@ class Bridge:
         """Tell an execution that the books know of."""
         return execution_id in self._executions
 
-    def last_unanswered_place(self) -> int | None:
-        """Return when the last order was sent that the venue has not spoken of since; None if there is none."""
-        asked = [self._sent[number].asked_at.get("place") for number in self.open() if number in self._sent]
+    def _open_in(self, markets: Collection[tuple[str, str]]) -> list[_Sent]:
+        within = {self._markets[market] for market in markets}
+        known = (self._sent[number] for number in self.open() if number in self._sent)
+        return [sent for sent in known if sent.instrument in within]
+
+    def last_unanswered_place(self, markets: Collection[tuple[str, str]]) -> int | None:
+        """Return when the last order was sent there that the venue has not spoken of since; None if there is none."""
+        asked = [sent.asked_at.get("place") for sent in self._open_in(markets)]
         return max((at for at in asked if at is not None), default=None)
 
-    def listed_by(self, now: int) -> int:
-        """Return until when the venue's lists may not show an order that it has, ns; 0 for none that is open."""
-        taken = [self._sent[number].taken_at for number in self.open() if number in self._sent]
+    def listed_by(self, markets: Collection[tuple[str, str]], now: int) -> int:
+        """Return until when the venue's lists may not show an order there that it has, ns; 0 for none that is open."""
+        taken = [sent.taken_at for sent in self._open_in(markets)]
         last = max((at for at in taken if at is not None), default=None)
         return 0 if last is None else last + self._lag.bound(now)
 

@@ -78,8 +78,8 @@ class Obeying(Protocol):
     def believed(self, category: str, symbol: str) -> list[Target]:
         """Our orders there that may be open."""
 
-    def late_until(self) -> int:
-        """Until then a create without an answer may still come to be at the venue."""
+    def late_until(self, markets: Sequence[Market]) -> int:
+        """Until then something of theirs may still come to be at the venue, or to be listed there."""
 
     def mark_canceled(self, order: str, *, trigger: str) -> None:
         """Write down for what an order left. That it left is the venue's word alone."""
@@ -286,7 +286,7 @@ class Freezing:
             trigger,
             markets=markets,
             believed=[target for market in markets for target in run.believed(*market)],
-            late_until=run.late_until,
+            late_until=lambda: run.late_until(markets),
             force=mode == "force",
         )
         for order in result.canceled:

@@ -94,9 +94,10 @@ class Leaving:
         venue's window. Or an order that is open as far as we know may be missing in the venue's lists.
         """
         bridge, now = self._run.bridge, self._run.clock.peek()
-        last = bridge.last_unanswered_place()
+        markets = [(each.category, each.symbol) for each in self._run.listed]
+        last = bridge.last_unanswered_place(markets)
         known = 0 if last is None else self._run.resolver.deadline(last, now)
-        return max(self._run.strangers_until, known, bridge.listed_by(now))
+        return max(self._run.strangers_until, known, bridge.listed_by(markets, now))
 
     async def _last_word(self, each: Listed) -> str:
         """Hear the last facts of one instrument. Returns "" or, where orders of ours may be left, what to do."""

@@ -8,6 +8,8 @@ from mmbot.execution.cancel_all import Target
 from mmbot.venues.port import ARRIVES_NS, AmendOrder, PlaceOrder, VenueError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mmbot.runtime.runner import Runner
 
 __all__ = ["Obedience"]
@@ -46,13 +48,13 @@ class Obedience:
         orders = self._runner.core.orders(self._index(category, symbol))
         return [Target(category, symbol, self._runner.bridge.name(order[0])) for order in orders]
 
-    def late_until(self) -> int:
-        """Until then a create without an answer may still come to be at the venue, or an order that is open as far as
-        we know may be missing in its lists.
+    def late_until(self, markets: Sequence[tuple[str, str]]) -> int:
+        """Until then a create of theirs without an answer may still come to be at the venue, or an order of theirs that
+        is open as far as we know may be missing in its lists.
         """
         bridge = self._runner.bridge
-        last = bridge.last_unanswered_place()
-        unlisted = bridge.listed_by(self._runner.clock.peek())
+        last = bridge.last_unanswered_place(markets)
+        unlisted = bridge.listed_by(markets, self._runner.clock.peek())
         return max(self._runner.strangers_until, 0 if last is None else last + ARRIVES_NS, unlisted)
 
     def mark_canceled(self, order: str, *, trigger: str) -> None:

@@ -128,7 +128,7 @@ def _trusts_its_last_look(life: Life) -> None:
 
 
 def _zero_too_early(life: Life) -> None:
-    life.runner.bridge.last_unanswered_place = lambda: None  # type: ignore[method-assign]
+    life.runner.bridge.last_unanswered_place = lambda markets: None  # type: ignore[method-assign]
 
 
 def _taken_over_is_answered(life: Life) -> None:

@@ -401,6 +401,8 @@ class ModelVenue:
         self._positioned(market)
         self._wallet()
         self.on_change(market, "executed")
+        if order.reduce_only and not self._reducible(market, buys=order.buys):
+            self._close(order, "canceled", "reduce_only")
 
     def _book(self, market: ModelMarket, tick: int, signed: int, *, maker: bool) -> int:
         units = market.role.units

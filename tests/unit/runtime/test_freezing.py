@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ class Run:
         """What the test says."""
         return [Target(category, symbol, name) for name in self.open.get(symbol, [])]
 
-    def late_until(self) -> int:
+    def late_until(self, markets: Sequence[tuple[str, str]]) -> int:
         """Everything is answered."""
         return 0
 

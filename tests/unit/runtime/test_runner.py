@@ -221,12 +221,13 @@ def test_a_freeze_is_lifted_on_a_whole_look_that_put_nothing_off(tmp_path: Path)
 def test_a_proof_of_zero_waits_for_the_lists_while_an_order_is_open_as_far_as_we_know(tmp_path: Path):
     """Two seconds after the venue spoke of it, a list that does not have it says something; its end, told, at once."""
     desk = opened(tmp_path)
-    now, until = desk.clock.peek(), Obedience(desk.runner).late_until()
+    now, until = desk.clock.peek(), Obedience(desk.runner).late_until([("linear", "BTCUSDT")])
     assert now < until <= now + 2_000_000_000
+    assert Obedience(desk.runner).late_until([]) == 0  # orders of other markets are none of its concern
     desk.runner.pull_all()
     settle(desk)
     assert desk.runner.bridge.open() == []
-    assert Obedience(desk.runner).late_until() == 0
+    assert Obedience(desk.runner).late_until([("linear", "BTCUSDT")]) == 0
 
 
 def test_an_unanswered_order_stays_exposure_until_the_venue_has_spoken(tmp_path: Path):
