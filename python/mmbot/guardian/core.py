@@ -285,6 +285,7 @@ class GuardianCore:
         self._look_at = self._said_at = self._anchor_at = 0
         self._saw_at = self._last_word = 0
         self._over = False
+        self._given_up = 0
 
     @property
     def state(self) -> State:
@@ -443,17 +444,21 @@ class GuardianCore:
 
     def _judged(self, at: int) -> list[Command]:
         """See whether there is a reason to act, or one less."""
-        commands: list[Command] = []
-        watched = self._watched
-        if watched is not None and not self._is_engine_a_cause():
-            silent = at - watched.heard_at
-            allowed = self._terms.begins_ns if watched.beat is None else self._terms.silent_ns
-            lie = watched.claims.lie(at)
-            if silent >= allowed:
-                commands += self._act("engine", f"the engine said nothing for {silent / SECOND:.1f} s", at)
-            elif lie:
-                commands += self._act("engine", f"the engine cannot be believed: {lie}", at)
+        commands = [] if self._watched is None else self._judge_engine(self._watched, at)
         return commands + self._heeded(at)
+
+    def _judge_engine(self, watched: _Watched, at: int) -> list[Command]:
+        """Give an engine up; once more where it had said that it is frozen, for then it waits for a lift alone."""
+        acting, standing = self._acting, self._is_engine_a_cause()
+        if acting is not None and standing and not acting.confirmed:
+            return []
+        silent = at - watched.heard_at
+        if silent >= (self._terms.begins_ns if watched.beat is None else self._terms.silent_ns):
+            if acting is not None:
+                acting.confirmed = False
+            return self._act("engine", f"the engine said nothing for {silent / SECOND:.1f} s", at)
+        lie = "" if standing else watched.claims.lie(at)
+        return self._act("engine", f"the engine cannot be believed: {lie}", at) if lie else []
 
     def _heeded(self, at: int) -> list[Command]:
         """Act on the latch, and on a freeze that the engine tells of itself: it may not get its cancels out."""
@@ -478,6 +483,7 @@ class GuardianCore:
         acting = self._acting = before or _Acting({}, at, self._epoch, alarm_at=at)
         if cause == "engine":
             acting.epoch = self._epoch
+            self._given_up += 1
         acting.causes[cause] = why
         commands: list[Command] = [Alarm(cause, why, 1) if before is None or cause == "engine" else Said(cause, why)]
         if not acting.cancelling:
@@ -544,6 +550,7 @@ class GuardianCore:
             distrusts=self._is_engine_a_cause(),
             zero=self.zero,
             blind_ns=at - self._saw_at,
+            given_up=self._given_up,
         )
 
     def _anchored(self, watched: _Watched) -> list[Command]:

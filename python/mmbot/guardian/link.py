@@ -115,6 +115,7 @@ class GuardianLink:
         self._heard, self._heard_at = -1, 0
         self._open = False
         self._asked: dict[str, bool] = {}
+        self._given_up = 0
 
     def step(self, event: LinkEvent, now: int) -> list[LinkCommand]:
         """Take one event at the clock's `now` (ns since epoch) and return what is to be done, in order."""
@@ -165,6 +166,9 @@ class GuardianLink:
                 if message.heard > self._heard:
                     self._heard, self._heard_at = message.heard, at
                     self._asked.pop("lost", None)
+                if message.given_up != self._given_up:
+                    self._given_up = message.given_up
+                    self._asked.pop("acting", None)
                 # Before it heard a beat of ours it acts for the engine before us: our first beat takes over.
                 acts = message.acting and message.distrusts and message.heard >= 0
                 blind = message.blind_ns >= self._terms.blind_ns

@@ -117,6 +117,8 @@ class GuardianBeat(msgspec.Struct, frozen=True, kw_only=True, tag="guardian_beat
     """While acting: the venue said twice that nothing is open, after everything sent had to have arrived."""
     blind_ns: int
     """For how long it has had no answer from the venue."""
+    given_up: int = 0
+    """How often it gave an engine up: one more is a new reason to stop, also where the last one was not over."""
 
 
 Message: TypeAlias = Hello | Beat | Goodbye | Welcome | TurnedAway | GuardianBeat

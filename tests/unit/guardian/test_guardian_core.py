@@ -201,6 +201,26 @@ def test_a_guardian_that_heeds_a_freeze_says_that_the_engine_is_no_cause():
     assert (beats[-1].acting, beats[-1].distrusts) == (True, True)
 
 
+def test_who_hangs_at_the_moment_of_a_lift_is_given_up_anew():
+    """The lift was for the silence before: it is no answer to this one, and the engine hears of it when it wakes."""
+    world = watching()
+    world.beating = False
+    world.go(4)
+    world.beating, world.level = True, FreezeLevel.CANCEL_ALL
+    world.go(9)
+    world.beating, world.level = False, FreezeLevel.NORMAL  # lifted, and stopped before it could say so
+    world.go(20)
+    world.beating = True
+    world.go(2)
+    beats = [one.message for one in world.said if isinstance(one.message, GuardianBeat)]
+    assert (beats[-1].acting, beats[-1].distrusts, beats[-1].given_up) == (True, True, 2)
+    world.level = FreezeLevel.CANCEL_ALL
+    world.go(2)
+    world.level = FreezeLevel.NORMAL  # people lifted once more
+    world.go(2)
+    assert world.core.state == "watching"
+
+
 def test_who_lies_from_the_moment_of_a_lift_is_not_believed():
     """All was gone when people lifted, and the journal stands still: what rests since then was never written down."""
     world = watching()

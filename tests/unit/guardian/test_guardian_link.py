@@ -1,5 +1,7 @@
 """The engine's side: it freezes without a guardian, and once."""
 
+from msgspec import structs
+
 from mmbot.guardian.link import Answered, Closed, GuardianLink, Lifted, Opened, Pulse, Reading, Send
 from mmbot.guardian.words import PROTOCOL, Beat, GuardianBeat, Head, Hello, TurnedAway, Welcome
 from mmbot.risk.levels import FreezeAsked, FreezeLevel
@@ -133,3 +135,11 @@ def test_a_guardian_that_acts_on_a_freeze_asks_for_no_second_one():
     assert side.asked == []
     side.tell(beat(1, acting=True))
     assert [asked.control for asked in side.asked] == ["guardian_acting"]
+
+
+def test_a_guardian_that_gives_the_engine_up_once_more_is_heard_once_more():
+    """A freeze was lifted while it still acted; the engine slept meanwhile, and is given up for that."""
+    side = Side()
+    for given_up in (1, 1, 2, 2):
+        side.tell(Answered(structs.replace(beat(1, acting=True).message, given_up=given_up)))
+    assert [asked.control for asked in side.asked] == ["guardian_acting", "guardian_acting"]
