@@ -683,16 +683,15 @@ class Runner:
         else:
             self.reconciler.begin(self._estate.began, self._estate.since, _custody(self._estate))
         self.begins()
-        alarm = asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
         tasks = [asyncio.create_task(self._guarded(each)) for each in (self._chase, self._compare)]
         tasks += self._obeying(orders)
         try:
             if self._estate is not None:
                 await Recovering(self, self._estate).run()
+            asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
             await feed.start()
             await self.ended.wait()
         finally:
-            alarm.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -724,7 +723,7 @@ class Runner:
             self.told({"event": "adopted position", **words, "reason": self._adopt_position})
 
     def _check_started(self) -> None:
-        if "start" in self.pauses:
+        if "start" in self.pauses and not self.stopping:
             missing = ", ".join(self.market.missing())
             self.fail(VenueError(f"no whole book of {missing} within {BOOK_S:g} s; is it traded there now?"))
 

@@ -28,6 +28,8 @@ CREATES = 32
 """New orders that are remembered over a death."""
 QUARANTINE_NS = 5 * NS_PER_S
 """R + 2ε + V + M: the window of a request, twice the clock's error, what the venue shows late, and a margin."""
+EQUAL_NS = 30 * NS_PER_S
+"""In which a process that was started has to be equal, or frozen and say why."""
 APART_NS = 60 * NS_PER_S
 """Until nothing new leaves any more where venue and books differ for good: three looks at the coins, one every 20 s, of
 which two follow the first at once."""
@@ -213,6 +215,9 @@ class Checks:
             return
         if engine.said_why:
             scene.mark("ended frozen")
+        life = engine.life
+        if life is not None and life.runner.reconciled is None and scene.world.now - life.born < EQUAL_NS:
+            return  # whoever watches processes started it a moment ago, and it has not compared once
         for symbol in scene.venue.markets:
             held, (position, _) = engine.position(symbol), self._truth(symbol)
             if held != position:
