@@ -69,7 +69,7 @@ class AnchorKeeper:
         """
         self._path = path
         if are_gone(path):
-            _put(path.with_name(f"{path.name}.damaged-{len(damaged(path)) + 1}"), GONE.encode(), 0o666)
+            _put(_aside(path), GONE.encode(), 0o666)
         elif not path.exists():  # before its key, which says that there was one
             _put(path, b"", 0o600)
         self._key = _key(path.parent)
@@ -148,7 +148,12 @@ def _last_of_each(path: Path, public: Ed25519PublicKey) -> tuple[list[Anchor], s
 
 def set_aside(path: Path) -> None:
     """Give a damaged file another name, which `damaged` finds. Raises OSError."""
-    path.rename(path.with_name(f"{path.name}.damaged-{len(damaged(path)) + 1}"))
+    path.rename(_aside(path))
+
+
+def _aside(path: Path) -> Path:
+    """The next name that `damaged` finds."""
+    return path.with_name(f"{path.name}.damaged-{len(damaged(path)) + 1}")
 
 
 def are_gone(path: Path) -> bool:

@@ -38,6 +38,7 @@ __all__ = [
     "apply_overrides",
     "ask_engine",
     "freeze_signals",
+    "override_hatch",
     "read_markets",
     "read_strategy",
     "write_session",
@@ -138,10 +139,11 @@ async def apply_override(state: AccountState, latch: FreezeLatch, runner: Runner
 
     What is asked again is refused: what it was for is lowered, or its nonce is spent.
     """
-    await _hatch(state).hear_one(lambda raw: _judged(raw, latch, runner, clock), runner.told)
+    await override_hatch(state).hear_one(lambda raw: _judged(raw, latch, runner, clock), runner.told)
 
 
-def _hatch(state: AccountState) -> Hatch:
+def override_hatch(state: AccountState) -> Hatch:
+    """Where signed lowerings are handed in, and answered."""
     return Hatch("override", state.override, state.override_answer)
 
 
@@ -177,7 +179,7 @@ async def _reconciled(runner: Runner, clock: Callable[[], int]) -> Reconciled:
 
 async def ask_engine(state: AccountState, override: Override) -> dict[str, Any]:
     """Hand a signed lowering to the engine that runs; returns what it says. Raises OSError, TimeoutError."""
-    return await _hatch(state).ask(json.dumps(override_words(override)).encode(), COMPARED_S + 10)
+    return await override_hatch(state).ask(json.dumps(override_words(override)).encode(), COMPARED_S + 10)
 
 
 def describe(change: FreezeChange) -> str:

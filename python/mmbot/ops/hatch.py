@@ -83,14 +83,15 @@ class Hatch:
             write_durably(self.word, word)
             try:
                 async with asyncio.timeout(seconds):
-                    while (answer := self._answered(word)) is None:
+                    while (answer := self.answered(word)) is None:
                         await asyncio.sleep(LOOK_S)
             except TimeoutError:
                 self.word.unlink(missing_ok=True)
                 raise
         return answer
 
-    def _answered(self, word: bytes) -> dict[str, Any] | None:
+    def answered(self, word: bytes) -> dict[str, Any] | None:
+        """Return the answer to this word, if it is there; one to another word is none."""
         try:
             answer: dict[str, Any] = json.loads(self.answer.read_bytes())
         except FileNotFoundError:

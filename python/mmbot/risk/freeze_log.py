@@ -60,7 +60,7 @@ def asked_words(asked: FreezeAsked) -> dict[str, Any]:
         "control": asked.control,
         "reason": asked.reason,
         "ts": asked.ts,
-        **({"worst": asked.worst.name} if asked.worst > asked.level else {}),
+        **({"worst": asked.worst.name} if asked.worst else {}),
     }
 
 

@@ -688,9 +688,7 @@ class Runner:
         try:
             if self._estate is not None:
                 await Recovering(self, self._estate).run()
-            asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
-            await feed.start()
-            await self.ended.wait()
+            await self._until_ended(feed)
         finally:
             for task in tasks:
                 task.cancel()
@@ -701,6 +699,15 @@ class Runner:
                 await feed.stop()
         if self.failure is not None:
             raise RunFailedError(f"{type(self.failure).__name__}: {self.failure}") from self.failure
+
+    async def _until_ended(self, feed: PublicFeed) -> None:
+        """Hear the market; a whole book has to come within `BOOK_S` of its start."""
+        alarm = asyncio.get_running_loop().call_later(BOOK_S, self._check_started)
+        try:
+            await feed.start()
+            await self.ended.wait()
+        finally:
+            alarm.cancel()
 
     async def _begin(self, orders: OrderEntry) -> None:
         """Begin with nothing, or with a position that a person has vouched for. Raises VenueError for anything else."""
@@ -723,7 +730,7 @@ class Runner:
             self.told({"event": "adopted position", **words, "reason": self._adopt_position})
 
     def _check_started(self) -> None:
-        if "start" in self.pauses and not self.stopping:
+        if "start" in self.pauses:
             missing = ", ".join(self.market.missing())
             self.fail(VenueError(f"no whole book of {missing} within {BOOK_S:g} s; is it traded there now?"))
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mmbot.ops.account_state import write_durably
 from mmbot.ops.freeze_latch import FreezeLatch
+from mmbot.ops.freeze_requests import override_hatch
 from mmbot.ops.killing import GOES_S, Killed, cancel_and_end
 from mmbot.risk.alarms import UNSEEN_NS
 from mmbot.risk.freeze_log import override_words
@@ -285,17 +286,16 @@ class People:
         self._await(token, bad, again, ANSWERS_MAX)
 
     def _await(self, token: Override, bad: str, again: Callable[[], None], left: int) -> None:
-        of = sha256(_word(token)).hexdigest()
+        state = self._scene.engine.state
 
         def look() -> None:
-            answer = self._scene.engine.state.override_answer
-            said = json.loads(answer.read_bytes()) if answer.exists() else {}
-            if said.get("of") == of:
+            said = override_hatch(state).answered(_word(token))
+            if said is not None:
                 self._answered(token, bad, again, "" if said["lowered"] else said["why"])
             elif left > 1:
                 self._await(token, bad, again, left - 1)
             else:
-                self._scene.engine.state.override.unlink(missing_ok=True)
+                state.override.unlink(missing_ok=True)
                 self._answered(token, bad, again, "no answer")
 
         self._scene.world.after(ANSWER_NS, look)
